@@ -1,0 +1,89 @@
+"""Index entries: what a search can find a resource by (https://hl7.org/fhir/R4/search.html#ptypes).
+
+`parameter` is the number of a (resource type, search parameter code) pair, see fhir_server.search.parameters.
+Entries are hashable values: the difference between two versions is a set difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEntry:
+    """A code and its system: "" when the value has none, which is what `|code` asks for."""
+
+    parameter: int
+    system: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class StringEntry:
+    """A string as written, and folded (no case, no accents, single blanks) as starts-with compares it."""
+
+    parameter: int
+    folded: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceEntry:
+    """A reference: to a resource of this server (target_type and target_id) or to an absolute url elsewhere.
+
+    Exactly one of target_type and url is not empty. version is that of a versioned reference or canonical, else "".
+    """
+
+    parameter: int
+    target_type: str
+    target_id: str
+    url: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class DateEntry:
+    """The range [low, high) in microseconds since 1970-01-01T00:00Z that a date, instant, Period or Timing covers.
+
+    An open side is fhir_server.spec.dates.EARLIEST or LATEST.
+    """
+
+    parameter: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class NumberEntry:
+    """A number as the range [low, high) that its written precision implies; low == high for an integer."""
+
+    parameter: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuantityEntry:
+    """A quantity: the range of its value, the system and code of its unit ("" if absent) and the unit's text."""
+
+    parameter: int
+    low: float
+    high: float
+    system: str
+    code: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class UriEntry:
+    """A uri, url, oid, uuid or canonical, as written without |version."""
+
+    parameter: int
+    value: str
+    version: str
+
+
+IndexEntry = (
+    TokenEntry | StringEntry | ReferenceEntry | DateEntry | NumberEntry | QuantityEntry | UriEntry
+)
+IndexEntries = frozenset[IndexEntry]
