@@ -1,0 +1,375 @@
+"""XML in: one pass over expat's events builds the JSON form of a resource (https://hl7.org/fhir/R4/xml.html).
+
+Expat rather than a tree: it tells where in the source a narrative stands, which JSON keeps as it was written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+from xml.parsers import expat
+
+from fhir_server.spec.errors import FhirError, malformed
+from fhir_server.spec.json_format import LONGEST_NUMBER, MAXIMUM_DEPTH, FhirDecimal
+from fhir_server.spec.xml_div import FINAL, Div, Foreign, NotAlone, RewrittenDiv, SourceDiv
+from fhir_server.spec.xml_plan import (
+    FHIR,
+    XHTML,
+    Slot,
+    container_content,
+    plan_of,
+    primitive_content,
+)
+
+Json = dict[str, Any]
+
+_SCHEMA_LOCATION = "http://www.w3.org/2001/XMLSchema-instance schemaLocation"
+_WHITE = " \t\r\n"
+# After a refusal expat still reads the rest of the document, so a DTD must not reach it at all.
+_DOCTYPE = re.compile(
+    rb"\A(?:\xef\xbb\xbf)?+(?:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL
+)
+_INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)", re.ASCII)
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
+
+
+def _boolean(text: str) -> bool:
+    if text == "true":
+        return True
+    if text == "false":
+        return False
+    raise ValueError("is not a boolean; write true or false")
+
+
+def _integer(text: str) -> int:
+    if len(text) > LONGEST_NUMBER or not _INTEGER.fullmatch(text):
+        raise ValueError("is not an integer; write digits without leading zeros")
+    return int(text)
+
+
+def _decimal(text: str) -> int | FhirDecimal:
+    if len(text) > LONGEST_NUMBER or not _DECIMAL.fullmatch(text):
+        raise ValueError("is not a decimal; write digits such as 1.50")
+    if _INTEGER.fullmatch(text) and text != "-0":
+        return int(text)
+    try:
+        return FhirDecimal(text)
+    except ArithmeticError:
+        raise ValueError("has an exponent that is too large") from None
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "boolean": _boolean,
+    "integer": _integer,
+    "unsignedInt": _integer,
+    "positiveInt": _integer,
+    "decimal": _decimal,
+}
+
+
+class _Frame:
+    """An open element: where its children go, and how far through the definition they have come."""
+
+    __slots__ = ("depth", "elements", "holes", "position", "slot", "value")
+
+    def __init__(self, slot: Slot, elements: Mapping[str, Slot], value: Json, depth: int) -> None:
+        self.slot = slot
+        self.elements = elements
+        self.value = value
+        self.depth = depth
+        self.position = -1
+        self.holes = False
+
+
+class _Reader:
+    """The handlers of one document and what they build."""
+
+    def __init__(self, body: bytes, *, rewrite: bool) -> None:
+        self.body = body
+        self.rewrite = rewrite
+        self.document: Json = {}
+        root = Slot(0, "root", "", "", many=False, kind="container", type="Resource")
+        self.frame = _Frame(root, container_content().elements, self.document, 0)
+        self.stack: list[_Frame] = []
+        self.leaf: Slot | None = None
+        self.default_namespace_at = -1
+        self.parser = expat.ParserCreate("UTF-8", " ")
+        self.parser.buffer_text = True
+        self.parser.ordered_attributes = True
+        self.parser.XmlDeclHandler = self.declaration
+        self.parser.StartNamespaceDeclHandler = self.namespace
+        self.listen()
+
+    def listen(self) -> None:
+        self.parser.StartElementHandler = self.start
+        self.parser.EndElementHandler = self.end
+        self.parser.CharacterDataHandler = self.text
+
+    def read(self) -> Json:
+        self.parser.Parse(self.body, FINAL)
+        resource: Json = self.document["root"]
+        return resource
+
+    # FHIR elements
+
+    def start(self, name: str, attributes: list[str]) -> None:
+        if self.leaf is not None:
+            self.open_leaf(self.leaf)
+        frame = self.frame
+        slot = frame.elements.get(name)
+        if slot is None:
+            self.refuse_name(name)
+        position = slot.position
+        if position <= frame.position and (position < frame.position or not slot.many):
+            self.refuse_order(slot)
+        frame.position = position
+        kind = slot.kind
+        if kind == "primitive":
+            self.primitive(slot, frame, attributes)
+        elif kind == "complex":
+            plan = plan_of(slot.type)
+            value: Json = {}
+            if attributes:
+                self.attributes(slot, attributes, plan.attributes, value)
+            self.push(slot, plan.elements, value, self.place(slot, frame, value))
+        elif kind == "container":
+            self.attributes(slot, attributes, (), {})
+            self.push(slot, container_content().elements, frame.value, frame.depth)
+        elif kind == "resource":
+            # R4's own examples have this one on their document element; it says nothing.
+            if attributes and (self.stack or attributes[::2] != [_SCHEMA_LOCATION]):
+                self.attributes(slot, attributes, (), {})
+            value = {"resourceType": slot.type}
+            self.push(
+                slot, plan_of(slot.type).elements, value, self.place(frame.slot, frame, value)
+            )
+        else:
+            self.open_div(slot, attributes)
+
+    def place(self, slot: Slot, frame: _Frame, value: Json) -> int:
+        """Put a new object under its parent; returns how deep it stands."""
+        if slot.many:
+            frame.value.setdefault(slot.name, []).append(value)
+            return frame.depth + 2
+        frame.value[slot.name] = value
+        return frame.depth + 1
+
+    def push(self, slot: Slot, elements: Mapping[str, Slot], value: Json, depth: int) -> None:
+        self.stack.append(self.frame)
+        self.frame = _Frame(slot, elements, value, depth)
+        if depth > MAXIMUM_DEPTH:
+            self.refuse(f"The body is nested deeper than {MAXIMUM_DEPTH} levels")
+
+    def primitive(self, slot: Slot, frame: _Frame, attributes: list[str]) -> None:
+        value: Any = None
+        extra: Json | None = None
+        for index in range(0, len(attributes), 2):
+            name, text = attributes[index], attributes[index + 1]
+            if name == "value" and text:
+                reader = _READERS.get(slot.type)
+                try:
+                    value = text if reader is None else reader(text)
+                except ValueError as error:
+                    self.refuse(f"The value '{text[:LONGEST_NUMBER]}' of {slot.name} {error}", slot)
+            elif name == "id" and text:
+                extra = {"id": text}
+            else:
+                self.refuse_attribute(slot, name, text, ("id", "value"))
+        self.leaf = slot
+        values = frame.value
+        if not slot.many:
+            if value is not None:
+                values[slot.name] = value
+            if extra is not None:
+                values[slot.sibling] = extra
+            return
+        listed = values.setdefault(slot.name, [])
+        listed.append(value)
+        if value is None:
+            frame.holes = True
+        if extra is not None or slot.sibling in values:
+            values.setdefault(slot.sibling, [None] * (len(listed) - 1)).append(extra)
+
+    def open_leaf(self, slot: Slot) -> None:
+        """A primitive turns out to have children: open the object that will hold its extensions."""
+        values = self.frame.value
+        extra: Json
+        depth = self.frame.depth + 1
+        if slot.many:
+            depth += 1
+            others = values.setdefault(slot.sibling, [None] * len(values[slot.name]))
+            extra = others[-1] = others[-1] or {}
+        else:
+            extra = values.setdefault(slot.sibling, {})
+        self.leaf = None
+        self.push(slot, primitive_content().elements, extra, depth)
+
+    def end(self, _: str) -> None:
+        leaf = self.leaf
+        if leaf is not None:
+            self.leaf = None
+            self.close_leaf(leaf)
+            return
+        frame = self.frame
+        kind = frame.slot.kind
+        if frame.position < 0 and (kind == "container" or (kind == "complex" and not frame.value)):
+            self.refuse("The element is empty; give it a value or children, or leave it out")
+        if frame.holes:
+            for name, item in list(frame.value.items()):
+                if type(item) is list and item.count(None) == len(item):
+                    del frame.value[name]
+        self.frame = self.stack.pop()
+
+    def close_leaf(self, slot: Slot) -> None:
+        values = self.frame.value
+        if slot.many:
+            if values[slot.name][-1] is not None:
+                return
+            others = values.get(slot.sibling)
+            if others and others[-1] is not None:
+                return
+        elif slot.name in values or slot.sibling in values:
+            return
+        self.refuse(f"The element {slot.name} has no value; give it one, or leave it out", slot)
+
+    def attributes(
+        self, slot: Slot, attributes: list[str], allowed: tuple[str, ...], value: Json
+    ) -> None:
+        for index in range(0, len(attributes), 2):
+            name, text = attributes[index], attributes[index + 1]
+            if not text or name not in allowed:
+                self.refuse_attribute(slot, name, text, allowed)
+            value[name] = text
+
+    def text(self, text: str) -> None:
+        if text.strip(_WHITE):
+            self.refuse(
+                f"There is the text '{text.strip(_WHITE)[:40]}' between elements; "
+                "values belong in the attribute 'value'"
+            )
+
+    # Narrative
+
+    def open_div(self, slot: Slot, attributes: list[str]) -> None:
+        if not self.rewrite and self.default_namespace_at != self.parser.CurrentByteIndex:
+            raise NotAlone
+        div: Div = RewrittenDiv() if self.rewrite else SourceDiv(self.body, self.parser)
+
+        def start(name: str, attributes: list[str]) -> None:
+            try:
+                div.start(name, attributes)
+            except Foreign as fault:
+                self.refuse(str(fault), slot)
+
+        def end(name: str) -> None:
+            if div.end(name):
+                self.frame.value[slot.name] = div.result()
+                self.listen()
+
+        self.parser.StartElementHandler = start
+        self.parser.EndElementHandler = end
+        self.parser.CharacterDataHandler = div.characters if self.rewrite else None
+        start(f"{XHTML} div", attributes)
+
+    # The document
+
+    def declaration(self, _: str, encoding: str | None, __: int) -> None:
+        if encoding is not None and encoding.lower() not in ("utf-8", "utf8"):
+            self.refuse(f"The XML declaration says encoding {encoding}; FHIR is always UTF-8")
+
+    def namespace(self, prefix: str | None, _: str) -> None:
+        if prefix is None:
+            self.default_namespace_at = self.parser.CurrentByteIndex
+
+    # Refusals
+
+    def path(self, slot: Slot | None) -> str:
+        """The FHIRPath of the open element, or of a child of it."""
+        steps: list[str] = []
+        frames = [*self.stack, self.frame][1:]
+        for index, frame in enumerate(frames):
+            if frame.slot.kind == "resource":
+                if index == 0:
+                    steps.append(frame.slot.name)
+                continue
+            steps.append(self.step(frame.slot, [*self.stack, self.frame][index].value))
+        if slot is not None:
+            steps.append(self.step(slot, self.frame.value))
+        return ".".join(steps)
+
+    @staticmethod
+    def step(slot: Slot, parent: Json) -> str:
+        if not slot.many:
+            return slot.element
+        return f"{slot.element}[{max(len(parent.get(slot.name, ())) - 1, 0)}]"
+
+    def refuse(self, diagnostics: str, slot: Slot | None = None) -> NoReturn:
+        path = self.path(slot)
+        place = f"line {self.parser.CurrentLineNumber}"
+        raise malformed(
+            f"{diagnostics} ({path}, {place})" if path else f"{diagnostics} ({place})",
+            *([path] if path else []),
+        )
+
+    def refuse_name(self, name: str) -> NoReturn:
+        namespace, _, local = name.rpartition(" ")
+        expected = XHTML if f"{XHTML} {local}" in self.frame.elements else FHIR
+        if namespace != expected:
+            self.refuse(
+                f"The element {local} is in "
+                + (f"the namespace {namespace}" if namespace else "no namespace")
+                + f"; it belongs in {expected}"
+            )
+        if self.frame.slot.kind == "container":
+            self.refuse(f"{local} is not an R4 resource type")
+        self.refuse(f"R4 defines no element {local} here")
+
+    def refuse_order(self, slot: Slot) -> NoReturn:
+        if self.frame.slot.kind == "container":
+            self.refuse(f"A second resource, {slot.name}, stands where one may be")
+        if slot.position == self.frame.position:
+            self.refuse(f"The element {slot.name} is there again, and {slot.element} may be once")
+        self.refuse(f"The element {slot.name} comes too late; XML keeps the definition's order")
+
+    def refuse_attribute(
+        self, slot: Slot, name: str, text: str, allowed: tuple[str, ...]
+    ) -> NoReturn:
+        local = name.rpartition(" ")[2]
+        if not text and name in allowed:
+            self.refuse(f"The attribute {local} of {slot.name} is empty; leave it out", slot)
+        self.refuse(f"R4 defines no attribute {local} of the element {slot.name}; remove it", slot)
+
+
+def parse_xml(body: bytes) -> Json:
+    """The JSON form of a resource in XML: what json_format.parse gives for the same resource in JSON.
+
+    A narrative's div is kept as it was written when it stands alone; one that uses prefixes is written anew without.
+    Raises FhirError 400 for what is not well-formed UTF-8, has a DTD, or is not XML as R4 defines it: unknown or
+    misplaced elements and attributes, other namespaces, text, empty elements, nesting deeper than MAXIMUM_DEPTH.
+    """
+    if not body.strip():
+        raise malformed("The body is empty; send a resource")
+    if _DOCTYPE.match(body):
+        raise malformed("The body has a document type declaration; FHIR allows none, remove it")
+    try:
+        return _Reader(body, rewrite=False).read()
+    except NotAlone:
+        return _read_rewritten(body)
+    except expat.ExpatError as error:
+        raise _not_xml(error) from None
+
+
+def _read_rewritten(body: bytes) -> Json:
+    try:
+        return _Reader(body, rewrite=True).read()
+    except expat.ExpatError as error:
+        raise _not_xml(error) from None
+
+
+def _not_xml(error: expat.ExpatError) -> FhirError:
+    what = expat.ErrorString(error.code)
+    if what == "undefined entity":
+        what += " (XML has only amp, lt, gt, quot and apos; write &#160; for &nbsp;)"
+    place = f"line {error.lineno}, column {error.offset + 1}"
+    return malformed(f"The body is not XML: {what} at {place}")
