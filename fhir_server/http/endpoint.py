@@ -1,0 +1,234 @@
+"""The FHIR endpoint: one ASGI application for every path below the base (https://hl7.org/fhir/R4/http.html)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from fhir_server.http import binary, formats
+from fhir_server.http.cors import Cors
+from fhir_server.http.exchange import Exchange, Receive, Scope, Send
+from fhir_server.http.formats import Answer
+from fhir_server.http.lanes import Lanes
+from fhir_server.http.metrics import observe
+from fhir_server.http.preferences import Preferences, read_preferences
+from fhir_server.http.render import render_error, render_result
+from fhir_server.interactions import call as calls
+from fhir_server.interactions.call import (
+    Conditions,
+    Context,
+    Parameters,
+    PatchDocument,
+    Request,
+)
+from fhir_server.interactions.grammar import parse_call, parse_query
+from fhir_server.spec import errors
+from fhir_server.spec.errors import FhirError
+from fhir_server.spec.json_format import parse
+from fhir_server.spec.xml_format import parse_xml
+
+LOG = logging.getLogger("fhir_server.http")
+_PREFIX = len("/fhir")
+_WITH_BODY = ("POST", "PUT", "PATCH")
+
+
+class Endpoint:
+    """ASGI application of the FHIR base."""
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        context: Context,
+        *,
+        maximum_body: int,
+        maximum_bundle: int,
+        body_timeout: float,
+        maximum_in_flight: int,
+        cors: Cors,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.lanes = lanes
+        self.contexts = {
+            handling: replace(context, handling=handling) for handling in ("strict", "lenient")
+        }
+        self.maximum_body = maximum_body
+        self.maximum_bundle = maximum_bundle
+        self.body_timeout = body_timeout
+        self.maximum_in_flight = maximum_in_flight
+        self.in_flight = 0
+        self.cors = cors
+        self.clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; every refusal is an OperationOutcome, every fault a 500 without details."""
+        started = self.clock()
+        exchange = Exchange(scope, receive, send, _PREFIX)
+        headers = [(b"x-request-id", exchange.request_id.encode())]
+        headers += self.cors.headers(exchange)
+        if self.in_flight >= self.maximum_in_flight:
+            refusal = errors.unavailable(
+                "The server is busy; try again after the time in Retry-After"
+            )
+            status, body = render_error(refusal, _quiet_answer(exchange), headers)
+            await exchange.answer(status, headers, body)
+            observe("overload", status, 0.0)
+            return
+        self.in_flight += 1
+        name = "unknown"
+        try:
+            status, body, name = await self._respond(exchange, headers)
+        except FhirError as refusal:
+            name = getattr(refusal, "interaction", name)
+            status, body = render_error(refusal, _quiet_answer(exchange), headers)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            LOG.exception("fault", extra={"request_id": exchange.request_id})
+            status, body = render_error(_fault(exchange), _quiet_answer(exchange), headers)
+        finally:
+            self.in_flight -= 1
+        await exchange.answer(status, headers, body)
+        spent = self.clock() - started
+        observe(name, status, spent)
+        if LOG.isEnabledFor(logging.INFO):
+            LOG.info(
+                "request",
+                extra={
+                    "request_id": exchange.request_id,
+                    "method": exchange.method,
+                    "interaction": name,
+                    "status": status,
+                    "milliseconds": round(spent * 1000, 2),
+                },
+            )
+
+    async def _respond(
+        self, exchange: Exchange, headers: list[tuple[bytes, bytes]]
+    ) -> tuple[int, bytes, str]:
+        exchange.check_limits()
+        if exchange.method == "OPTIONS":
+            headers.append((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
+            return 204, b"", "options"
+        query = parse_query(exchange.query.decode("latin-1")) if exchange.query else ()
+        raw_binary = binary.wants_raw(exchange, query)
+        answer = formats.JSON if raw_binary else _answer(exchange, query)
+        preferences = read_preferences(exchange.header(b"prefer"))
+        request = await self._request(exchange, query)
+        call = parse_call(request)
+        context = self.contexts[preferences.handling]
+        name = type(call).__name__
+        try:
+            result = await self.lanes.run(
+                call, context, with_body=preferences.representation == "representation"
+            )
+            if raw_binary and isinstance(call, calls.Read | calls.VersionRead):
+                status, body = binary.render(result, exchange, headers)
+            else:
+                pretty = _pretty(query)
+                status, body = render_result(
+                    result, answer, _shown(call, preferences), pretty, context, headers
+                )
+        except FhirError as refusal:
+            refusal.interaction = name  # type: ignore[attr-defined] # for the metrics only
+            raise
+        return status, body, name
+
+    async def _request(self, exchange: Exchange, query: Parameters) -> Request:
+        method = exchange.method
+        if method not in ("GET", "HEAD", *_WITH_BODY, "DELETE"):
+            raise errors.method_not_allowed(
+                f"{method[:16]} is not a method of the RESTful API",
+                "GET, HEAD, POST, PUT, PATCH, DELETE",
+            )
+        if b"x-provenance" in exchange.headers:
+            raise errors.not_supported(
+                "X-Provenance is not offered; send the Provenance in a transaction with the resource"
+            )
+        conditions = Conditions(
+            exchange.header(b"if-match"),
+            exchange.header(b"if-none-match"),
+            exchange.header(b"if-modified-since"),
+            exchange.header(b"if-none-exist"),
+        )
+        if method not in _WITH_BODY:
+            return Request(method, exchange.path, query, conditions)
+        limit = self.maximum_body if exchange.path.strip("/") else self.maximum_bundle
+        body = await exchange.body(limit, self.body_timeout)
+        if (
+            b"content-encoding" in exchange.headers
+            and exchange.header(b"content-encoding") != "identity"
+        ):
+            raise errors.unsupported_media_type(
+                "Content-Encoding is not offered; send the body as it is"
+            )
+        if method == "POST" and exchange.path.rstrip("/").endswith("_search"):
+            return Request(method, exchange.path, query + _form(exchange, body), conditions)
+        return Request(method, exchange.path, query, conditions, _content(exchange, body))
+
+
+def _answer(exchange: Exchange, query: Parameters) -> Answer:
+    asked = next((value for name, value in query if name == "_format" and value), None)
+    accept = exchange.header(b"accept")
+    if accept is not None and b"content-type" in exchange.headers:
+        formats.check_versions(accept, exchange.header(b"content-type"))
+    return formats.negotiate(accept, asked)
+
+
+def _quiet_answer(exchange: Exchange) -> Answer:
+    """The format for an error: what was asked for if it can be had, else JSON."""
+    try:
+        query = parse_query(exchange.query.decode("latin-1"))
+        return _answer(exchange, query)
+    except FhirError:
+        return formats.JSON
+
+
+def _pretty(query: Parameters) -> bool:
+    for name, value in query:
+        if name == "_pretty":
+            if value not in ("true", "false", ""):
+                raise errors.invalid(f"_pretty is '{value[:64]}'; use true or false")
+            return value == "true"
+    return False
+
+
+def _form(exchange: Exchange, body: bytes) -> Parameters:
+    media_type = (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
+    if media_type != formats.FORM and (body or media_type):
+        raise errors.unsupported_media_type(f"A search is posted as {formats.FORM}")
+    try:
+        return parse_query(body.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise errors.invalid("The form is not UTF-8") from None
+
+
+def _content(exchange: Exchange, body: bytes) -> Any:
+    """The parsed body: a JSON value, a resource from XML, a patch, or a Binary made from raw bytes."""
+    content_type = exchange.header(b"content-type")
+    if exchange.method == "PATCH":
+        language = formats.patch_language(content_type)
+        if language == "json-patch":
+            return PatchDocument("json-patch", parse(body))
+        if language == "xml-patch":
+            return PatchDocument("xml-patch", body)
+    if binary.is_raw(exchange, content_type):
+        return binary.wrap(exchange, body, content_type or "")
+    if not body and exchange.path.rpartition("/")[2].startswith("$"):
+        return None
+    kind = formats.body_format(content_type)
+    return parse_xml(body) if kind == "xml" else parse(body)
+
+
+def _shown(call: calls.Call, preferences: Preferences) -> Preferences:
+    """Prefer: return is about changes of one resource only."""
+    changing = isinstance(call, calls.WriteCall)
+    return preferences if changing else replace(preferences, representation="representation")
+
+
+def _fault(exchange: Exchange) -> FhirError:
+    told = f"The server failed; tell its operator the request id {exchange.request_id}"
+    return FhirError(500, (errors.Issue("fatal", "exception", told),))

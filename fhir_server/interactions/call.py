@@ -1,0 +1,225 @@
+"""What a caller can ask: one frozen value an interaction, whichever door it came through.
+
+https://hl7.org/fhir/R4/http.html#3.1.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from fhir_server.interactions.operation import Offered
+from fhir_server.spec.errors import Issue
+
+Json = dict[str, Any]
+Parameters = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """The conditional headers (or Bundle.entry.request properties), as they were sent."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_modified_since: str | None = None
+    if_none_exist: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatchDocument:
+    """A patch and the language it is in; content is parsed JSON, or the bytes of an XML Patch."""
+
+    language: Literal["json-patch", "xml-patch", "fhirpath-patch"]
+    content: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request below the base, before it is read by the path grammar. path has no leading slash and no query."""
+
+    method: str
+    path: str
+    query: Parameters = ()
+    conditions: Conditions = Conditions()
+    body: Json | PatchDocument | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    resource_type: str
+    logical_id: str
+    conditions: Conditions
+    parameters: Parameters = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRead:
+    resource_type: str
+    logical_id: str
+    version_id: str
+    conditions: Conditions
+    parameters: Parameters = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    resource_type: str
+    resource: Json
+    if_none_exist: str | None = None
+    logical_id: str | None = (
+        None  # decided beforehand inside a transaction, so that others can refer to it
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    resource_type: str
+    logical_id: str
+    resource: Json
+    conditions: Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionalUpdate:
+    resource_type: str
+    criteria: Parameters
+    resource: Json
+    conditions: Conditions
+    new_id: str | None = None  # decided beforehand inside a transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    resource_type: str
+    logical_id: str
+    document: PatchDocument
+    conditions: Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionalPatch:
+    resource_type: str
+    criteria: Parameters
+    document: PatchDocument
+    conditions: Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    resource_type: str
+    logical_id: str
+    conditions: Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionalDelete:
+    resource_type: str
+    criteria: Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Of an instance, of a type (no logical_id), or of the system (neither)."""
+
+    resource_type: str | None
+    logical_id: str | None
+    parameters: Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Of one type, of the system (no resource_type), or within a compartment ((type, id) of its focus)."""
+
+    resource_type: str | None
+    parameters: Parameters
+    compartment: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    parameters: Parameters
+    conditions: Conditions = Conditions()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation at the system, type or instance level; body is Parameters or the single resource."""
+
+    code: str
+    method: str
+    resource_type: str | None
+    logical_id: str | None
+    parameters: Parameters
+    body: Json | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    bundle: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    bundle: Json
+
+
+ReadCall = Read | VersionRead | History | Search | Capabilities
+WriteCall = (
+    Create | Update | ConditionalUpdate | Patch | ConditionalPatch | Delete | ConditionalDelete
+)
+Call = ReadCall | WriteCall | Operation | Batch | Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a deployment decides; the CapabilityStatement tells it."""
+
+    base_url: str = "http://localhost:8000/fhir"
+    update_create: bool = True
+    conditional_delete: Literal["single", "multiple"] = "multiple"
+    referential_integrity: bool = False
+    require_if_match: bool = False
+    default_count: int = 20
+    maximum_count: int = 1000
+    maximum_entries: int = 1000
+    maximum_included: int = 1000
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/London"))
+    cursor_key: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the core may not fetch for itself: time, randomness, the caller's preferences.
+
+    now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters.
+    """
+
+    policy: Policy
+    now: Callable[[], int]
+    new_id: Callable[[], str]
+    handling: Literal["strict", "lenient"] = "lenient"
+    operations: tuple[Offered, ...] = ()
+
+    @property
+    def base_url(self) -> str:
+        return self.policy.base_url
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An answer: an HTTP status, the JSON of a resource (None: nothing to show), and what the headers tell.
+
+    location is relative to the base ("Patient/1/_history/2"); version_id and last_updated (microseconds) are those
+    of the one resource that the answer is about; issues are hints that an OperationOutcome would carry.
+    """
+
+    status: int
+    body: bytes | None = None
+    version_id: int | None = None
+    last_updated: int | None = None
+    location: str | None = None
+    issues: tuple[Issue, ...] = ()
+    etag: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,152 @@
+"""The CapabilityStatement, made from what the server promises and what it defines.
+
+https://hl7.org/fhir/R4/http.html#capabilities
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import Any
+
+from fhir_server import __version__
+from fhir_server.interactions.call import Capabilities, Context, Policy, Result
+from fhir_server.interactions.operation import Offered
+from fhir_server.interactions.read import shape
+from fhir_server.search.parameters import SearchParameter, parameters, supported
+from fhir_server.spec import errors
+from fhir_server.spec.definitions import STRUCTURE, resource_types
+from fhir_server.spec.json_format import serialise
+from fhir_server.spec.published import promised
+
+Json = dict[str, Any]
+RELEASED = "2026-11-23"
+
+
+def capabilities(call: Capabilities, context: Context) -> Result:
+    """200 with the CapabilityStatement (or TerminologyCapabilities), its ETag a digest of its content; 304."""
+    mode = next((value for name, value in call.parameters if name == "mode"), "full")
+    if mode not in ("full", "normative", "terminology"):
+        raise errors.invalid(f"mode is '{mode[:64]}'; use full, normative or terminology")
+    body, etag = _statement(mode == "terminology", context.policy, context.operations)
+    sent = call.conditions.if_none_match
+    if sent is not None and etag in [item.strip() for item in sent.split(",")]:
+        return Result(304, etag=etag)
+    shapes = tuple(item for item in call.parameters if item[0] in ("_summary", "_elements"))
+    return Result(200, shape(body, shapes) if shapes else body, etag=etag)
+
+
+@lru_cache(maxsize=8)
+def _statement(
+    terminology: bool,
+    policy: Policy,
+    operations: tuple[Offered, ...],
+) -> tuple[bytes, str]:
+    made = _terminology(policy) if terminology else statement(policy, operations)
+    body = serialise(made)
+    return body, f'W/"{hashlib.sha256(body).hexdigest()[:16]}"'
+
+
+def _head(resource_type: str, policy: Policy) -> Json:
+    facts = promised()
+    return {
+        "resourceType": resource_type,
+        "status": "active",
+        "date": RELEASED,
+        "name": facts["name"],
+        "title": facts["title"],
+        "description": facts["description"],
+        "kind": "instance",
+        "software": {"name": "fhir-server", "version": __version__},
+        "implementation": {"description": facts["title"], "url": policy.base_url},
+    }
+
+
+def _terminology(policy: Policy) -> Json:
+    return _head("TerminologyCapabilities", policy)
+
+
+def statement(policy: Policy, operations: tuple[Offered, ...]) -> Json:
+    """The CapabilityStatement resource."""
+    facts = promised()
+    every = [item for item in operations if not item.resource_types and item.levels != {"system"}]
+    rest: Json = {
+        "mode": "server",
+        "documentation": facts["documentation"],
+        "security": {"cors": True},
+        "resource": [_resource(name, policy, operations) for name in resource_types()],
+        "interaction": [{"code": code} for code in facts["systemInteraction"]],
+        "searchParam": [
+            _search_parameter(item)
+            for item in parameters("Basic")
+            if item.code in facts["commonSearchParameters"]
+        ],
+    }
+    listed = [item for item in operations if "system" in item.levels] + [
+        item for item in every if "system" not in item.levels
+    ]
+    if listed:
+        rest["operation"] = [_operation(item) for item in listed]
+    return _head("CapabilityStatement", policy) | {
+        "fhirVersion": "4.0.1",
+        "format": facts["format"],
+        "patchFormat": facts["patchFormat"],
+        "rest": [rest],
+    }
+
+
+def _resource(resource_type: str, policy: Policy, operations: tuple[Offered, ...]) -> Json:
+    facts = promised()
+    interactions = [
+        code
+        for code in facts["interaction"]
+        if not (code == "patch" and resource_type in facts["notPatched"])
+    ]
+    searchable = [item for item in parameters(resource_type) if supported(item)]
+    policies = [*facts["referencePolicy"], *(["enforced"] if policy.referential_integrity else [])]
+    shown: Json = {
+        "type": resource_type,
+        "profile": STRUCTURE + resource_type,
+        "interaction": [{"code": code} for code in interactions],
+        "versioning": facts["versioning"],
+        "readHistory": facts["readHistory"],
+        "updateCreate": policy.update_create,
+        "conditionalCreate": facts["conditionalCreate"],
+        "conditionalRead": facts["conditionalRead"],
+        "conditionalUpdate": facts["conditionalUpdate"],
+        "conditionalDelete": policy.conditional_delete,
+        "referencePolicy": policies,
+    }
+    includes = [f"{resource_type}:{item.code}" for item in searchable if item.type == "reference"]
+    if includes:
+        shown["searchInclude"] = includes
+    reverse = _referrers().get(resource_type)
+    if reverse:
+        shown["searchRevInclude"] = reverse
+    own = [item for item in searchable if item.code not in facts["commonSearchParameters"]]
+    if own:
+        shown["searchParam"] = [_search_parameter(item) for item in own]
+    offered = [item for item in operations if resource_type in item.resource_types]
+    if offered:
+        shown["operation"] = [_operation(item) for item in offered]
+    return shown
+
+
+@lru_cache(maxsize=1)
+def _referrers() -> dict[str, list[str]]:
+    """Target type -> the source:parameter pairs that may refer to it."""
+    found: dict[str, list[str]] = {}
+    for source in resource_types():
+        for item in parameters(source):
+            if item.type == "reference" and supported(item):
+                for target in item.targets:
+                    found.setdefault(target, []).append(f"{source}:{item.code}")
+    return found
+
+
+def _search_parameter(item: SearchParameter) -> Json:
+    return {"name": item.code, "definition": item.url, "type": item.type}
+
+
+def _operation(item: Offered) -> Json:
+    return {"name": item.code, "definition": item.definition}

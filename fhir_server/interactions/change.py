@@ -1,0 +1,133 @@
+"""Create, update and delete, with their conditional forms (https://hl7.org/fhir/R4/http.html#create)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fhir_server.interactions.call import (
+    ConditionalDelete,
+    ConditionalUpdate,
+    Conditions,
+    Context,
+    Create,
+    Delete,
+    Result,
+    Update,
+)
+from fhir_server.interactions.grammar import parse_query, valid_id
+from fhir_server.interactions.matching import matches, single
+from fhir_server.interactions.preconditions import check_if_match, check_if_none_match
+from fhir_server.interactions.write import Write, remove, store, written
+from fhir_server.spec import errors
+from fhir_server.store.contract import StoredVersion, Transaction
+
+
+def create(call: Create, context: Context, transaction: Transaction) -> Result:
+    """201 with a new id; with If-None-Exist 200 and the existing resource when one matches, 412 when several do."""
+    if call.if_none_exist is not None:
+        transaction.lock([(call.resource_type, "")])
+        criteria = parse_query(call.if_none_exist.partition("?")[2] or call.if_none_exist)
+        existing = single(call.resource_type, criteria, context, transaction)
+        if existing is not None:
+            return replace(written(existing), status=200)
+    write = Write("POST", call.resource_type, call.logical_id or context.new_id(), None)
+    return written(store(write, call.resource, context, transaction))
+
+
+def update(call: Update, context: Context, transaction: Transaction) -> Result:
+    """200 with the next version, or 201 when the id is new (where the deployment allows) or was deleted."""
+    found = call.resource.get("id")
+    if found != call.logical_id:
+        told = f"'{found}'" if found is not None else "missing"
+        raise errors.invalid(
+            f"The id in the body is {told}; it must be '{call.logical_id}' as in the URL",
+            f"{call.resource_type}.id",
+        )
+    transaction.lock([(call.resource_type, call.logical_id)])
+    previous = transaction.current(call.resource_type, call.logical_id)
+    check_if_match(call.conditions, previous, context)
+    check_if_none_match(call.conditions, previous)
+    if previous is None and not context.policy.update_create:
+        raise errors.method_not_allowed(
+            f"There is no {call.resource_type}/{call.logical_id}, and this server chooses ids; POST it",
+            "GET, HEAD",
+        )
+    write = Write("PUT", call.resource_type, call.logical_id, previous)
+    return written(store(write, call.resource, context, transaction))
+
+
+def conditional_update(
+    call: ConditionalUpdate, context: Context, transaction: Transaction
+) -> Result:
+    """Update what the criteria match; create when nothing does; 412 when several do (http.html#cond-update)."""
+    transaction.lock([(call.resource_type, "")])
+    existing = single(call.resource_type, call.criteria, context, transaction)
+    sent = call.resource.get("id")
+    if existing is not None:
+        if sent not in (None, existing.logical_id):
+            raise errors.invalid(
+                f"The criteria match {call.resource_type}/{existing.logical_id}, but the body's id is '{sent}'",
+                f"{call.resource_type}.id",
+            )
+        identified = call.resource | {"id": existing.logical_id}
+        target = Update(call.resource_type, existing.logical_id, identified, call.conditions)
+        return update(target, context, transaction)
+    if call.conditions.if_match is not None:
+        raise errors.precondition_failed("If-Match was sent, but nothing matches the criteria")
+    if sent is None:
+        made = Create(call.resource_type, call.resource, logical_id=call.new_id)
+        return create(made, context, transaction)
+    if not (isinstance(sent, str) and valid_id(sent)):
+        raise errors.invalid("The id in the body is not a logical id", f"{call.resource_type}.id")
+    transaction.lock([(call.resource_type, sent)])
+    taken = transaction.current(call.resource_type, sent)
+    if taken is not None and not taken.deleted:
+        raise errors.conflict(
+            f"Nothing matches the criteria, but {call.resource_type}/{sent} exists; leave the id out",
+            f"{call.resource_type}.id",
+        )
+    return update(
+        Update(call.resource_type, sent, call.resource, Conditions()), context, transaction
+    )
+
+
+def delete(call: Delete, context: Context, transaction: Transaction) -> Result:
+    """204 whether it was there or not (http.html#delete)."""
+    transaction.lock([(call.resource_type, call.logical_id)])
+    previous = transaction.current(call.resource_type, call.logical_id)
+    if call.conditions.if_match is not None:
+        check_if_match(call.conditions, previous, context)
+    if previous is None or previous.deleted:
+        return Result(204)
+    return _deleted(previous, context, transaction)
+
+
+def conditional_delete(
+    call: ConditionalDelete, context: Context, transaction: Transaction
+) -> Result:
+    """Delete what the criteria match, all of it or (policy single) 412 when it is more than one."""
+    transaction.lock([(call.resource_type, "")])
+    policy = context.policy
+    found = matches(
+        call.resource_type, call.criteria, context, transaction, policy.maximum_count + 1
+    )
+    if policy.conditional_delete == "single" and len(found) > 1:
+        raise errors.precondition_failed(
+            f"The criteria match more than one {call.resource_type}; this server deletes one at a time",
+            "multiple-matches",
+        )
+    if len(found) > policy.maximum_count:
+        raise errors.too_costly(
+            f"The criteria match more than {policy.maximum_count} resources; narrow them"
+        )
+    transaction.lock([(item.resource_type, item.logical_id) for item in found])
+    result = Result(204)
+    for item in found:
+        result = _deleted(item, context, transaction)
+    return result if len(found) == 1 else Result(204)
+
+
+def _deleted(previous: StoredVersion, context: Context, transaction: Transaction) -> Result:
+    write = Write("DELETE", previous.resource_type, previous.logical_id, previous)
+    version = remove(write, context, transaction)
+    return Result(204, None, version.version_id, version.last_updated)

@@ -1,0 +1,53 @@
+"""How an operation is offered and found (https://hl7.org/fhir/R4/operations.html)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from fhir_server.spec import errors
+from fhir_server.store.contract import ReadTransaction
+
+if TYPE_CHECKING:
+    from fhir_server.interactions.call import Context, Operation, Result
+
+Level = Literal["system", "type", "instance"]
+
+
+class Offered(Protocol):
+    """One operation: what the CapabilityStatement says of it, and what it does."""
+
+    code: str
+    definition: str
+    levels: frozenset[Level]
+    resource_types: frozenset[str]  # empty: every type
+    affects_state: bool
+
+    def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
+        """The result; the transaction can be written to (it is a store Transaction) when affects_state is set."""
+
+
+def level(call: Operation) -> Level:
+    """Where the operation was invoked."""
+    if call.resource_type is None:
+        return "system"
+    return "type" if call.logical_id is None else "instance"
+
+
+def offered(call: Operation, context: Context) -> Offered:
+    """The operation that a call names.
+
+    Raises FhirError 404 when there is none at that place, 405 when GET would change state.
+    """
+    for item in context.operations:
+        if (
+            item.code == call.code
+            and level(call) in item.levels
+            and (not item.resource_types or call.resource_type in item.resource_types)
+        ):
+            if item.affects_state and call.method != "POST":
+                raise errors.method_not_allowed(f"${call.code} changes state; use POST", "POST")
+            return item
+    raise errors.not_supported(
+        f"There is no operation ${call.code[:64]} at this place; the CapabilityStatement lists those offered",
+        status=404,
+    )

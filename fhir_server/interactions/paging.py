@@ -1,0 +1,68 @@
+"""Paging by an opaque signed cursor: the position after which the next page starts.
+
+https://hl7.org/fhir/R4/http.html#paging
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote_plus
+
+import orjson
+
+from fhir_server.spec import errors
+
+CURSOR = "_cursor"
+_MAC = 12
+
+
+def _mac(key: bytes, payload: bytes, scope: str) -> bytes:
+    return hmac.digest(key, payload + b"\n" + scope.encode(), hashlib.sha256)[:_MAC]
+
+
+def write_cursor(position: tuple[Any, ...], scope: str, key: bytes) -> str:
+    """A cursor that is good for one scope only: the search or history that it pages through."""
+    payload = orjson.dumps(position)
+    return base64.urlsafe_b64encode(_mac(key, payload, scope) + payload).decode().rstrip("=")
+
+
+def read_cursor(text: str, scope: str, key: bytes) -> tuple[Any, ...]:
+    """The position of a cursor; FhirError 400 when it was changed, or made for another search."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise _refused() from None
+    mac, payload = raw[:_MAC], raw[_MAC:]
+    if not hmac.compare_digest(mac, _mac(key, payload, scope)):
+        raise _refused()
+    return tuple(orjson.loads(payload))
+
+
+def _refused() -> errors.FhirError:
+    return errors.invalid(
+        "The page link is not one that this server gave for this search; start again"
+    )
+
+
+def write_query(parameters: Iterable[tuple[str, str]]) -> str:
+    """A query string; the characters that FHIR values are made of stay readable."""
+    return "&".join(
+        f"{quote_plus(name, safe=':._-$')}={quote_plus(value, safe=':/,|._-$')}"
+        for name, value in parameters
+    )
+
+
+def take_cursor(
+    parameters: tuple[tuple[str, str], ...],
+) -> tuple[tuple[tuple[str, str], ...], str | None]:
+    """The parameters without the cursor, and the cursor."""
+    rest = tuple(item for item in parameters if item[0] != CURSOR)
+    found = [value for name, value in parameters if name == CURSOR]
+    if len(found) > 1:
+        raise errors.invalid(f"{CURSOR} is there twice; follow the link as it was given")
+    return rest, found[0] if found else None

@@ -1,0 +1,158 @@
+"""Search of a type, of the system and within a compartment (https://hl7.org/fhir/R4/http.html#search)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from fhir_server.interactions.call import Context, Parameters, Result
+from fhir_server.interactions.call import Search as SearchCall
+from fhir_server.interactions.include import included
+from fhir_server.interactions.matching import settings
+from fhir_server.interactions.outcome import outcome
+from fhir_server.interactions.paging import (
+    CURSOR,
+    read_cursor,
+    take_cursor,
+    write_cursor,
+    write_query,
+)
+from fhir_server.interactions.read import summary
+from fhir_server.search.compartments import compartment_expression, compartment_types
+from fhir_server.search.expression import And, Expression, Or
+from fhir_server.search.query import Search, parse_search
+from fhir_server.spec import errors
+from fhir_server.spec.definitions import is_resource_type, resource_types
+from fhir_server.spec.json_format import parse, serialise
+from fhir_server.spec.subset import select_elements
+from fhir_server.store.contract import Hit, ReadTransaction, StoredVersion
+
+Json = dict[str, Any]
+
+
+def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> Result:
+    """200 with a Bundle of type searchset: matches, then included resources, then an outcome with warnings."""
+    parameters, cursor = take_cursor(call.parameters)
+    types, parameters = _types(call, parameters)
+    wanted = parse_search(types, parameters, settings=settings(context))
+    where = wanted.query.where
+    if call.compartment is not None:
+        where = And((_membership(call.compartment, types), where))
+    path = _path(call)
+    applied = _applied(call, wanted)
+    scope = f"{path}?{write_query(applied)}"
+    links = [{"relation": "self", "url": f"{context.base_url}/{scope}".rstrip("?")}]
+    bundle: Json = {"resourceType": "Bundle", "id": context.new_id(), "type": "searchset"}
+    if wanted.count == 0:
+        bundle["total"] = transaction.count(types, where)
+        bundle["link"] = links
+        _warn(bundle, wanted, context)
+        return Result(200, serialise(bundle))
+    position = read_cursor(cursor, scope, context.policy.cursor_key) if cursor else None
+    query = replace(wanted.query, where=where, limit=wanted.count + 1, after=position)
+    hits = transaction.search(query)
+    page = hits[: wanted.count]
+    if len(hits) > wanted.count:
+        token = write_cursor(page[-1].position, scope, context.policy.cursor_key)
+        following = write_query((*applied, (CURSOR, token)))
+        links.append({"relation": "next", "url": f"{context.base_url}/{path}?{following}"})
+    if position is not None:
+        links.append({"relation": "first", "url": links[0]["url"]})
+    if wanted.total in ("accurate", "estimate"):
+        bundle["total"] = transaction.count(types, where)
+    elif wanted.total is None and position is None and len(hits) <= wanted.count:
+        # The whole answer is on this page: its total costs nothing.
+        bundle["total"] = len(page)
+    bundle["link"] = links
+    entries = [_entry(hit.version, "match", wanted, context) for hit in page]
+    entries += _included(wanted, page, context, transaction)
+    if entries:
+        bundle["entry"] = entries
+    _warn(bundle, wanted, context)
+    return Result(200, serialise(bundle))
+
+
+def _types(call: SearchCall, parameters: Parameters) -> tuple[tuple[str, ...], Parameters]:
+    """The types to search, and the parameters without _type where it chose them."""
+    if call.resource_type is not None:
+        if call.compartment is not None:
+            members = compartment_types(call.compartment[0])
+            if call.resource_type not in members:
+                raise errors.not_found(
+                    f"{call.resource_type} is not in the {call.compartment[0]} compartment"
+                )
+        return (call.resource_type,), parameters
+    named = [
+        item for name, value in parameters if name == "_type" for item in value.split(",") if item
+    ]
+    for item in named:
+        if not is_resource_type(item):
+            raise errors.invalid(f"_type names '{item[:64]}', which is no R4 resource type")
+    rest = tuple(item for item in parameters if item[0] != "_type")
+    if call.compartment is None:
+        return tuple(dict.fromkeys(named)) or resource_types(), rest
+    members = compartment_types(call.compartment[0])
+    return tuple(item for item in members if not named or item in named), rest
+
+
+def _membership(compartment: tuple[str, str], types: tuple[str, ...]) -> Expression:
+    if len(types) == 1:
+        return compartment_expression(*compartment, types[0])
+    return Or(tuple(compartment_expression(*compartment, item) for item in types))
+
+
+def _path(call: SearchCall) -> str:
+    if call.compartment is not None:
+        return "/".join((*call.compartment, call.resource_type or "*"))
+    return call.resource_type or ""
+
+
+def _applied(call: SearchCall, wanted: Search) -> Parameters:
+    """What the self link tells: the parameters that were used, and the representation that was asked for."""
+    chosen = (
+        ()
+        if call.resource_type
+        else tuple(item for item in call.parameters if item[0] == "_type" and item[1])
+    )
+    shown = tuple(item for item in call.parameters if item[0] in ("_format", "_pretty") and item[1])
+    return (*chosen, *wanted.applied, *shown)
+
+
+def _entry(version: StoredVersion, mode: str, wanted: Search, context: Context) -> Json:
+    return {
+        "fullUrl": f"{context.base_url}/{version.resource_type}/{version.logical_id}",
+        "resource": orjson.Fragment(_shaped(version.body, wanted)),
+        "search": {"mode": mode},
+    }
+
+
+def _shaped(body: bytes, wanted: Search) -> bytes:
+    if wanted.elements:
+        return serialise(select_elements(parse(body), wanted.elements))
+    if wanted.summary in ("true", "text", "data"):
+        return summary(body, wanted.summary)
+    return body
+
+
+def _included(
+    wanted: Search, page: list[Hit], context: Context, transaction: ReadTransaction
+) -> list[Json]:
+    if not (wanted.includes or wanted.revincludes) or not page:
+        return []
+    found = included(
+        wanted, [hit.version for hit in page], context.policy.maximum_included, transaction
+    )
+    return [_entry(version, "include", wanted, context) for version in found]
+
+
+def _warn(bundle: Json, wanted: Search, context: Context) -> None:
+    if wanted.warnings:
+        bundle.setdefault("entry", []).append(
+            {
+                "fullUrl": f"urn:uuid:{context.new_id()}",
+                "resource": outcome(wanted.warnings),
+                "search": {"mode": "outcome"},
+            }
+        )

@@ -1,0 +1,159 @@
+"""One version more of a resource: what create, update, patch and delete have in common.
+
+https://hl7.org/fhir/R4/resource.html#Meta
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server import validation
+from fhir_server.interactions import integrity
+from fhir_server.interactions.call import Context, Result
+from fhir_server.search import extraction
+from fhir_server.search.entries import IndexEntries
+from fhir_server.spec import errors
+from fhir_server.spec.errors import FhirError
+from fhir_server.spec.instants import MILLISECOND, write_instant
+from fhir_server.spec.json_format import parse, serialise
+from fhir_server.store.contract import Method, StoredVersion, Transaction
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A change of one resource, decided; previous is the newest version, which may be a deletion."""
+
+    method: Method
+    resource_type: str
+    logical_id: str
+    previous: StoredVersion | None
+
+
+def check(resource: Json, resource_type: str) -> None:
+    """Refuse a resource that is not valid: FhirError 400 (not FHIR) or 422 (against a rule), with every issue."""
+    issues = validation.validate(resource, resource_type=resource_type)
+    if issues:
+        raise FhirError(validation.status(issues), issues)
+
+
+def store(
+    write: Write, resource: Json, context: Context, transaction: Transaction
+) -> StoredVersion:
+    """Append a version that holds the resource, with id, versionId and lastUpdated set by the server."""
+    previous = write.previous
+    last_updated = _moment(previous, context)
+    version_id = previous.version_id + 1 if previous else 1
+    stamped = stamp(resource, write.logical_id, version_id, last_updated)
+    if context.policy.referential_integrity:
+        integrity.check_references(stamped, transaction, context)
+    return transaction.put(
+        resource_type=write.resource_type,
+        logical_id=write.logical_id,
+        previous=previous,
+        last_updated=last_updated,
+        method=write.method,
+        created=previous is None or previous.deleted,
+        body=serialise(stamped),
+        entries=index(stamped, context),
+        previous_entries=_previous_entries(previous, context),
+    )
+
+
+def remove(write: Write, context: Context, transaction: Transaction) -> StoredVersion:
+    """Append the version that says the resource is deleted."""
+    if context.policy.referential_integrity:
+        integrity.check_referrers(write.resource_type, write.logical_id, transaction)
+    return transaction.put(
+        resource_type=write.resource_type,
+        logical_id=write.logical_id,
+        previous=write.previous,
+        last_updated=_moment(write.previous, context),
+        method="DELETE",
+        created=False,
+        body=b"",
+        entries=frozenset(),
+        previous_entries=_previous_entries(write.previous, context),
+    )
+
+
+def index(resource: Json, context: Context) -> IndexEntries:
+    """The index entries of a resource under the deployment's zone and base."""
+    return extraction.entries(resource, base_urls=(context.base_url,), zone=context.policy.zone)
+
+
+def _previous_entries(previous: StoredVersion | None, context: Context) -> IndexEntries | None:
+    if previous is None or previous.deleted:
+        return frozenset()
+    return index(parse(previous.body), context)
+
+
+def _moment(previous: StoredVersion | None, context: Context) -> int:
+    """Now to the millisecond; never before or at the version before, whatever the clock does."""
+    now = context.now() // MILLISECOND * MILLISECOND
+    return now if previous is None else max(now, previous.last_updated + MILLISECOND)
+
+
+def stamp(resource: Json, logical_id: str, version_id: int, last_updated: int) -> Json:
+    """The resource with its identity: resourceType, id and meta first, everything else as it was sent."""
+    meta = resource.get("meta", {})
+    stamped: Json = {
+        "resourceType": resource["resourceType"],
+        "id": logical_id,
+        "meta": {"versionId": str(version_id), "lastUpdated": write_instant(last_updated)}
+        | {name: value for name, value in meta.items() if name not in _SERVER_META},
+    }
+    for name, value in resource.items():
+        stamped.setdefault(name, value)
+    return stamped
+
+
+_SERVER_META = frozenset({"versionId", "lastUpdated", "_versionId", "_lastUpdated"})
+
+
+def refuse_subset(resource: Json) -> None:
+    """A SUBSETTED resource is a part of one: storing it would lose the rest (422)."""
+    tags = resource.get("meta", {}).get("tag", ())
+    if any(tag.get("code") == "SUBSETTED" for tag in tags):
+        raise errors.unprocessable(
+            errors.Issue(
+                "error",
+                "business-rule",
+                "The resource is tagged SUBSETTED: it is incomplete. Read the whole one and change that",
+                (f"{resource['resourceType']}.meta.tag",),
+            )
+        )
+
+
+def written(version: StoredVersion) -> Result:
+    """201 or 200 with the version as it was stored."""
+    return Result(
+        status=201 if version.created else 200,
+        body=version.body,
+        version_id=version.version_id,
+        last_updated=version.last_updated,
+        location=f"{version.resource_type}/{version.logical_id}/_history/{version.version_id}",
+    )
+
+
+def refuse_criteria(resource: Json) -> None:
+    """A reference by criteria (Patient?identifier=...) has a meaning inside a transaction only (400)."""
+    pending: list[tuple[Any, str]] = [(resource, resource["resourceType"])]
+    while pending:
+        value, place = pending.pop()
+        if isinstance(value, dict):
+            target = value.get("reference")
+            if isinstance(target, str) and "?" in target and "://" not in target:
+                raise errors.invalid(
+                    "A reference by criteria is resolved inside a transaction only; refer to an id",
+                    f"{place}.reference",
+                )
+            for name, child in value.items():
+                if isinstance(child, (dict, list)):
+                    pending.append((child, f"{place}.{name}"))
+        else:
+            for number, child in enumerate(value):
+                if isinstance(child, (dict, list)):
+                    pending.append((child, f"{place}[{number}]"))

@@ -1,0 +1,110 @@
+"""The composition root: the only place that wires settings, store, core and edge together."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+from fhir_server.http.cors import Cors
+from fhir_server.http.endpoint import Endpoint
+from fhir_server.http.exchange import Receive, Scope, Send
+from fhir_server.http.lanes import Lanes
+from fhir_server.http.shell import shell
+from fhir_server.interactions.call import Context, Policy
+from fhir_server.logs import configure
+from fhir_server.operations import OPERATIONS
+from fhir_server.settings import Settings
+from fhir_server.store.contract import Store
+from fhir_server.store.open import open_store
+
+
+def now() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def new_id() -> str:
+    """A UUIDv7: ascending by time, so that neighbours in time are neighbours in the index."""
+    milliseconds = time.time_ns() // 1_000_000
+    tail = secrets.randbits(74)
+    value = (
+        milliseconds << 80 | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & ((1 << 62) - 1)
+    )
+    return str(uuid.UUID(int=value))
+
+
+def policy_of(settings: Settings, cursor_key: bytes) -> Policy:
+    """The part of the settings that the core goes by."""
+    return Policy(
+        base_url=settings.base,
+        update_create=settings.update_create,
+        conditional_delete=settings.conditional_delete,
+        referential_integrity=settings.referential_integrity,
+        require_if_match=settings.require_if_match,
+        default_count=min(settings.default_count, settings.maximum_count),
+        maximum_count=settings.maximum_count,
+        maximum_entries=settings.maximum_entries,
+        zone=ZoneInfo(settings.time_zone),
+        cursor_key=cursor_key,
+    )
+
+
+def context_of(settings: Settings, store: Store) -> Context:
+    """What the core needs from the outside, for one deployment."""
+    return Context(policy_of(settings, store.secret("cursor")), now, new_id, operations=OPERATIONS)
+
+
+def store_of(settings: Settings) -> Store:
+    """The store that the settings name, migrated and found safe."""
+    return open_store(
+        settings.database, pool=settings.database_pool, search_timeout=settings.search_timeout
+    )
+
+
+class Application:
+    """ASGI: the FHIR endpoint below /fhir, the shell everywhere else."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.store = store_of(settings)
+        inline = not settings.database.startswith("postgresql")
+        threads = settings.database_pool if not inline else 4
+        self.lanes = Lanes(self.store, threads=threads, inline_reads=inline)
+        self.endpoint = Endpoint(
+            self.lanes,
+            context_of(settings, self.store),
+            maximum_body=settings.maximum_body,
+            maximum_bundle=settings.maximum_bundle,
+            body_timeout=settings.body_timeout,
+            maximum_in_flight=settings.maximum_in_flight,
+            cors=Cors(settings.cors_origins),
+        )
+        self.shell = shell(self.store.ready, settings.base)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route by the first path segment; end the store with the server."""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path == "/fhir" or path.startswith("/fhir/"):
+                await self.endpoint(scope, receive, send)
+            else:
+                await self.shell(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.lanes.close()
+        self.store.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def application() -> Callable[[Scope, Receive, Send], object]:
+    """The ASGI application of a worker, from the settings in its environment."""
+    settings = Settings()
+    configure(settings.log_level)
+    return Application(settings)

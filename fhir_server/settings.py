@@ -1,0 +1,115 @@
+"""The settings of a deployment: command line over environment (FHIR_...) over a TOML file (FHIR_SETTINGS_FILE)."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class Settings(BaseSettings):
+    """docs/settings.md is made from these descriptions."""
+
+    model_config = SettingsConfigDict(env_prefix="FHIR_", extra="forbid", frozen=True)
+
+    database: str = Field(
+        "sqlite:///data/fhir.sqlite",
+        description="Where resources are kept: `sqlite:///path`, `postgresql+psycopg://user@host/name` or `memory://`",
+    )
+    host: str = Field("127.0.0.1", description="The address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on")
+    base_url: str = Field(
+        "",
+        description="The FHIR base as clients see it, for links; empty: `http://host:port/fhir`",
+    )
+    workers: int = Field(1, ge=1, le=64, description="Processes that serve")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info",
+        description="`info` logs a line for each request, never a value of a resource or query",
+    )
+    update_create: bool = Field(default=True, description="Whether PUT to an unused id creates it (201)")
+    conditional_delete: Literal["single", "multiple"] = Field(
+        "multiple", description="Whether a conditional delete may delete several resources"
+    )
+    referential_integrity: bool = Field(
+        default=False,
+        description="Whether references to this server must resolve, and what is referred to cannot be deleted (409)",
+    )
+    require_if_match: bool = Field(
+        default=False, description="Whether every change of a resource needs If-Match"
+    )
+    default_count: int = Field(
+        20, ge=1, le=10_000, description="Matches on a page when `_count` is not sent"
+    )
+    maximum_count: int = Field(1000, ge=1, le=10_000, description="The most matches on a page")
+    maximum_entries: int = Field(
+        1000, ge=1, description="The most entries of a batch or transaction"
+    )
+    maximum_body: int = Field(5_000_000, ge=1000, description="The largest body, in bytes (413)")
+    maximum_bundle: int = Field(
+        20_000_000, ge=1000, description="The largest Bundle sent to the base, in bytes (413)"
+    )
+    maximum_in_flight: int = Field(
+        256,
+        ge=1,
+        description="Requests that a worker works on at once; more get 503 with Retry-After",
+    )
+    body_timeout: float = Field(
+        30.0, gt=0, description="Seconds that a body may take to arrive (408)"
+    )
+    search_timeout: float = Field(
+        5.0, gt=0, description="Seconds that a search may take; then 403 too-costly"
+    )
+    time_zone: str = Field(
+        "Europe/London", description="The zone of dates that name none, in resources and searches"
+    )
+    cors_origins: str = Field(
+        "*",
+        description="Origins that browsers may call from, separated by blanks; `*`: any (without credentials)",
+    )
+    database_pool: int = Field(8, ge=1, le=200, description="PostgreSQL connections of a worker")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{name} is not a time zone; write one as Europe/London") from None
+        return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_base(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("write the whole URL, as https://fhir.example.org/fhir")
+        return url.rstrip("/")
+
+    @property
+    def base(self) -> str:
+        """The FHIR base, without a slash at its end."""
+        return self.base_url or f"http://{self.host}:{self.port}/fhir"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The command line wins over the environment, which wins over the file."""
+        file = os.environ.get("FHIR_SETTINGS_FILE")
+        sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
+        if file:
+            sources += (TomlConfigSettingsSource(settings_cls, file),)
+        return sources

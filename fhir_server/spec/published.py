@@ -1,0 +1,24 @@
+"""The files that the project publishes about itself: capability/ and profiles/ (https://hl7.org/fhir/R4/conformance-module.html)."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def folder(name: str) -> Path:
+    """capability or profiles: inside an installed package, or beside it in a checkout."""
+    packed = _PACKAGE / f"_{name}"
+    return packed if packed.is_dir() else _PACKAGE.parent / name
+
+
+@cache
+def promised() -> dict[str, Any]:
+    """capability/server.json: what this server promises."""
+    found: dict[str, Any] = orjson.loads((folder("capability") / "server.json").read_bytes())
+    return found
