@@ -1,0 +1,368 @@
+"""The walker: every issue of a resource, each with its place and a sentence that says what to change.
+
+https://hl7.org/fhir/R4/validation.html
+It reads the same rules as the fast path and is run when that says no, for $validate and for warnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from fhir_server.spec import definitions
+from fhir_server.spec.errors import Issue
+from fhir_server.validation.bindings import enforced
+from fhir_server.validation.issues import fault, shown
+from fhir_server.validation.primitives import PRIMITIVES
+from fhir_server.validation.references import target_fault
+from fhir_server.validation.rules import Element, Kind, Rules
+from fhir_server.validation.runtime import Scope
+from fhir_server.validation.snapshot import rules_of
+
+Json = dict[str, Any]
+Issues = Iterator[Issue]
+
+_ELEMENT_KEYS = frozenset({"id", "extension"})
+
+
+def walk(value: object, resource_type: str | None = None) -> Issues:
+    """The issues of a JSON value that is meant to be a resource, of that type if given, in the order of its rules."""
+    place = resource_type or "Resource"
+    if type(value) is not dict:
+        yield fault("structure", f"A resource is a JSON object, not {shown(value)}", place)
+        return
+    named = value.get("resourceType")
+    if resource_type is not None and named is not None and named != resource_type:
+        yield fault(
+            "structure",
+            f"resourceType is {shown(named)}; a {resource_type} is expected here",
+            place,
+        )
+        return
+    yield from _resource(value, named if type(named) is str else place, None)
+
+
+def _resource(value: object, path: str, scope: Scope | None) -> Issues:
+    if type(value) is not dict:
+        yield fault("structure", f"{path} must be a resource, not {shown(value)}", path)
+        return
+    named = value.get("resourceType")
+    if named is None:
+        yield fault("structure", f"{path} has no resourceType; name the resource's type", path)
+    elif type(named) is not str or not definitions.is_resource_type(named):
+        yield fault(
+            "structure", f"resourceType is {shown(named)}, which is no R4 resource type", path
+        )
+    else:
+        yield from _node(value, rules_of(named), path, scope)
+
+
+def _node(
+    value: object,
+    rules: Rules,
+    path: str,
+    scope: Scope | None,
+    targets: frozenset[str] | None = None,
+) -> Issues:
+    if type(value) is not dict:
+        yield fault("structure", f"{path} must be an object, not {shown(value)}", path)
+        return
+    if not value:
+        yield fault("structure", f"{path} is empty; give it content or leave it out", path)
+        return
+    own = None
+    if rules.domain and "contained" in value:
+        if scope is not None:
+            yield fault(
+                "invariant",
+                f"{path} is contained and has contained resources itself; "
+                "move them to the outermost resource (dom-2)",
+                f"{path}.contained",
+            )
+        else:
+            own = scope = Scope(_local_types(value["contained"]))
+    yield from _unknown(value, rules, path)
+    for element in rules.elements:
+        if element.name == "contained" and rules.domain:
+            if own is not None:
+                yield from _contained(value["contained"], f"{path}.contained", own)
+        else:
+            yield from _element(value, element, path, scope)
+    if own is not None:
+        yield from _unused(value["contained"], path, own)
+    if not rules.resource and value.keys() == {"id"}:
+        yield fault(
+            "invariant", f"{path} has an id and nothing else; give it content (ele-1)", path
+        )
+    if rules.type == "Reference":
+        yield from _reference(value, path, scope, targets)
+    if rules.type == "Extension":
+        yield from _extension(value, path)
+
+
+def _local_types(contained: object) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for item in contained if type(contained) is list else ():
+        if type(item) is dict and type(item.get("id")) is str:
+            found["#" + item["id"]] = str(item.get("resourceType"))
+    return found
+
+
+def _contained(items: object, path: str, scope: Scope) -> Issues:
+    if type(items) is not list or not items:
+        yield _array_fault(items, path)
+        return
+    seen = set()
+    for index, item in enumerate(items):
+        place = f"{path}[{index}]"
+        scope.used.discard("#")
+        yield from _resource(item, place, scope)
+        if type(item) is not dict:
+            continue
+        identifier = item.get("id")
+        if type(identifier) is not str:
+            yield fault(
+                "required",
+                f"{place} has no id; a contained resource needs one to be referred to",
+                f"{place}.id",
+            )
+            continue
+        if identifier in seen:
+            yield fault(
+                "invariant",
+                f"{place}.id is '{identifier}' like another contained resource's; give each its own",
+                f"{place}.id",
+            )
+        seen.add(identifier)
+        if "#" in scope.used:
+            scope.used.add("#" + identifier)
+        yield from _label(item.get("meta"), f"{place}.meta")
+
+
+def _label(meta: object, path: str) -> Issues:
+    if type(meta) is not dict:
+        return
+    for name, key in (("versionId", "dom-4"), ("lastUpdated", "dom-4"), ("security", "dom-5")):
+        if name in meta or "_" + name in meta:
+            yield fault(
+                "invariant",
+                f"{path}.{name} stands in a contained resource, which has none; remove it ({key})",
+                f"{path}.{name}",
+            )
+
+
+def _unused(items: object, path: str, scope: Scope) -> Issues:
+    for index, item in enumerate(items if type(items) is list else ()):
+        identifier = item.get("id") if type(item) is dict else None
+        if type(identifier) is str and "#" + identifier not in scope.used:
+            place = f"{path}.contained[{index}]"
+            yield fault(
+                "invariant",
+                f"{place} is not referred to; refer to it as '#{identifier}' or remove it (dom-3)",
+                place,
+            )
+
+
+def _unknown(value: Json, rules: Rules, path: str) -> Issues:
+    for name, item in value.items():
+        if name == "resourceType" and rules.resource:
+            continue
+        plain = name.removeprefix("_")
+        known = rules.properties.get(plain)
+        if known is None or (plain != name and not known[1].sibling):
+            if any(element.name == name for element in rules.elements if element.maximum == 0):
+                continue
+            near = get_close_matches(name[:64], rules.properties, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else "; remove it"
+            yield fault(
+                "structure", f"{rules.path} has no property {shown(name)}{hint}", f"{path}.{name}"
+            )
+        elif item is None:
+            yield fault(
+                "structure", f"{path}.{name} is null; leave the property out", f"{path}.{plain}"
+            )
+
+
+def _element(value: Json, element: Element, path: str, scope: Scope | None) -> Issues:
+    present = [kind for kind in element.kinds if _is_present(value, kind)]
+    if element.maximum == 0 and (element.name in value or "_" + element.name in value):
+        yield fault(
+            "invalid",
+            f"{path}.{element.name} is not allowed here; remove it",
+            f"{path}.{element.name}",
+        )
+    if not present:
+        if element.minimum and not any(kind.name in value for kind in element.kinds):
+            yield _missing(element, path)
+        return
+    if len(present) > 1:
+        names = ", ".join(kind.name for kind in present)
+        yield fault(
+            "structure",
+            f"{path} has {names}, but {element.label} has one type; keep one of them",
+            f"{path}.{element.name}",
+        )
+    for kind in present:
+        place = f"{path}.{element.name}"
+        if len(element.kinds) > 1:
+            place += f".ofType({kind.type})"
+        if element.many:
+            yield from _array(value, element, kind, place, scope)
+            continue
+        item = value.get(kind.name)
+        if item is not None:
+            yield from _value(item, element, kind, place, scope)
+        if kind.sibling and (sibling := value.get("_" + kind.name)) is not None:
+            yield from _sibling(sibling, place, scope, valued=item is not None)
+
+
+def _is_present(value: Json, kind: Kind) -> bool:
+    return value.get(kind.name) is not None or (
+        kind.sibling and value.get("_" + kind.name) is not None
+    )
+
+
+def _missing(element: Element, path: str) -> Issue:
+    if len(element.kinds) > 1:
+        names = ", ".join(kind.name for kind in element.kinds[:12])
+        what = f"{path}.{element.label} is required; add one of {names}"
+    else:
+        what = f"{path}.{element.name} is required; add it"
+    return fault("required", what, f"{path}.{element.name}")
+
+
+def _array_fault(items: object, path: str) -> Issue:
+    if items == []:
+        return fault("structure", f"{path} is an empty array; leave it out", path)
+    return fault("structure", f"{path} must be an array, not {shown(items)}", path)
+
+
+def _array(value: Json, element: Element, kind: Kind, path: str, scope: Scope | None) -> Issues:
+    items = value.get(kind.name)
+    siblings = value.get("_" + kind.name) if kind.sibling else None
+    for given in (items, siblings):
+        if given is not None and (type(given) is not list or not given):
+            yield _array_fault(given, path)
+            return
+    if items is not None and siblings is not None and len(items) != len(siblings):
+        yield fault(
+            "structure",
+            f"{path} has {len(items)} values and '_{kind.name}' has {len(siblings)}; "
+            "align them with null",
+            path,
+        )
+        return
+    count = len(items if items is not None else siblings or ())
+    yield from _count(count, element, path)
+    for index in range(count):
+        place = f"{path}[{index}]"
+        item = items[index] if items is not None else None
+        sibling = siblings[index] if siblings is not None else None
+        if item is not None:
+            yield from _value(item, element, kind, place, scope)
+        if sibling is not None:
+            yield from _sibling(sibling, place, scope, valued=item is not None)
+        elif item is None:
+            yield fault("structure", f"{place} is null; remove it from the array", place)
+
+
+def _count(count: int, element: Element, path: str) -> Issues:
+    if count < element.minimum:
+        yield fault("required", f"{path} needs at least {element.minimum} items, not {count}", path)
+    if element.maximum is not None and count > element.maximum:
+        yield fault("invalid", f"{path} has {count} items; {element.maximum} are allowed", path)
+
+
+def _value(item: object, element: Element, kind: Kind, path: str, scope: Scope | None) -> Issues:
+    if kind.primitive:
+        yield from _primitive(item, element, kind, path, scope)
+        return
+    if kind.type == "Resource":
+        yield from _resource(item, path, None)
+        return
+    if type(item) is list:
+        yield fault("structure", f"{path} must be one object, not an array", path)
+        return
+    yield from _node(item, rules_of(kind.type), path, scope, kind.targets)
+    codes = enforced(element.binding, element.path, kind.type)
+    if codes is not None and type(item) is dict:
+        coding = kind.type == "Coding"
+        if not (codes.has_coding(item) if coding else codes.has_concept(item)):
+            what = "" if coding else "a coding with "
+            yield fault(
+                "code-invalid",
+                f"{path} has no code of its value set; use {what}{codes.must}",
+                path,
+            )
+
+
+def _primitive(
+    item: object, element: Element, kind: Kind, path: str, scope: Scope | None
+) -> Issues:
+    primitive = PRIMITIVES[kind.type]
+    if not primitive.test(item):
+        yield fault("value", f"{path} is {shown(item)}; it must be {primitive.must}", path)
+        return
+    codes = enforced(element.binding, element.path, kind.type)
+    if codes is not None and not codes.has_code(item):
+        yield fault("code-invalid", f"{path} is {shown(item)}; use {codes.must}", path)
+    if scope is not None and kind.type in ("uri", "canonical", "url") and str(item)[0] == "#":
+        scope.used.add(str(item))
+
+
+def _sibling(value: object, path: str, scope: Scope | None, *, valued: bool) -> Issues:
+    if type(value) is not dict or not value:
+        yield fault(
+            "structure",
+            f"The '_' property of {path} must be an object with an id or extensions, "
+            f"not {shown(value)}",
+            path,
+        )
+        return
+    for name in value.keys() - _ELEMENT_KEYS:
+        yield fault(
+            "structure",
+            f"The '_' property of {path} has {shown(name)}; it may have id and extension only",
+            path,
+        )
+    for element in rules_of("Element").elements:
+        yield from _element(value, element, path, scope)
+    for name in _ELEMENT_KEYS & value.keys():
+        if value[name] is None:
+            yield fault("structure", f"{path}.{name} is null; leave the property out", path)
+    if not valued and "extension" not in value:
+        yield fault(
+            "invariant", f"{path} has neither a value nor an extension; add one (ele-1)", path
+        )
+
+
+def _reference(
+    value: Json, path: str, scope: Scope | None, targets: frozenset[str] | None
+) -> Issues:
+    text = value.get("reference")
+    types: dict[str, str] = {} if scope is None else scope.types
+    if type(text) is str and text[:1] == "#":
+        if text != "#" and text not in types:
+            yield fault(
+                "invariant",
+                f"{path}.reference is {shown(text)}, but nothing contained has that id (ref-1)",
+                f"{path}.reference",
+            )
+        if scope is not None:
+            scope.used.add(text)
+    wrong = target_fault(value, targets, types)
+    if wrong is not None:
+        yield fault("invalid", f"{path} {wrong}", path)
+
+
+def _extension(value: Json, path: str) -> Issues:
+    nested = "extension" in value
+    valued = any(name.removeprefix("_").startswith("value") for name in value)
+    if nested == valued:
+        what = (
+            "both a value and extensions; keep one"
+            if nested
+            else "neither a value nor extensions; add one"
+        )
+        yield fault("invariant", f"{path} has {what} (ext-1)", path)
