@@ -73,7 +73,7 @@ def serve(
         port=settings.port,
         workers=settings.workers,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http="fhir_server.http.protocol:BoundedHttpToolsProtocol",
         ws="none",
         lifespan="on",
         log_config=None,

@@ -16,11 +16,25 @@ Level = Literal["system", "type", "instance"]
 class Offered(Protocol):
     """One operation: what the CapabilityStatement says of it, and what it does."""
 
-    code: str
-    definition: str
-    levels: frozenset[Level]
-    resource_types: frozenset[str]  # empty: every type
-    affects_state: bool
+    @property
+    def code(self) -> str:
+        """Its name without the $."""
+
+    @property
+    def definition(self) -> str:
+        """The canonical url of its OperationDefinition."""
+
+    @property
+    def levels(self) -> frozenset[Level]:
+        """Where it can be invoked."""
+
+    @property
+    def resource_types(self) -> frozenset[str]:
+        """The types that have it; empty: every type."""
+
+    @property
+    def affects_state(self) -> bool:
+        """Whether it may change what is stored."""
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """The result; the transaction can be written to (it is a store Transaction) when affects_state is set."""

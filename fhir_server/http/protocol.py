@@ -1,0 +1,80 @@
+"""uvicorn's HTTP protocol with bounds on the head of a request: its size, and the time it may take to arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from fhir_server.interactions.outcome import outcome
+from fhir_server.spec.errors import Issue
+
+HEAD_SECONDS = 10.0
+HEAD_BYTES = 131_072
+
+
+class BoundedHttpToolsProtocol(HttpToolsProtocol):
+    """Closes a connection whose request head is too slow (slowloris) or too large before anything is parsed further."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._in_head = True
+        self._head_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        """Give the first head its time."""
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse a head that is too large."""
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES and self.headers is not None:
+                super().data_received(data)
+                if self._in_head:
+                    self.send_400_response("The head of the request is too large")
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """A new head begins."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._late)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole; the body has a time of its own."""
+        self._in_head = False
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP gets an OperationOutcome too."""
+        body = orjson.dumps(outcome([Issue("error", "structure", msg)]))
+        head = (
+            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/fhir+json;charset=utf-8\r\n"
+            b"connection: close\r\ncontent-length: " + str(len(body)).encode() + b"\r\n\r\n"
+        )
+        self.transport.write(head + body)
+        self.transport.close()
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _late(self) -> None:
+        self._head_timer = None
+        if self._in_head and not self.transport.is_closing():
+            self.transport.close()
