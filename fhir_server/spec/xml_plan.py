@@ -24,7 +24,8 @@ class Slot:
 
     position: the element's place in the definition, shared by the types of a choice. sibling: the JSON property that
     holds a primitive's id and extensions; extra: this slot is that sibling. kind "container" is an element that holds
-    one resource (contained), "resource" the resource in it. type: the name of the node type of the values.
+    one resource (contained), "resource" the resource in it. type: the name of the node type of the values. single: this
+    is the value of a primitive that may be there once, the most frequent kind.
     """
 
     position: int
@@ -35,6 +36,7 @@ class Slot:
     kind: Kind
     type: str
     extra: bool = False
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,15 @@ def _slot(item: Property, position: int, *, extra: bool = False) -> Slot:
     elif item.type == "Resource":
         kind = "container"
     return Slot(
-        position, item.name, "_" + item.name, item.element, item.many, kind, item.type, extra
+        position,
+        item.name,
+        "_" + item.name,
+        item.element,
+        item.many,
+        kind,
+        item.type,
+        extra,
+        single=kind == "primitive" and not item.many and not extra,
     )
 
 

@@ -107,7 +107,10 @@ class _Reader:
         self.parser.CharacterDataHandler = self.text
 
     def read(self) -> Json:
-        self.parser.Parse(self.body, FINAL)
+        try:
+            self.parser.Parse(self.body, FINAL)
+        finally:
+            del self.parser  # its handlers are ours: without the circle both go at once
         resource: Json = self.document["root"]
         return resource
 
@@ -126,7 +129,11 @@ class _Reader:
         frame.position = position
         kind = slot.kind
         if kind == "primitive":
-            self.primitive(slot, frame, attributes)
+            if slot.single and len(attributes) == 2 and attributes[0] == "value" and attributes[1]:
+                self.leaf = slot
+                frame.value[slot.name] = self.value(slot, attributes[1])
+            else:
+                self.primitive(slot, frame, attributes)
         elif kind == "complex":
             plan = plan_of(slot.type)
             value: Json = {}
@@ -167,11 +174,7 @@ class _Reader:
         for index in range(0, len(attributes), 2):
             name, text = attributes[index], attributes[index + 1]
             if name == "value" and text:
-                reader = _READERS.get(slot.type)
-                try:
-                    value = text if reader is None else reader(text)
-                except ValueError as error:
-                    self.refuse(f"The value '{text[:LONGEST_NUMBER]}' of {slot.name} {error}", slot)
+                value = self.value(slot, text)
             elif name == "id" and text:
                 extra = {"id": text}
             else:
@@ -190,6 +193,15 @@ class _Reader:
             frame.holes = True
         if extra is not None or slot.sibling in values:
             values.setdefault(slot.sibling, [None] * (len(listed) - 1)).append(extra)
+
+    def value(self, slot: Slot, text: str) -> Any:
+        reader = _READERS.get(slot.type)
+        if reader is None:
+            return text
+        try:
+            return reader(text)
+        except ValueError as error:
+            self.refuse(f"The value '{text[:LONGEST_NUMBER]}' of {slot.name} {error}", slot)
 
     def open_leaf(self, slot: Slot) -> None:
         """A primitive turns out to have children: open the object that will hold its extensions."""
@@ -350,6 +362,7 @@ def parse_xml(body: bytes) -> Json:
     """
     if not body.strip():
         raise malformed("The body is empty; send a resource")
+    _check_encoding(body)
     if _DOCTYPE.match(body):
         raise malformed("The body has a document type declaration; FHIR allows none, remove it")
     try:
@@ -358,6 +371,15 @@ def parse_xml(body: bytes) -> Json:
         return _read_rewritten(body)
     except expat.ExpatError as error:
         raise _not_xml(error) from None
+
+
+def _check_encoding(body: bytes) -> None:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise malformed(f"The body is not UTF-8: byte {error.start} cannot be read") from None
+    if b"\0" in body:  # or expat could take it for UTF-16, which the search for a DTD cannot read
+        raise malformed("The body is not XML: it holds NUL")
 
 
 def _read_rewritten(body: bytes) -> Json:

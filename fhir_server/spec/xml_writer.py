@@ -79,6 +79,14 @@ def _content(value: Json, plan: Plan, out: list[str], pad: str) -> None:
             raise _Inexpressible(f"has a property {name}, which R4 does not define")
     items.sort(key=_place)
     for slot, item in items:
+        if (
+            slot.single
+            and type(item) is str
+            and slot.sibling not in value
+            and not _SPECIAL.search(item)
+        ):
+            out.append(f'{pad}<{slot.name} value="{item}"/>')
+            continue
         try:
             _property(slot, item, value, out, pad)
         except _Inexpressible as fault:
