@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fhir_server.validation.bindings import Codes, enforced
+from fhir_server.validation.native import NATIVE
 from fhir_server.validation.primitives import PRIMITIVES
 from fhir_server.validation.rules import Element, Kind, Rules
 
@@ -91,7 +92,7 @@ def _ending(rules: Rules, source: Source, conditions: Iterable[str]) -> None:
         source.add(
             1,
             "v = o.get('reference')",
-            "if (v is None or v.partition('/')[0] not in T or 'type' in o)"
+            "if ('type' in o or v is not None and v.partition('/')[0] not in T)"
             " and not refers(o, s, T): return False",
         )
     if rules.type == "Extension":
@@ -101,6 +102,9 @@ def _ending(rules: Rules, source: Source, conditions: Iterable[str]) -> None:
         )
     for condition in conditions:
         source.add(1, f"if not ({condition}): return False")
+    for rule in NATIVE.get(rules.key, ()):
+        name = source.constant("NATIVE", rule.holds, rule.name)
+        source.add(1, f"if not {name}(o): return False")
     source.add(1, "return own is None or own.all_used()" if rules.domain else "return True")
 
 

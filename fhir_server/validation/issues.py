@@ -24,9 +24,14 @@ def refused(issue: Issue) -> bool:
     return issue.severity in _REFUSED
 
 
+def is_shape(issue: Issue) -> bool:
+    """Whether an issue says that something is no FHIR at all."""
+    return issue.code in _SHAPE
+
+
 def status(issues: Iterable[Issue]) -> int:
     """400 when an error says that this is not FHIR (shape, unknown elements, values); else 422."""
-    return 400 if any(refused(item) and item.code in _SHAPE for item in issues) else 422
+    return 400 if any(refused(item) and is_shape(item) for item in issues) else 422
 
 
 def shown(value: object) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from fhir_server.spec import definitions
 
 _TYPE_URL: Final = definitions.STRUCTURE
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}").fullmatch
 _NAME = re.compile("[A-Z][A-Za-z]{1,63}").fullmatch
 
 
@@ -21,9 +22,11 @@ def named_type(text: str) -> str | None:
     path, _, _ = text.partition("?")
     segments = path.split("/")
     if ":" not in segments[0]:
-        # Relative: what stands first is meant to be a type, right or wrong.
-        relative = len(segments) > 1 or path != text
-        return segments[0] if relative and _NAME(segments[0]) else None
+        # Relative: what stands before an id or a query is meant to be a type, right or wrong.
+        if len(segments) == 1:
+            return segments[0] if path != text else None
+        meant = _NAME(segments[0]) and _ID(segments[1])
+        return segments[0] if meant or definitions.is_resource_type(segments[0]) else None
     if len(segments) > 4 and segments[-2] == "_history":
         del segments[-2:]
     if len(segments) > 3 and definitions.is_resource_type(segments[-2]):

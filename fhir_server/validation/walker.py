@@ -13,7 +13,8 @@ from typing import Any
 from fhir_server.spec import definitions
 from fhir_server.spec.errors import Issue
 from fhir_server.validation.bindings import enforced
-from fhir_server.validation.issues import fault, shown
+from fhir_server.validation.issues import fault, is_shape, shown
+from fhir_server.validation.native import NATIVE
 from fhir_server.validation.primitives import PRIMITIVES
 from fhir_server.validation.references import target_fault
 from fhir_server.validation.rules import Element, Kind, Rules
@@ -59,6 +60,24 @@ def _resource(value: object, path: str, scope: Scope | None) -> Issues:
 
 
 def _node(
+    value: object,
+    rules: Rules,
+    path: str,
+    scope: Scope | None,
+    targets: frozenset[str] | None = None,
+) -> Issues:
+    sound = True
+    for issue in _structure(value, rules, path, scope, targets):
+        sound = sound and not is_shape(issue)
+        yield issue
+    # What has not the shape of its type cannot be asked for more.
+    if sound and type(value) is dict:
+        for rule in NATIVE.get(rules.key, ()):
+            if not rule.holds(value):
+                yield fault("invariant", f"{path} {rule.says}", path)
+
+
+def _structure(
     value: object,
     rules: Rules,
     path: str,
