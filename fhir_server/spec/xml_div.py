@@ -34,6 +34,7 @@ class Div(Protocol):
 
     def start(self, name: str, attributes: list[str]) -> None: ...
     def characters(self, text: str) -> None: ...
+    def comment(self, text: str) -> None: ...
     def end(self, name: str) -> bool:
         """Whether the div itself was closed."""
 
@@ -77,6 +78,9 @@ class SourceDiv:
     def characters(self, text: str) -> None:
         """The source has them."""
 
+    def comment(self, text: str) -> None:
+        """The source has it."""
+
     def end(self, _: str) -> bool:
         self.level -= 1
         return self.level == 0
@@ -118,6 +122,10 @@ class RewrittenDiv:
         self.close_tag()
         self.parts.append(escape(text))
 
+    def comment(self, text: str) -> None:
+        self.close_tag()
+        self.parts.append(f"<!--{text}-->")
+
     def end(self, name: str) -> bool:
         self.parts.append("/>" if self.empty else f"</{_local(name)}>")
         self.empty = False
@@ -126,6 +134,26 @@ class RewrittenDiv:
 
     def result(self) -> str:
         return "".join(self.parts)
+
+
+def canonical(div: str) -> str:
+    """The div as RewrittenDiv writes it: equal for sources that differ in quotes, prefixes or empty tags only.
+
+    Raises ValueError when it is not well-formed XML of the XHTML namespace.
+    """
+    rewritten = RewrittenDiv()
+    parser = expat.ParserCreate("UTF-8", " ")
+    parser.ordered_attributes = True
+    parser.buffer_text = True
+    parser.StartElementHandler = rewritten.start
+    parser.EndElementHandler = rewritten.end
+    parser.CharacterDataHandler = rewritten.characters
+    parser.CommentHandler = rewritten.comment
+    try:
+        parser.Parse(_NAMED.sub(_character, div).encode(), FINAL)
+    except (expat.ExpatError, UnicodeEncodeError, Foreign) as error:
+        raise ValueError(str(error)) from None
+    return rewritten.result()
 
 
 def embedded(div: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 from xml.parsers import expat
 
-from fhir_server.spec.errors import FhirError, malformed
+from fhir_server.spec.errors import malformed
 from fhir_server.spec.json_format import LONGEST_NUMBER, MAXIMUM_DEPTH, FhirDecimal
 from fhir_server.spec.xml_div import FINAL, Div, Foreign, NotAlone, RewrittenDiv, SourceDiv
 from fhir_server.spec.xml_plan import (
@@ -26,10 +26,6 @@ Json = dict[str, Any]
 
 _SCHEMA_LOCATION = "http://www.w3.org/2001/XMLSchema-instance schemaLocation"
 _WHITE = " \t\r\n"
-# After a refusal expat still reads the rest of the document, so a DTD must not reach it at all.
-_DOCTYPE = re.compile(
-    rb"\A(?:\xef\xbb\xbf)?+(?:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL
-)
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)", re.ASCII)
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
 
@@ -82,8 +78,12 @@ class _Frame:
         self.holes = False
 
 
-class _Reader:
-    """The handlers of one document and what they build."""
+class Reader:
+    """The handlers of one document and what they build.
+
+    rewrite: narratives are written anew instead of cut out of the source. read raises FhirError 400, ExpatError, and,
+    without rewrite, NotAlone.
+    """
 
     def __init__(self, body: bytes, *, rewrite: bool) -> None:
         self.body = body
@@ -105,6 +105,7 @@ class _Reader:
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
         self.parser.CharacterDataHandler = self.text
+        self.parser.CommentHandler = None
 
     def read(self) -> Json:
         try:
@@ -282,6 +283,7 @@ class _Reader:
         self.parser.StartElementHandler = start
         self.parser.EndElementHandler = end
         self.parser.CharacterDataHandler = div.characters if self.rewrite else None
+        self.parser.CommentHandler = div.comment if self.rewrite else None
         start(f"{XHTML} div", attributes)
 
     # The document
@@ -351,47 +353,3 @@ class _Reader:
         if not text and name in allowed:
             self.refuse(f"The attribute {local} of {slot.name} is empty; leave it out", slot)
         self.refuse(f"R4 defines no attribute {local} of the element {slot.name}; remove it", slot)
-
-
-def parse_xml(body: bytes) -> Json:
-    """The JSON form of a resource in XML: what json_format.parse gives for the same resource in JSON.
-
-    A narrative's div is kept as it was written when it stands alone; one that uses prefixes is written anew without.
-    Raises FhirError 400 for what is not well-formed UTF-8, has a DTD, or is not XML as R4 defines it: unknown or
-    misplaced elements and attributes, other namespaces, text, empty elements, nesting deeper than MAXIMUM_DEPTH.
-    """
-    if not body.strip():
-        raise malformed("The body is empty; send a resource")
-    _check_encoding(body)
-    if _DOCTYPE.match(body):
-        raise malformed("The body has a document type declaration; FHIR allows none, remove it")
-    try:
-        return _Reader(body, rewrite=False).read()
-    except NotAlone:
-        return _read_rewritten(body)
-    except expat.ExpatError as error:
-        raise _not_xml(error) from None
-
-
-def _check_encoding(body: bytes) -> None:
-    try:
-        body.decode()
-    except UnicodeDecodeError as error:
-        raise malformed(f"The body is not UTF-8: byte {error.start} cannot be read") from None
-    if b"\0" in body:  # or expat could take it for UTF-16, which the search for a DTD cannot read
-        raise malformed("The body is not XML: it holds NUL")
-
-
-def _read_rewritten(body: bytes) -> Json:
-    try:
-        return _Reader(body, rewrite=True).read()
-    except expat.ExpatError as error:
-        raise _not_xml(error) from None
-
-
-def _not_xml(error: expat.ExpatError) -> FhirError:
-    what = expat.ErrorString(error.code)
-    if what == "undefined entity":
-        what += " (XML has only amp, lt, gt, quot and apos; write &#160; for &nbsp;)"
-    place = f"line {error.lineno}, column {error.offset + 1}"
-    return malformed(f"The body is not XML: {what} at {place}")
