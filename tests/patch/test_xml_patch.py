@@ -281,8 +281,23 @@ def test_many_selectors_over_many_nodes_are_bounded() -> None:
 
 
 STEPS = st.sampled_from(
-    "f:Patient * f:name f:name[1] f:name[f:use/@value='usual'] f:text h:div h:b text() text()[2] "
-    "comment() @value f:active f:birthDate [1]".split()
+    [
+        "f:Patient",
+        "*",
+        "f:name",
+        "f:name[1]",
+        "f:name[f:use/@value='usual']",
+        "f:text",
+        "h:div",
+        "h:b",
+        "text()",
+        "text()[2]",
+        "comment()",
+        "@value",
+        "f:active",
+        "f:birthDate",
+        "[1]",
+    ]
 )
 CONTENT = st.sampled_from(
     ["", "text", '<birthDate value="1971"/>', "<!-- c -->", f'<p xmlns="{XHTML}">a<i/>b</p>c', " "]
