@@ -23,7 +23,6 @@ def differences(store: Store, context: Context) -> Iterator[tuple[str, int, int]
                 if version is None:
                     continue  # deleted meanwhile
                 wanted = index(parse(version.body), context)
-                stored = transaction.entries(key)
-                name = f"{version.resource_type}/{version.logical_id}"
-                yield name, len(wanted - stored), len(stored - wanted)
+                missing, surplus = transaction.index_difference(key, wanted)
+                yield f"{version.resource_type}/{version.logical_id}", missing, surplus
         after = keys[-1]

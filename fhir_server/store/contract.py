@@ -120,8 +120,8 @@ class ReadTransaction(Protocol):
     def by_key(self, keys: Sequence[int]) -> dict[int, StoredVersion]:
         """The current, not deleted versions of the resources with those keys."""
 
-    def entries(self, key: int) -> IndexEntries:
-        """The index entries stored for a resource (for check-store and tests; not for the hot path)."""
+    def index_difference(self, key: int, entries: IndexEntries) -> tuple[int, int]:
+        """How many index rows of a resource are missing, and how many are too many, if these are its entries."""
 
 
 class Transaction(ReadTransaction, Protocol):
@@ -179,6 +179,9 @@ class Store(Protocol):
         self, resource_type: str | None = None, after: int = 0, limit: int = 1000
     ) -> list[int]:
         """Internal keys of current, not deleted resources, ascending (for check-store and reindexing)."""
+
+    def secret(self, name: str) -> bytes:
+        """32 random bytes that belong to the database: made once, the same for every process."""
 
     def ready(self) -> bool:
         """Whether the database answers."""

@@ -1,0 +1,257 @@
+"""The in-memory predicate of a search expression: what the in-memory store uses, and the oracle of the SQL ones.
+
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, assert_never
+
+from fhir_server.search import entries as e
+from fhir_server.search import expression as x
+from fhir_server.search.expression import Expression, Position, Range, SortKey
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A current resource as a search sees it; last_updated in microseconds since 1970."""
+
+    key: int
+    resource_type: str
+    logical_id: str
+    last_updated: int
+    entries: e.IndexEntries
+
+
+class World(Protocol):
+    """The other resources, for chains and _has."""
+
+    def candidates(self, resource_type: str) -> Iterable[Candidate]:
+        """The current resources of a type."""
+
+    def candidate(self, resource_type: str, logical_id: str) -> Candidate | None:
+        """One current resource."""
+
+
+E = TypeVar("E", bound=e.IndexEntry)
+
+_TABLES: dict[str, type[e.IndexEntry]] = {
+    "token": e.TokenEntry,
+    "string": e.StringEntry,
+    "reference": e.ReferenceEntry,
+    "date": e.DateEntry,
+    "number": e.NumberEntry,
+    "quantity": e.QuantityEntry,
+    "uri": e.UriEntry,
+}
+
+
+def matches(expression: Expression, candidate: Candidate, world: World) -> bool:
+    """Whether the expression holds of the candidate."""
+    match expression:
+        case x.And(parts):
+            return all(matches(part, candidate, world) for part in parts)
+        case x.Or(parts):
+            return any(matches(part, candidate, world) for part in parts)
+        case x.Not(part):
+            return not matches(part, candidate, world)
+        case x.IdIn(ids):
+            return candidate.logical_id in ids
+        case x.LastUpdated(ranges):
+            moment = candidate.last_updated
+            return any(compare(item, moment, moment + 1) for item in ranges)
+        case x.Chain():
+            return _chained(expression, candidate, world)
+        case x.Has():
+            return _referred(expression, candidate, world)
+        case _:
+            return _leaf(expression, candidate)
+
+
+def _chained(chain: x.Chain, candidate: Candidate, world: World) -> bool:
+    for entry in _of(candidate, e.ReferenceEntry, chain.parameters):
+        if entry.target_type == chain.target_type:
+            target = world.candidate(entry.target_type, entry.target_id)
+            if target is not None and matches(chain.inner, target, world):
+                return True
+    return False
+
+
+def _referred(has: x.Has, candidate: Candidate, world: World) -> bool:
+    me = (candidate.resource_type, candidate.logical_id)
+    return any(
+        any(
+            (entry.target_type, entry.target_id) == me
+            for entry in _of(source, e.ReferenceEntry, has.parameters)
+        )
+        and matches(has.inner, source, world)
+        for source in world.candidates(has.source_type)
+    )
+
+
+def _of(candidate: Candidate, kind: type[E], parameters: tuple[int, ...]) -> Iterator[E]:
+    for entry in candidate.entries:
+        if isinstance(entry, kind) and entry.parameter in parameters:
+            yield entry
+
+
+def _leaf(expression: Expression, candidate: Candidate) -> bool:
+    match expression:
+        case x.Present(table, parameters):
+            return any(True for _ in _of(candidate, _TABLES[table], parameters))
+        case x.TokenMatch(parameters, tokens):
+            return any(
+                (token.system is None or token.system == entry.system)
+                and (token.code is None or token.code == entry.code)
+                for entry in _of(candidate, e.TokenEntry, parameters)
+                for token in tokens
+            )
+        case x.StringMatch(parameters, mode, values):
+            return any(
+                _string(mode, value, entry)
+                for entry in _of(candidate, e.StringEntry, parameters)
+                for value in values
+            )
+        case x.ReferenceMatch(parameters, targets):
+            return any(
+                _refers(target, entry)
+                for entry in _of(candidate, e.ReferenceEntry, parameters)
+                for target in targets
+            )
+        case x.DateMatch(parameters, ranges):
+            return any(
+                compare(item, entry.low, entry.high)
+                for entry in _of(candidate, e.DateEntry, parameters)
+                for item in ranges
+            )
+        case x.NumberMatch(parameters, ranges):
+            return any(
+                compare(item, entry.low, entry.high)
+                for entry in _of(candidate, e.NumberEntry, parameters)
+                for item in ranges
+            )
+        case x.QuantityMatch(parameters, quantities):
+            return any(
+                _quantity(item, entry)
+                for entry in _of(candidate, e.QuantityEntry, parameters)
+                for item in quantities
+            )
+        case x.UriMatch(parameters, mode, values, version):
+            return any(
+                version in ("", entry.version) and _uri(mode, value, entry.value)
+                for entry in _of(candidate, e.UriEntry, parameters)
+                for value in values
+            )
+        case x.And() | x.Or() | x.Not() | x.IdIn() | x.LastUpdated() | x.Chain() | x.Has():
+            raise AssertionError(expression)
+        case _:
+            assert_never(expression)
+
+
+def _string(mode: str, value: str, entry: e.StringEntry) -> bool:
+    if mode == "exact":
+        return entry.value == value
+    return entry.folded.startswith(value) if mode == "starts" else value in entry.folded
+
+
+def _refers(target: x.Target, entry: e.ReferenceEntry) -> bool:
+    if target.url:
+        same = entry.url == target.url
+    else:
+        same = entry.target_id == target.target_id and not entry.url
+        same = same and target.target_type in (None, entry.target_type)
+    return same and target.version in ("", entry.version)
+
+
+def _quantity(item: x.Quantity, entry: e.QuantityEntry) -> bool:
+    if not compare(item.range, entry.low, entry.high):
+        return False
+    if item.system is not None and item.system != entry.system:
+        return False
+    if item.code is None:
+        return True
+    return item.code == entry.code or (item.system is None and item.code == entry.unit)
+
+
+def _uri(mode: str, value: str, stored: str) -> bool:
+    match mode:
+        case "below":
+            return stored == value or stored.startswith(value.rstrip("/") + "/")
+        case "above":
+            return stored == value or value.startswith(stored.rstrip("/") + "/")
+    return stored == value
+
+
+def compare(wanted: Range, low: float, high: float) -> bool:
+    """Whether a stored range [low, high) passes the comparison; see Range."""
+    match wanted.prefix:
+        case "eq":
+            return _equal(wanted, low, high)
+        case "ne":
+            return not _equal(wanted, low, high)
+        case "gt":
+            return high > wanted.high
+        case "lt":
+            return low < wanted.low
+        case "ge":
+            return high > wanted.high or _equal(wanted, low, high)
+        case "le":
+            return low < wanted.low or _equal(wanted, low, high)
+        case "sa":
+            return low >= wanted.high
+        case "eb":
+            return high <= wanted.low
+        case "ap":
+            return low < wanted.high and high > wanted.low
+
+
+def _equal(wanted: Range, low: float, high: float) -> bool:
+    return wanted.low <= low and high <= wanted.high
+
+
+def position(candidate: Candidate, sort: tuple[SortKey, ...]) -> Position:
+    """The keyset position: a value for each sort key (None when the resource has none), then the internal key."""
+    return (*(_sort_value(candidate, item) for item in sort), candidate.key)
+
+
+def _sort_value(candidate: Candidate, item: SortKey) -> int | float | str | None:
+    if item.table == "last-updated":
+        return candidate.last_updated
+    if item.table == "id":
+        return candidate.logical_id
+    values: list[Any] = [
+        _value(entry, descending=item.descending)
+        for entry in _of(candidate, _TABLES[item.table], item.parameters)
+    ]
+    if not values:
+        return None
+    best: int | float | str = max(values) if item.descending else min(values)
+    return best
+
+
+def _value(entry: e.IndexEntry, *, descending: bool) -> int | float | str:
+    match entry:
+        case e.TokenEntry():
+            return entry.code
+        case e.StringEntry():
+            return entry.folded
+        case e.ReferenceEntry():
+            return entry.url or entry.target_id
+        case e.DateEntry() | e.NumberEntry() | e.QuantityEntry():
+            return entry.high if descending else entry.low
+        case e.UriEntry():
+            return entry.value
+
+
+def precedes(left: Position, right: Position, sort: tuple[SortKey, ...]) -> bool:
+    """Whether left comes before right: missing values last, whichever the direction; then the key, ascending."""
+    for item, mine, theirs in zip(sort, left, right, strict=False):
+        if mine == theirs:
+            continue
+        if mine is None or theirs is None:
+            return theirs is None
+        smaller = mine < theirs  # type: ignore[operator] # one sort key, one type
+        return smaller != item.descending
+    return left[-1] < right[-1]  # type: ignore[operator] # the keys

@@ -1,0 +1,46 @@
+"""Refusing a database that forgets what it acknowledged.
+
+https://www.postgresql.org/docs/current/runtime-config-wal.html, https://www.sqlite.org/pragma.html#pragma_synchronous
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+OLDEST_SQLITE = (3, 35, 0)
+_MUST_BE_ON = ("fsync", "synchronous_commit", "full_page_writes")
+
+
+class UnsafeDatabase(Exception):
+    """The server does not start on this database; the text says why and what to change."""
+
+
+def check_postgresql(connection: Connection) -> None:
+    """Raises UnsafeDatabase when a commit would be acknowledged before it is durable."""
+    for name in _MUST_BE_ON:
+        value = connection.execute(text(f"SHOW {name}")).scalar_one()
+        if value in ("off", "local") or (name != "synchronous_commit" and value != "on"):
+            raise UnsafeDatabase(
+                f"PostgreSQL runs with {name} = {value}: a crash could lose acknowledged writes."
+                f" Set {name} = on in postgresql.conf, or for this role and database"
+            )
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise UnsafeDatabase(
+            f"The database's encoding is {encoding}; create it with ENCODING 'UTF8'"
+        )
+
+
+def check_sqlite(connection: sqlite3.Connection) -> None:
+    """Raises UnsafeDatabase for an SQLite library that is too old."""
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise UnsafeDatabase(
+            f"SQLite {sqlite3.sqlite_version} is too old; this server needs 3.35 or newer"
+        )
+    try:
+        connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.DatabaseError:
+        raise UnsafeDatabase("The file is not an SQLite database; name another") from None

@@ -1,0 +1,297 @@
+"""The in-memory reference: dictionaries behind one lock, searched by the in-memory predicate.
+
+It is the oracle of the databases in tests, and good for trying things out; what it holds is lost at exit.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import cmp_to_key
+from typing import TypeVar
+
+from fhir_server.search.entries import IndexEntries, ReferenceEntry
+from fhir_server.search.expression import Expression, Position, Query, SortKey
+from fhir_server.search.matcher import Candidate, matches, position, precedes
+from fhir_server.store.contract import (
+    HistoryHit,
+    HistoryQuery,
+    Hit,
+    Link,
+    Method,
+    ReadTransaction,
+    StoredVersion,
+    Transaction,
+    VersionConflict,
+)
+
+T = TypeVar("T")
+Identity = tuple[str, str]
+
+
+class MemoryStore:
+    """A Store that keeps everything in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.versions: list[StoredVersion] = []
+        self.by_identity: dict[Identity, list[StoredVersion]] = {}
+        self.keyed: dict[int, Identity] = {}
+        self.indexed: dict[int, IndexEntries] = {}
+        self._secrets: dict[str, bytes] = {}
+
+    @contextmanager
+    def read(self) -> Iterator[ReadTransaction]:
+        """A view; writers wait until it ends."""
+        with self._lock:
+            yield MemoryTransaction(self)
+
+    def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
+        """Run the work here and now; undo what it put when it raises."""
+        future: Future[T] = Future()
+        with self._lock:
+            transaction = MemoryTransaction(self)
+            try:
+                future.set_result(work(transaction))
+            except BaseException as error:  # noqa: BLE001 - the future carries whatever the work raised
+                transaction.undo()
+                future.set_exception(error)
+        return future
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """submit(work).result()"""
+        return self.submit(work).result()
+
+    def keys(
+        self, resource_type: str | None = None, after: int = 0, limit: int = 1000
+    ) -> list[int]:
+        """Internal keys of current, not deleted resources, ascending."""
+        with self._lock:
+            found = [
+                key
+                for key, identity in self.keyed.items()
+                if key > after
+                and resource_type in (None, identity[0])
+                and not self.by_identity[identity][-1].deleted
+            ]
+        return sorted(found)[:limit]
+
+    def secret(self, name: str) -> bytes:
+        """32 random bytes, the same for a name as long as the store lives."""
+        with self._lock:
+            return self._secrets.setdefault(name, secrets.token_bytes(32))
+
+    def ready(self) -> bool:
+        """Always."""
+        return True
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class MemoryTransaction:
+    """A Transaction on a MemoryStore; also the World of its searches."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self._undo: list[tuple[StoredVersion, IndexEntries | None]] = []
+
+    def lock(self, identities: Sequence[Identity]) -> None:
+        """One writer at a time anyway."""
+
+    def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
+        """The newest version."""
+        found = self.store.by_identity.get((resource_type, logical_id))
+        return found[-1] if found else None
+
+    def version(self, resource_type: str, logical_id: str, version_id: int) -> StoredVersion | None:
+        """That version."""
+        found = self.store.by_identity.get((resource_type, logical_id), [])
+        return found[version_id - 1] if 1 <= version_id <= len(found) else None
+
+    def history(self, query: HistoryQuery) -> list[HistoryHit]:
+        """A page of versions, newest first."""
+        listed = sorted(self._history(query), key=lambda hit: hit.position, reverse=True)
+        if query.after is not None:
+            listed = [hit for hit in listed if hit.position < query.after]
+        return listed[: query.limit]
+
+    def history_total(self, query: HistoryQuery) -> int:
+        """How many versions."""
+        return len(self._history(query))
+
+    def _history(self, query: HistoryQuery) -> list[HistoryHit]:
+        found = []
+        for number, version in enumerate(self.store.versions):
+            if query.resource_type not in (None, version.resource_type):
+                continue
+            if query.logical_id not in (None, version.logical_id):
+                continue
+            if query.since is not None and version.last_updated < query.since:
+                continue
+            if not self._current_at(version, query):
+                continue
+            found.append(HistoryHit(version, (version.last_updated, number)))
+        return found
+
+    def _current_at(self, version: StoredVersion, query: HistoryQuery) -> bool:
+        if query.at_low is None or query.at_high is None:
+            return True
+        if version.last_updated >= query.at_high:
+            return False
+        siblings = self.store.by_identity[version.resource_type, version.logical_id]
+        following = siblings[version.version_id : version.version_id + 1]
+        return not following or following[0].last_updated > query.at_low
+
+    def search(self, query: Query) -> list[Hit]:
+        """A page of matches."""
+        found = [
+            (position(candidate, query.sort), candidate)
+            for candidate in self._matching(query.resource_types, query.where)
+        ]
+        if query.after is not None:
+            after = query.after
+            found = [item for item in found if precedes(after, item[0], query.sort)]
+        found.sort(key=cmp_to_key(_order(query.sort)))
+        return [Hit(self._version(candidate), place) for place, candidate in found[: query.limit]]
+
+    def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
+        """How many matches."""
+        return sum(1 for _ in self._matching(resource_types, where))
+
+    def _matching(self, resource_types: tuple[str, ...], where: Expression) -> Iterator[Candidate]:
+        for resource_type in dict.fromkeys(resource_types):
+            for candidate in self.candidates(resource_type):
+                if matches(where, candidate, self):
+                    yield candidate
+
+    def _version(self, candidate: Candidate) -> StoredVersion:
+        return self.store.by_identity[candidate.resource_type, candidate.logical_id][-1]
+
+    def candidates(self, resource_type: str) -> Iterable[Candidate]:
+        """The current resources of a type."""
+        for identity in self.store.by_identity:
+            if identity[0] == resource_type:
+                found = self.candidate(*identity)
+                if found is not None:
+                    yield found
+
+    def candidate(self, resource_type: str, logical_id: str) -> Candidate | None:
+        """One current resource."""
+        version = self.current(resource_type, logical_id)
+        if version is None or version.deleted:
+            return None
+        entries = self.store.indexed[version.key]
+        return Candidate(version.key, resource_type, logical_id, version.last_updated, entries)
+
+    def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
+        """The references that those resources make."""
+        return [link for key in keys for link in self._links(key, frozenset(parameters))]
+
+    def _links(self, key: int, parameters: frozenset[int]) -> Iterator[Link]:
+        for entry in self.store.indexed.get(key, frozenset()):
+            if (
+                isinstance(entry, ReferenceEntry)
+                and entry.parameter in parameters
+                and entry.target_type
+            ):
+                yield Link(key, entry.parameter, entry.target_type, entry.target_id, entry.version)
+
+    def links_to(
+        self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
+    ) -> list[Link]:
+        """References to those resources."""
+        wanted = set(targets)
+        found = [
+            link
+            for key in sorted(self.store.indexed)
+            for link in self._links(key, frozenset(parameters))
+            if (link.target_type, link.target_id) in wanted
+        ]
+        return found[:limit]
+
+    def many(self, identities: Sequence[Identity]) -> dict[Identity, StoredVersion]:
+        """The current, not deleted versions of those."""
+        found = {identity: self.current(*identity) for identity in identities}
+        return {
+            identity: version
+            for identity, version in found.items()
+            if version is not None and not version.deleted
+        }
+
+    def by_key(self, keys: Sequence[int]) -> dict[int, StoredVersion]:
+        """The current, not deleted versions with those keys."""
+        found = {
+            key: self.store.by_identity[self.store.keyed[key]][-1]
+            for key in keys
+            if key in self.store.keyed
+        }
+        return {key: version for key, version in found.items() if not version.deleted}
+
+    def index_difference(self, key: int, entries: IndexEntries) -> tuple[int, int]:
+        """Compare with what is indexed."""
+        indexed = self.store.indexed.get(key, frozenset())
+        return len(entries - indexed), len(indexed - entries)
+
+    def put(
+        self,
+        *,
+        resource_type: str,
+        logical_id: str,
+        previous: StoredVersion | None,
+        last_updated: int,
+        method: Method,
+        created: bool,
+        body: bytes,
+        entries: IndexEntries,
+        previous_entries: IndexEntries | None = None,
+    ) -> StoredVersion:
+        """Append a version."""
+        del previous_entries  # the whole set is replaced
+        store = self.store
+        if self.current(resource_type, logical_id) != previous:
+            raise VersionConflict(f"{resource_type}/{logical_id}")
+        key = previous.key if previous else len(store.keyed) + 1
+        version = StoredVersion(
+            key,
+            resource_type,
+            logical_id,
+            previous.version_id + 1 if previous else 1,
+            last_updated,
+            method,
+            created,
+            body,
+        )
+        self._undo.append((version, store.indexed.get(key)))
+        store.versions.append(version)
+        store.by_identity.setdefault((resource_type, logical_id), []).append(version)
+        store.keyed[key] = (resource_type, logical_id)
+        store.indexed[key] = entries
+        return version
+
+    def undo(self) -> None:
+        """Take back everything that was put."""
+        for version, entries in reversed(self._undo):
+            identity = (version.resource_type, version.logical_id)
+            self.store.versions.pop()
+            self.store.by_identity[identity].pop()
+            if not self.store.by_identity[identity]:
+                del self.store.by_identity[identity]
+                del self.store.keyed[version.key]
+            if entries is None:
+                del self.store.indexed[version.key]
+            else:
+                self.store.indexed[version.key] = entries
+        self._undo.clear()
+
+
+def _order(
+    sort: tuple[SortKey, ...],
+) -> Callable[[tuple[Position, Candidate], tuple[Position, Candidate]], int]:
+    def compare(left: tuple[Position, Candidate], right: tuple[Position, Candidate]) -> int:
+        return -1 if precedes(left[0], right[0], sort) else 1
+
+    return compare

@@ -1,0 +1,136 @@
+"""The tables: resources with their versions, and an index table for each kind of search parameter.
+
+The same on SQLite and PostgreSQL. An index row holds the parameter's number, the value and the resource's key; each
+table is read by value (to find resources) and by key (to test, sort and follow one). https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeEngine
+
+LONGEST_KEY = 200
+
+METADATA = MetaData()
+
+# SQLite gives an INTEGER PRIMARY KEY the next number by itself; BIGINT it would not.
+_KEY = BigInteger().with_variant(Integer(), "sqlite")
+# Keys compare byte by byte: prefix ranges work, and the order is that of SQLite's and Python's code points.
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+
+RESOURCE = Table(
+    "resource",
+    METADATA,
+    Column("key", _KEY, primary_key=True, autoincrement=True),
+    Column("type", SmallInteger, nullable=False),
+    Column("logical_id", _TEXT, nullable=False),
+    Column("version_id", Integer, nullable=False),
+    Column("last_updated", BigInteger, nullable=False),
+    Column("deleted", SmallInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    UniqueConstraint("type", "logical_id", name="resource_identity"),
+    Index("resource_type", "type", "deleted", "key"),
+    Index("resource_updated", "type", "last_updated", "key"),
+)
+
+VERSION = Table(
+    "version",
+    METADATA,
+    Column("seq", _KEY, primary_key=True, autoincrement=True),
+    Column("key", BigInteger, nullable=False),
+    Column("type", SmallInteger, nullable=False),
+    Column("logical_id", _TEXT, nullable=False),
+    Column("version_id", Integer, nullable=False),
+    Column("last_updated", BigInteger, nullable=False),
+    Column("method", SmallInteger, nullable=False),
+    Column("created", SmallInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("key", "version_id", name="version_identity"),
+    Index("version_type", "type", "last_updated", "seq"),
+    Index("version_updated", "last_updated", "seq"),
+)
+
+
+SETTING = Table(
+    "setting",
+    METADATA,
+    Column("name", _TEXT, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+_KINDS: dict[str, TypeEngine[Any]] = {
+    "key": BigInteger(),
+    "system": BigInteger(),
+    "target_type": SmallInteger(),
+    "low": BigInteger(),
+    "high": BigInteger(),
+}
+
+# The columns after the parameter's number, in the order of the primary key: the value that is looked up comes first,
+# then the key, so that equal values are in the order of the keys, which is that of an unsorted result.
+INDEX_COLUMNS: dict[str, tuple[str, ...]] = {
+    "token": ("code", "key", "system"),
+    "string": ("folded", "key", "value"),
+    "reference": ("target_id", "key", "target_type", "url", "version"),
+    "date": ("low", "high", "key"),
+    "number": ("low", "high", "key"),
+    "quantity": ("low", "high", "key", "system", "code", "unit"),
+    "uri": ("value", "key", "version"),
+}
+
+
+def _index_table(name: str, columns: tuple[str, ...]) -> Table:
+    kinds = dict(_KINDS)
+    if name in ("number", "quantity"):
+        kinds["low"] = kinds["high"] = Double()
+    return Table(
+        name,
+        METADATA,
+        Column("parameter", Integer, nullable=False, autoincrement=False),
+        *(
+            Column(item, kinds.get(item, _TEXT), nullable=False, autoincrement=False)
+            for item in columns
+        ),
+        PrimaryKeyConstraint("parameter", *columns, name=f"{name}_value"),
+        Index(f"{name}_key", "key", "parameter"),
+        sqlite_with_rowid=False,
+    )
+
+
+INDEX_TABLES = {name: _index_table(name, columns) for name, columns in INDEX_COLUMNS.items()}
+Index("date_high", *(INDEX_TABLES["date"].c[item] for item in ("parameter", "high", "low", "key")))
+
+
+@lru_cache(maxsize=4096)
+def system_number(system: str) -> int:
+    """A system as 64 bits: the digest of its text, so that nothing has to be agreed between processes."""
+    if not system:
+        return 0
+    return int.from_bytes(
+        hashlib.blake2b(system.encode(), digest_size=8).digest(), "big", signed=True
+    )
+
+
+def fit(text: str) -> str:
+    """A text short enough to be an index key: a long one keeps its beginning and gets its digest."""
+    if len(text) <= LONGEST_KEY:
+        return text
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return f"{text[: LONGEST_KEY - 33]}~{digest}"

@@ -1,0 +1,332 @@
+"""The statements of a store transaction, the same text for both databases; a driver supplies how they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from fhir_server.search.entries import IndexEntries
+from fhir_server.search.expression import Expression, Query
+from fhir_server.store import search_sql
+from fhir_server.store.contract import (
+    HistoryHit,
+    HistoryQuery,
+    Hit,
+    Link,
+    Method,
+    StoredVersion,
+    VersionConflict,
+)
+from fhir_server.store.rows import METHODS, Row, rows, type_names, type_numbers
+from fhir_server.store.schema import INDEX_COLUMNS
+
+Identity = tuple[str, str]
+
+_COLUMNS = "v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body"
+_CURRENT = (
+    f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq"
+    " WHERE r.type = ? AND r.logical_id = ?"
+)
+_VERSION = (
+    f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.key = r.key AND v.version_id = ?"
+    " WHERE r.type = ? AND r.logical_id = ?"
+)
+_LIVE = f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq WHERE r.deleted = 0"
+_INSERT_VERSION = (
+    "INSERT INTO version (seq, key, type, logical_id, version_id, last_updated, method, created, body)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_RESOURCE = (
+    "INSERT INTO resource (key, type, logical_id, version_id, last_updated, deleted, seq)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (type, logical_id) DO NOTHING"
+)
+_UPDATE_RESOURCE = (
+    "UPDATE resource SET version_id = ?, last_updated = ?, deleted = ?, seq = ?"
+    " WHERE key = ? AND version_id = ?"
+)
+_CHUNK = 500
+
+INSERT_ROW = {
+    table: f"INSERT INTO {table} (parameter, {', '.join(columns)}) VALUES ({', '.join('?' * (len(columns) + 1))})"
+    for table, columns in INDEX_COLUMNS.items()
+}
+DELETE_ROW = {
+    table: f"DELETE FROM {table} WHERE parameter = ? AND "
+    + " AND ".join(f"{item} = ?" for item in columns)
+    for table, columns in INDEX_COLUMNS.items()
+}
+
+
+class Driver(Protocol):
+    """Runs statements with ? marks on one connection inside one transaction."""
+
+    def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
+        """All rows of a query."""
+
+    def change(self, text: str, values: Sequence[Any]) -> int:
+        """How many rows a change touched."""
+
+    def change_many(self, text: str, rows: Sequence[Row]) -> None:
+        """The same change for many rows."""
+
+    def next_seq(self) -> int:
+        """A number for a new version, higher than all before it in this transaction."""
+
+    def lock(self, identities: Sequence[Identity]) -> None:
+        """See Transaction.lock."""
+
+
+def _stored(row: Row) -> StoredVersion:
+    return StoredVersion(
+        row[0], type_names()[row[1]], row[2], row[3], row[4], METHODS[row[5]], bool(row[6]), bytes(row[7])
+    )  # fmt: skip
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+class SqlTransaction:
+    """A Transaction over a driver."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def lock(self, identities: Sequence[Identity]) -> None:
+        """Hold those identities until the end."""
+        self._driver.lock(identities)
+
+    def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
+        """The newest version."""
+        number = type_numbers()[resource_type]
+        found = self._driver.fetch(_CURRENT, (number, logical_id))
+        return _stored(found[0]) if found else None
+
+    def version(self, resource_type: str, logical_id: str, version_id: int) -> StoredVersion | None:
+        """That version."""
+        number = type_numbers()[resource_type]
+        found = self._driver.fetch(_VERSION, (version_id, number, logical_id))
+        return _stored(found[0]) if found else None
+
+    def history(self, query: HistoryQuery) -> list[HistoryHit]:
+        """A page of versions, newest first."""
+        condition, values = _history(query)
+        if query.after is not None:
+            condition += " AND (v.last_updated < ? OR (v.last_updated = ? AND v.seq < ?))"
+            values += [query.after[0], query.after[0], query.after[1]]
+        text = (
+            f"SELECT {_COLUMNS}, v.seq FROM version v WHERE {condition}"
+            " ORDER BY v.last_updated DESC, v.seq DESC LIMIT ?"
+        )
+        found = self._driver.fetch(text, (*values, query.limit))
+        return [HistoryHit(_stored(row), (row[4], row[8])) for row in found]
+
+    def history_total(self, query: HistoryQuery) -> int:
+        """How many versions."""
+        condition, values = _history(query)
+        found = self._driver.fetch(f"SELECT COUNT(*) FROM version v WHERE {condition}", values)
+        return int(found[0][0])
+
+    def search(self, query: Query) -> list[Hit]:
+        """A page of matches."""
+        statement = search_sql.search(query)
+        return [
+            Hit(_stored(row), (*row[8:], row[0]))
+            for row in self._driver.fetch(statement.text, statement.values)
+        ]
+
+    def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
+        """How many matches."""
+        statement = search_sql.count(resource_types, where)
+        return int(self._driver.fetch(statement.text, statement.values)[0][0])
+
+    def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
+        """The references that those resources make."""
+        found = []
+        for part in _chunks(keys):
+            text = (
+                "SELECT key, parameter, target_type, target_id, version FROM reference"
+                f" WHERE key IN ({_marks(part)}) AND parameter IN ({_marks(parameters)}) AND target_type > 0"
+            )
+            found += self._driver.fetch(text, (*part, *parameters))
+        return [Link(row[0], row[1], type_names()[row[2]], row[3], row[4]) for row in found]
+
+    def links_to(
+        self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
+    ) -> list[Link]:
+        """References to those resources."""
+        wanted = set(targets)
+        found: list[Link] = []
+        for part in _chunks(sorted({logical_id for _, logical_id in targets})):
+            text = (
+                "SELECT key, parameter, target_type, target_id, version FROM reference"
+                f" WHERE parameter IN ({_marks(parameters)}) AND target_id IN ({_marks(part)})"
+                " AND target_type > 0 ORDER BY key"
+            )
+            for row in self._driver.fetch(text, (*parameters, *part)):
+                link = Link(row[0], row[1], type_names()[row[2]], row[3], row[4])
+                if (link.target_type, link.target_id) in wanted:
+                    found.append(link)
+        return found[:limit]
+
+    def many(self, identities: Sequence[Identity]) -> dict[Identity, StoredVersion]:
+        """The current, not deleted versions of those."""
+        by_type: dict[str, list[str]] = {}
+        for resource_type, logical_id in identities:
+            by_type.setdefault(resource_type, []).append(logical_id)
+        found: dict[Identity, StoredVersion] = {}
+        for resource_type, ids in by_type.items():
+            for part in _chunks(ids):
+                text = f"{_LIVE} AND r.type = ? AND r.logical_id IN ({_marks(part)})"
+                for row in self._driver.fetch(text, (type_numbers()[resource_type], *part)):
+                    found[resource_type, row[2]] = _stored(row)
+        return found
+
+    def by_key(self, keys: Sequence[int]) -> dict[int, StoredVersion]:
+        """The current, not deleted versions with those keys."""
+        found: dict[int, StoredVersion] = {}
+        for part in _chunks(keys):
+            text = f"{_LIVE} AND r.key IN ({_marks(part)}) ORDER BY r.key"
+            for row in self._driver.fetch(text, part):
+                found[row[0]] = _stored(row)
+        return found
+
+    def index_difference(self, key: int, entries: IndexEntries) -> tuple[int, int]:
+        """Compare with the rows of the index tables."""
+        wanted, stored = rows(entries, key), self._rows(key)
+        none: set[Row] = set()
+        missing = sum(len(listed - stored.get(table, none)) for table, listed in wanted.items())
+        surplus = sum(len(listed - wanted.get(table, none)) for table, listed in stored.items())
+        return missing, surplus
+
+    def keys(self, resource_type: str | None, after: int, limit: int) -> list[int]:
+        """Internal keys of current resources, ascending."""
+        text, values = "SELECT key FROM resource WHERE deleted = 0 AND key > ?", [after]
+        if resource_type is not None:
+            text += " AND type = ?"
+            values.append(type_numbers()[resource_type])
+        return [
+            row[0] for row in self._driver.fetch(f"{text} ORDER BY key LIMIT ?", (*values, limit))
+        ]
+
+    def secret(self, name: str, fresh: bytes) -> bytes:
+        """The value of a setting, which becomes fresh when it is not there yet."""
+        self._driver.change(
+            "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
+            (name, fresh),
+        )
+        return bytes(self._driver.fetch("SELECT value FROM setting WHERE name = ?", (name,))[0][0])
+
+    def _rows(self, key: int) -> dict[str, set[Row]]:
+        found: dict[str, set[Row]] = {}
+        for table, columns in INDEX_COLUMNS.items():
+            text = f"SELECT parameter, {', '.join(columns)} FROM {table} WHERE key = ?"
+            listed = self._driver.fetch(text, (key,))
+            if listed:
+                found[table] = set(listed)
+        return found
+
+    def put(
+        self,
+        *,
+        resource_type: str,
+        logical_id: str,
+        previous: StoredVersion | None,
+        last_updated: int,
+        method: Method,
+        created: bool,
+        body: bytes,
+        entries: IndexEntries,
+        previous_entries: IndexEntries | None = None,
+    ) -> StoredVersion:
+        """Append a version and make it current."""
+        seq = self._driver.next_seq()
+        number = type_numbers()[resource_type]
+        deleted = int(method == "DELETE")
+        if previous is None:
+            # A resource's key is the number of its first version.
+            key, version_id = seq, 1
+            values = (key, number, logical_id, version_id, last_updated, deleted, seq)
+            done = self._driver.change(_INSERT_RESOURCE, values)
+        else:
+            key, version_id = previous.key, previous.version_id + 1
+            done = self._driver.change(
+                _UPDATE_RESOURCE,
+                (version_id, last_updated, deleted, seq, key, previous.version_id),
+            )
+        if done != 1:
+            raise VersionConflict(f"{resource_type}/{logical_id}")
+        self._driver.change(
+            _INSERT_VERSION,
+            (
+                seq,
+                key,
+                number,
+                logical_id,
+                version_id,
+                last_updated,
+                METHODS.index(method),
+                int(created),
+                body,
+            ),
+        )
+        self._index(key, previous, entries, previous_entries)
+        return StoredVersion(
+            key, resource_type, logical_id, version_id, last_updated, method, created, body
+        )
+
+    def _index(
+        self,
+        key: int,
+        previous: StoredVersion | None,
+        entries: IndexEntries,
+        previous_entries: IndexEntries | None,
+    ) -> None:
+        """Write the difference of index rows."""
+        if previous is None:
+            before: dict[str, set[Row]] = {}
+        elif previous_entries is None:
+            before = self._rows(key)
+        else:
+            # Entries that differ may still be equal as rows (shortened values), so rows are what is compared.
+            before = rows(previous_entries, key)
+        after = rows(entries, key)
+        none: set[Row] = set()
+        for table, listed in before.items():
+            gone = listed - after.get(table, none)
+            if gone:
+                self._driver.change_many(DELETE_ROW[table], list(gone))
+        for table, listed in after.items():
+            new = listed - before.get(table, none)
+            if new:
+                self._driver.change_many(INSERT_ROW[table], list(new))
+
+
+def _history(query: HistoryQuery) -> tuple[str, list[Any]]:
+    conditions: list[str] = ["1 = 1"]
+    values: list[Any] = []
+    if query.resource_type is not None:
+        number = type_numbers()[query.resource_type]
+        if query.logical_id is not None:
+            conditions.append(
+                "v.key = (SELECT key FROM resource WHERE type = ? AND logical_id = ?)"
+            )
+            values += [number, query.logical_id]
+        else:
+            conditions.append("v.type = ?")
+            values.append(number)
+    if query.since is not None:
+        conditions.append("v.last_updated >= ?")
+        values.append(query.since)
+    if query.at_low is not None and query.at_high is not None:
+        conditions.append(
+            "v.last_updated < ? AND NOT EXISTS (SELECT 1 FROM version n WHERE n.key = v.key"
+            " AND n.version_id = v.version_id + 1 AND n.last_updated <= ?)"
+        )
+        values += [query.at_high, query.at_low]
+    return " AND ".join(conditions), values
+
+
+def _chunks(values: Sequence[Any]) -> list[Sequence[Any]]:
+    """Lists short enough for one statement's marks."""
+    return [values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK)]
