@@ -16,6 +16,8 @@ DAY = 86_400_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+# The wall-clock time that ends year 9999 is beyond datetime: it has the offset of the moment before.
+_LAST_WALL = (date.max.toordinal() - _EPOCH_DAY + 1) * DAY - 1
 _LONDON = ZoneInfo("Europe/London")
 _PATTERN = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?",
@@ -29,6 +31,9 @@ def interval(text: str, zone: ZoneInfo = _LONDON) -> tuple[int, int]:
     The width is that of the precision written: a year, month, day, minute, second or fraction of one (at least a
     microsecond). Second 60 is read as the first of the next minute. Raises ValueError for anything else.
     """
+    found = _common(text)
+    if found is not None:
+        return found
     match = _PATTERN.fullmatch(text)
     if match is None:
         raise ValueError(f"{text[:64]!r} is not a date")
@@ -45,6 +50,30 @@ def interval(text: str, zone: ZoneInfo = _LONDON) -> tuple[int, int]:
         low += int(fraction[:6].ljust(6, "0"))
         width = max(1, 10 ** (6 - len(fraction))) if len(fraction) <= 6 else 1
     low -= _local_offset(low, zone) if offset is None else _offset(offset)
+    return low, low + width
+
+
+def _common(text: str) -> tuple[int, int] | None:
+    """The usual shapes with a zone (seconds or milliseconds and Z, seconds and an offset), read by the C parser.
+
+    None leaves the text to the grammar: another shape, second 60, or not a date at all.
+    """
+    match len(text):
+        case 20:
+            width = 1_000_000 if text[19] == "Z" else 0
+        case 24:
+            width = 1_000 if text[19] == "." and text[23] == "Z" else 0
+        case 25:
+            width = 1_000_000 if text[22] == ":" and text[20:22] < "14" else 0
+        case _:
+            return None
+    if not width or text[4:11:3] != "--T" or text[13] != ":" or text[11:13] > "23":
+        return None
+    try:
+        gap = datetime.fromisoformat(text) - _EPOCH
+    except ValueError:
+        return None
+    low = (gap.days * 86_400 + gap.seconds) * 1_000_000 + gap.microseconds
     return low, low + width
 
 
@@ -84,6 +113,4 @@ def _next(first: date, month: str | None, day: str | None) -> int:
 @lru_cache(maxsize=4096)
 def _midnight(ordinal: int, zone: ZoneInfo) -> int:
     wall = (ordinal - _EPOCH_DAY) * DAY
-    if ordinal <= 2 or ordinal >= date.max.toordinal():
-        return wall  # beyond what datetime can shift into a zone
-    return wall - _local_offset(wall, zone)
+    return wall - _local_offset(min(wall, _LAST_WALL), zone)
