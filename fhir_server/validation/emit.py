@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fhir_server.validation.bindings import Codes, enforced
-from fhir_server.validation.native import NATIVE
+from fhir_server.validation.native import PROSE
 from fhir_server.validation.primitives import PRIMITIVES
 from fhir_server.validation.rules import Element, Kind, Rules
 
@@ -102,8 +102,8 @@ def _ending(rules: Rules, source: Source, conditions: Iterable[str]) -> None:
         )
     for condition in conditions:
         source.add(1, f"if not ({condition}): return False")
-    for rule in NATIVE.get(rules.key, ()):
-        name = source.constant("NATIVE", rule.holds, rule.name)
+    for rule in PROSE.get(rules.key, ()):
+        name = source.constant("PROSE", rule.holds, rule.name)
         source.add(1, f"if not {name}(o): return False")
     source.add(1, "return own is None or own.all_used()" if rules.domain else "return True")
 

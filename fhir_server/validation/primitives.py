@@ -164,11 +164,12 @@ class Primitive:
     quick: str = ""
 
 
-_PRINTED = "type(v) is str and v.isprintable() and v"
+# Nothing printable sorts before "!" but the blank: what is not less begins with a character that is none.
+_PRINTED = "type(v) is str and v >= '!' and v.isprintable()"
 _TEXT = Primitive(
     is_string,
     "a text of at most 1 MB that is not only white space",
-    f"{_PRINTED} and not v.isspace() and len(v) <= {LONGEST_STRING}",
+    f"{_PRINTED} and len(v) <= {LONGEST_STRING}",
 )
 _URI = Primitive(
     is_uri,

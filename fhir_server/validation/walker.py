@@ -14,7 +14,7 @@ from fhir_server.spec import definitions
 from fhir_server.spec.errors import Issue
 from fhir_server.validation.bindings import enforced
 from fhir_server.validation.issues import fault, is_shape, shown
-from fhir_server.validation.native import NATIVE
+from fhir_server.validation.native import PROSE
 from fhir_server.validation.primitives import PRIMITIVES
 from fhir_server.validation.references import target_fault
 from fhir_server.validation.rules import Element, Kind, Rules
@@ -72,7 +72,7 @@ def _node(
         yield issue
     # What has not the shape of its type cannot be asked for more.
     if sound and type(value) is dict:
-        for rule in NATIVE.get(rules.key, ()):
+        for rule in PROSE.get(rules.key, ()):
             if not rule.holds(value):
                 yield fault("invariant", f"{path} {rule.says}", path)
 
