@@ -1,0 +1,1 @@
+"""The benchmark: python -m bench --database sqlite --seconds 3 --concurrency 32."""
