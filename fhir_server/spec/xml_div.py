@@ -136,6 +136,11 @@ class RewrittenDiv:
         return "".join(self.parts)
 
 
+def without_named_entities(div: str) -> str:
+    """The div with characters for HTML's named entities, which XML does not know; amp, lt, gt, quot, apos stay."""
+    return _NAMED.sub(_character, div) if "&" in div else div
+
+
 def canonical(div: str) -> str:
     """The div as RewrittenDiv writes it: equal for sources that differ in quotes, prefixes or empty tags only.
 
@@ -150,7 +155,7 @@ def canonical(div: str) -> str:
     parser.CharacterDataHandler = rewritten.characters
     parser.CommentHandler = rewritten.comment
     try:
-        parser.Parse(_NAMED.sub(_character, div).encode(), FINAL)
+        parser.Parse(without_named_entities(div).encode(), FINAL)
     except (expat.ExpatError, UnicodeEncodeError, Foreign) as error:
         raise ValueError(str(error)) from None
     return rewritten.result()
@@ -161,8 +166,7 @@ def embedded(div: str) -> str:
 
     Raises ValueError, saying why, when it is not one well-formed element div of the XHTML namespace.
     """
-    if "&" in div:
-        div = _NAMED.sub(_character, div)
+    div = without_named_entities(div)
     if not div.startswith("<div"):
         raise ValueError("does not begin with <div")
     names: list[str] = []

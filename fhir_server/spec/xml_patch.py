@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,7 +35,13 @@ _ROOTS = frozenset(
     for namespace in ("", f"{{{FHIR}}}", "{urn:ietf:rfc:7351}")
     for name in ("diff", "patch")
 )
-_PREFIXES: Mapping[str | None, str] = {"f": FHIR, "fhir": FHIR, "h": XHTML, "xhtml": XHTML}
+_PREFIXES: Mapping[str | None, str] = {
+    "f": FHIR,
+    "fhir": FHIR,
+    "h": XHTML,
+    "xhtml": XHTML,
+    "xml": "http://www.w3.org/XML/1998/namespace",
+}
 _ATTRIBUTES = {
     "add": frozenset(("sel", "type", "pos")),
     "replace": frozenset(("sel",)),
@@ -73,7 +80,10 @@ def apply_xml_patch(resource: Json, body: bytes) -> Json:
         before = serialise_xml(resource)
     except FhirError as error:
         raise FhirError(422, error.issues) from None
-    root = etree.fromstring(before, _parser())
+    try:
+        root = etree.fromstring(before, _parser(own=True))
+    except etree.XMLSyntaxError as error:
+        raise _failed(f"The resource cannot be patched in XML: {error.msg}") from None
     patch_document(root, body)
     try:
         after = parse_xml(etree.tostring(root, encoding="UTF-8"))
@@ -83,7 +93,7 @@ def apply_xml_patch(resource: Json, body: bytes) -> Json:
             for item in error.issues
         )
         raise FhirError(422, issues) from None
-    _restore({canonical(div): div for div in _divs(resource)}, after)
+    _restore(_sources(resource), after)
     return after
 
 
@@ -104,8 +114,9 @@ def _failed(diagnostics: str, code: str = "processing") -> FhirError:
     return unprocessable(Issue("error", code, diagnostics))
 
 
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+def _parser(*, own: bool = False) -> etree.XMLParser:
+    """A parser that fetches and expands nothing; for our own documents one that takes long values too."""
+    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=own)
 
 
 # Reading
@@ -329,9 +340,12 @@ def _narratives(value: Any) -> Iterator[Json]:
             pending.extend(item)
 
 
-def _divs(resource: Json) -> Iterator[str]:
+def _sources(resource: Json) -> dict[str, str]:
+    found = {}
     for narrative in _narratives(resource):
-        yield narrative["div"]
+        with suppress(ValueError):  # not XHTML: the patch has repaired it
+            found[canonical(narrative["div"])] = narrative["div"]
+    return found
 
 
 def _restore(sources: Mapping[str, str], resource: Json) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from lxml import etree
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse, serialise
 from fhir_server.spec.xml_patch import MAXIMUM_OPERATIONS, apply_xml_patch, patch_document
+from fhir_server.spec.xml_selector import parse_selector
 
 SUITE = Path(__file__).resolve().parents[3] / "shared" / "data" / "patch" / "xml-patch-tests.xml"
 XHTML = "http://www.w3.org/1999/xhtml"
@@ -269,6 +271,45 @@ def test_decimals_keep_their_digits() -> None:
     assert b'"value":2.50' in written
 
 
+def test_a_narrative_that_was_not_xhtml_can_be_repaired() -> None:
+    broken = f'<div xmlns="{XHTML}"><svg xmlns="urn:svg"/>x</div>'
+    resource = {"resourceType": "Basic", "text": {"status": "generated", "div": broken}}
+    body = diff("<remove sel=\"f:Basic/f:text/h:div/s:svg\" xmlns:s='urn:svg'/>")
+    assert apply_xml_patch(resource, body)["text"]["div"] == f'<div xmlns="{XHTML}">x</div>'
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        "f:a[" + "a" * 1990,
+        "f:a[" + "a:" * 990,
+        "f:a[" + "a/" * 990,
+        "f:a" + "[1]" * 600,
+        "a" * 1999,
+    ],
+)
+def test_a_hostile_selector_is_read_in_linear_time(selector: str) -> None:
+    begin = time.perf_counter()
+    for _ in range(100):
+        with contextlib.suppress(ValueError):
+            parse_selector(selector, {})
+    assert time.perf_counter() - begin < 1
+
+
+def test_long_values_and_deep_narratives_are_patched_or_refused() -> None:
+    resource = {"resourceType": "Binary", "contentType": "x", "data": "A" * 12_000_000}
+    body = diff('<replace sel="f:Binary/f:contentType/@value">y</replace>')
+    assert apply_xml_patch(resource, body)["contentType"] == "y"
+    div = f'<div xmlns="{XHTML}">{"<b>" * 5000}x{"</b>" * 5000}</div>'
+    deep = {"resourceType": "Basic", "id": "a", "text": {"status": "generated", "div": div}}
+    refusal(422, diff('<remove sel="f:Basic/f:id"/>'), deep)
+
+
+def test_attributes_of_the_xml_namespace_have_their_prefix() -> None:
+    body = diff('<add sel="f:Patient/f:text/h:div" type="@xml:lang">en</add>')
+    assert 'xml:lang="en"' in apply_xml_patch(PATIENT, body)["text"]["div"]
+
+
 def test_many_selectors_over_many_nodes_are_bounded() -> None:
     names = [{"given": ["x"] * 50} for _ in range(200)]
     resource = {"resourceType": "Patient", "id": "a", "name": names}
@@ -280,25 +321,19 @@ def test_many_selectors_over_many_nodes_are_bounded() -> None:
     assert time.perf_counter() - begin < 5
 
 
-STEPS = st.sampled_from(
-    [
-        "f:Patient",
-        "*",
-        "f:name",
-        "f:name[1]",
-        "f:name[f:use/@value='usual']",
-        "f:text",
-        "h:div",
-        "h:b",
-        "text()",
-        "text()[2]",
-        "comment()",
-        "@value",
-        "f:active",
-        "f:birthDate",
-        "[1]",
-    ]
-)
+NAMES = ["f:Patient", "*", "f:name", "f:name[1]", "f:name[f:use/@value='usual']", "f:active"]
+INNER = [
+    "f:text",
+    "h:div",
+    "h:b",
+    "text()",
+    "text()[2]",
+    "comment()",
+    "@value",
+    "f:birthDate",
+    "[1]",
+]
+STEPS = st.sampled_from([*NAMES, *INNER])
 CONTENT = st.sampled_from(
     ["", "text", '<birthDate value="1971"/>', "<!-- c -->", f'<p xmlns="{XHTML}">a<i/>b</p>c', " "]
 )
