@@ -54,7 +54,10 @@ def _object(pairs: list[tuple[str, Any]]) -> Json:
 def _decimal(text: str) -> FhirDecimal:
     if len(text) > LONGEST_NUMBER:
         raise _Refused(f"A number has {len(text)} characters; at most {LONGEST_NUMBER} are allowed")
-    return FhirDecimal(text)
+    try:
+        return FhirDecimal(text)
+    except ArithmeticError:
+        raise _Refused(f"The number {text} has an exponent that is too large") from None
 
 
 def _integer(text: str) -> int | FhirDecimal:
