@@ -1,0 +1,1 @@
+"""Killing the server while it writes, to prove that it keeps every promise."""
