@@ -1,0 +1,39 @@
+"""Strings as searches compare them: no case, no accents, no punctuation, single blanks.
+
+https://hl7.org/fhir/R4/search.html#string
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+
+# Letters whose stroke or ligature is part of the letter, so that Unicode does not decompose them.
+_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"}
+)
+_PARTS = " \t\r\n\f\v-/,;:_()[]{}|"
+_ASCII = str.maketrans(
+    {chr(code): None for code in range(128) if not chr(code).isalnum()} | dict.fromkeys(_PARTS, " ")
+)
+
+
+def fold(text: str) -> str:
+    """The folded form; "" when nothing but blanks and punctuation is there.
+
+    What separates words (blanks, hyphens, commas, slashes, brackets) becomes one blank; other punctuation goes.
+    """
+    if text.isascii():
+        return " ".join(text.lower().translate(_ASCII).split())
+    decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
+    return " ".join("".join(map(_kept, decomposed)).split())
+
+
+@lru_cache(maxsize=4096)
+def _kept(character: str) -> str:
+    if character.isascii():
+        return character.translate(_ASCII)
+    category = unicodedata.category(character)
+    if category[0] == "Z" or category in ("Pd", "Po", "Ps", "Pe"):
+        return "" if character in "’·՚" else " "
+    return "" if category[0] in "MPC" else character

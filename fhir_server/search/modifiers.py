@@ -1,0 +1,216 @@
+"""What a parameter's modifier and value ask of its elements (https://hl7.org/fhir/R4/search.html#modifiers)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from fhir_server.search import expression as x
+from fhir_server.search import values
+from fhir_server.search.escaping import split, unescape
+from fhir_server.search.expression import Expression
+from fhir_server.search.parameters import IDENTIFIER, OF_TYPE, SearchParameter
+from fhir_server.search.paths import types
+from fhir_server.search.settings import SearchSettings
+from fhir_server.spec import errors
+from fhir_server.spec.definitions import is_resource_type
+
+T = TypeVar("T")
+
+MODIFIERS: dict[str, tuple[str, ...]] = {
+    "token": ("missing", "not", "of-type"),
+    "string": ("missing", "exact", "contains"),
+    "reference": ("missing", "identifier"),
+    "uri": ("missing", "below", "above"),
+    "date": ("missing",),
+    "number": ("missing",),
+    "quantity": ("missing",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A parameter as it stands in a search: of each of the types searched, by its full name."""
+
+    name: str
+    parameters: tuple[SearchParameter, ...]
+    settings: SearchSettings
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return tuple(item.number for item in self.parameters)
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The node types of the elements; empty when one cannot be told."""
+        found = [types(item) for item in self.parameters]
+        return frozenset().union(*found) if all(found) else frozenset()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The types that a reference may be to; empty for any."""
+        return tuple(sorted({name for item in self.parameters for name in item.targets}))
+
+    def each(self, value: str, read: Callable[[str], T]) -> tuple[T, ...]:
+        """What the comma-separated values are read as; FhirError 400 that names the parameter and the form."""
+        found = []
+        for item in self.listed(value):
+            try:
+                found.append(read(item))
+            except ValueError as error:
+                raise errors.invalid(
+                    f"The parameter '{self.name}' has the value '{item[:64]}': {error}"
+                ) from None
+        return tuple(found)
+
+    def listed(self, value: str) -> list[str]:
+        """The comma-separated values, empty ones left out."""
+        found = [item for item in split(value, ",") if item]
+        limit = self.settings.maximum_values
+        if len(found) > limit:
+            raise errors.too_costly(
+                f"The parameter '{self.name}' has {len(found)} values; at most {limit} are searched for"
+            )
+        return found
+
+
+def match(asked: Asked, modifier: str | None, value: str) -> Expression:
+    """The expression of parameter:modifier=value; FhirError 400 for a modifier or value that cannot be."""
+    first = asked.parameters[0]
+    if modifier == "missing":
+        return _missing(asked, value)
+    if first.code == "_id":
+        return _logical_ids(asked, modifier, value)
+    match first.type:
+        case "token":
+            return _token(asked, modifier, value)
+        case "string":
+            return _string(asked, modifier, value)
+        case "reference":
+            return _reference(asked, modifier, value)
+        case "uri":
+            return _uri(asked, modifier, value)
+    if modifier is not None:
+        raise _refused(asked, modifier)
+    match first.type:
+        case "date":
+            ranges = asked.each(value, lambda item: values.date_range(item, asked.settings))
+            if first.code == "_lastUpdated":
+                return x.LastUpdated(ranges)
+            return x.DateMatch(asked.numbers, ranges)
+        case "number":
+            return x.NumberMatch(asked.numbers, asked.each(value, values.number_range))
+        case "quantity":
+            return x.QuantityMatch(asked.numbers, asked.each(value, values.quantity))
+    raise AssertionError(first.type)
+
+
+def _refused(asked: Asked, modifier: str) -> errors.FhirError:
+    offered = [f":{name}" for name in MODIFIERS[asked.parameters[0].type]]
+    if asked.parameters[0].type == "reference":
+        offered.append(":[type]")
+    return errors.not_supported(
+        f"The modifier ':{modifier[:64]}' of '{asked.parameters[0].code}' is not supported;"
+        f" a {asked.parameters[0].type} parameter has {', '.join(offered)}"
+    )
+
+
+def _missing(asked: Asked, value: str) -> Expression:
+    if value not in ("true", "false"):
+        raise errors.invalid(f"The parameter '{asked.name}' is '{value[:64]}'; use true or false")
+    first = asked.parameters[0]
+    present: Expression
+    if first.code in ("_id", "_lastUpdated"):
+        present = x.And(())  # every stored resource has them
+    else:
+        table: x.Table = first.type  # type: ignore[assignment] # composite and special are never found
+        present = x.Present(table, asked.numbers)
+    return x.Not(present) if value == "true" else present
+
+
+def _logical_ids(asked: Asked, modifier: str | None, value: str) -> Expression:
+    if modifier not in (None, "not"):
+        raise _refused(asked, modifier or "")
+    found = x.IdIn(asked.each(value, values.logical_id))
+    return found if modifier is None else x.Not(found)
+
+
+def _token(asked: Asked, modifier: str | None, value: str) -> Expression:
+    if modifier == "of-type" and "Identifier" in asked.types:
+        numbers = tuple(number + OF_TYPE for number in asked.numbers)
+        return x.TokenMatch(numbers, asked.each(value, values.typed_identifier))
+    if modifier not in (None, "not"):
+        raise _refused(asked, modifier)
+    known = asked.types
+    found = asked.each(value, lambda item: values.tokens(item, known))
+    matched = x.TokenMatch(asked.numbers, _flat(found))
+    return matched if modifier is None else x.Not(matched)
+
+
+def _flat(found: Iterable[Iterable[T]]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(item for group in found for item in group))
+
+
+def _string(asked: Asked, modifier: str | None, value: str) -> Expression:
+    match modifier:
+        case None:
+            return x.StringMatch(asked.numbers, "starts", asked.each(value, values.folded))
+        case "contains":
+            return x.StringMatch(asked.numbers, "contains", asked.each(value, values.folded))
+        case "exact":
+            return x.StringMatch(asked.numbers, "exact", asked.each(value, unescape))
+    raise _refused(asked, modifier)
+
+
+def _reference(asked: Asked, modifier: str | None, value: str) -> Expression:
+    if modifier == "identifier":
+        numbers = tuple(number + IDENTIFIER for number in asked.numbers)
+        found = asked.each(value, lambda item: values.tokens(item, frozenset()))
+        return x.TokenMatch(numbers, _flat(found))
+    allowed = asked.targets
+    if modifier is not None:
+        if not is_resource_type(modifier):
+            raise _refused(asked, modifier)
+        check_target(asked, modifier)
+        allowed = (modifier,)
+    canonical = not asked.types <= {"Reference", "Resource"}
+
+    def read(item: str) -> tuple[x.Target, ...]:
+        targets = tuple(values.targets(item, allowed, canonical, asked.settings))
+        if modifier is not None and targets[0].target_type != modifier:
+            raise ValueError(f"expected the id of a {modifier}, which ':{modifier}' asks for")
+        return targets
+
+    return x.ReferenceMatch(asked.numbers, _flat(asked.each(value, read)))
+
+
+def _uri(asked: Asked, modifier: str | None, value: str) -> Expression:
+    if modifier in ("below", "above"):
+        mode: Literal["below", "above"] = "below" if modifier == "below" else "above"
+        return x.UriMatch(asked.numbers, mode, asked.each(value, values.hierarchical_uri))
+    if modifier is not None:
+        raise _refused(asked, modifier)
+    canonical = "canonical" in asked.types
+    by_version: dict[str, list[str]] = {}
+    for urls, version in asked.each(
+        value, lambda item: values.uris(item, canonical, asked.settings)
+    ):
+        by_version.setdefault(version, []).extend(urls)
+    matches = tuple(
+        x.UriMatch(asked.numbers, "exact", tuple(dict.fromkeys(urls)), version)
+        for version, urls in by_version.items()
+    )
+    return matches[0] if len(matches) == 1 else x.Or(matches)
+
+
+def check_target(asked: Asked, wanted: str) -> None:
+    """FhirError 400 unless the reference may be to that type."""
+    code = asked.parameters[0].code
+    if not is_resource_type(wanted):
+        raise errors.not_supported(
+            f"':{wanted[:64]}' in '{asked.name}' is neither a supported modifier nor a resource type"
+        )
+    if asked.targets and wanted not in asked.targets:
+        listed = ", ".join(asked.targets[:10])
+        raise errors.invalid(f"'{code}' does not refer to {wanted}, but to {listed}")

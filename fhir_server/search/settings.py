@@ -1,0 +1,35 @@
+"""How a deployment, and a caller, want searches to be read (https://hl7.org/fhir/R4/search.html#errors)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+
+def _clock() -> int:
+    return time.time_ns() // 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """handling: whether parameters that are not understood are refused or reported and left out.
+
+    zone: of dates that name none; base_urls: of this server; now: microseconds since 1970, from which the prefix ap
+    measures. The limits: the values of one parameter, the parameters of one search, the hops of a chain or _has, the
+    types that one hop may lead to without a type named, and the expressions that all chains together may need.
+    """
+
+    default_count: int = 20
+    maximum_count: int = 1000
+    handling: Literal["strict", "lenient"] = "lenient"
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/London"))
+    base_urls: Collection[str] = ()
+    now: int = field(default_factory=_clock)
+    maximum_values: int = 500
+    maximum_parameters: int = 100
+    maximum_depth: int = 4
+    maximum_targets: int = 20
+    maximum_expressions: int = 200
