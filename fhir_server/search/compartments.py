@@ -5,56 +5,56 @@ https://hl7.org/fhir/R4/compartmentdefinition.html
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
-from fhir_server.search.expression import Expression, IdIn, Or, ReferenceMatch, Target
+from fhir_server.search import expression as x
+from fhir_server.search.expression import Expression
 from fhir_server.search.parameters import parameter
 from fhir_server.spec import errors
-from fhir_server.spec.definitions import member
+from fhir_server.spec.definitions import is_resource_type, member
 
-# The resource that the compartment is about, in place of a parameter's code.
-_FOCUS = "{def}"
+ITSELF = "{def}"
 
 
 @cache
-def _members() -> dict[str, dict[str, tuple[str, ...]]]:
-    """Compartment -> member type -> the codes of the parameters that make a resource a member."""
-    found = {}
-    for item in member("compartments.json"):
-        focus = item["code"]
-        listed = {name: tuple(codes) for name, codes in item["resource"].items()}
-        # The specification counts the focus in; three of the five definitions say so, two leave it out.
-        listed[focus] = tuple(dict.fromkeys((*listed.get(focus, ()), _FOCUS)))
-        found[focus] = dict(sorted(listed.items()))
-    return found
+def _members() -> Mapping[str, Mapping[str, list[str]]]:
+    return {
+        item["code"]: {
+            name: codes for name, codes in item["resource"].items() if is_resource_type(name)
+        }
+        for item in member("compartments.json")
+    }
 
 
 def compartment_types(compartment: str) -> tuple[str, ...]:
-    """The types that have members in a compartment, sorted; FhirError 404 for what is no compartment."""
-    return tuple(_compartment(compartment))
+    """The types that can be in a compartment; FhirError 404 when R4 defines none of that name."""
+    try:
+        return tuple(_members()[compartment])
+    except KeyError:
+        raise errors.not_found(
+            f"{compartment} is no compartment; R4 has {', '.join(sorted(_members()))}"
+        ) from None
 
 
 def compartment_expression(compartment: str, logical_id: str, resource_type: str) -> Expression:
-    """True of the resources of a type that are in the compartment of that resource.
+    """What holds of the resources of a type that are in the compartment of that (type, id).
 
-    Raises FhirError 404 for what is no compartment, or a type that is not in it.
+    Raises FhirError 404 when the compartment has no such type.
     """
-    codes = _compartment(compartment).get(resource_type)
-    if codes is None:
+    if resource_type not in compartment_types(compartment):
         raise errors.not_found(f"{resource_type} is not in the {compartment} compartment")
-    found = [parameter(resource_type, code) for code in codes]
-    numbers = tuple(item.number for item in found if item is not None)
+    focus = x.Target(compartment, logical_id)
     parts: list[Expression] = []
-    if _FOCUS in codes:
-        parts.append(IdIn((logical_id,)))
+    numbers = []
+    for code in _members()[compartment][resource_type]:
+        found = parameter(resource_type, code)
+        if code == ITSELF:
+            parts.append(x.IdIn((logical_id,)))
+        elif found is not None and found.type == "reference":
+            numbers.append(found.number)
+    if resource_type == compartment and not any(isinstance(part, x.IdIn) for part in parts):
+        parts.append(x.IdIn((logical_id,)))
     if numbers:
-        parts.append(ReferenceMatch(numbers, (Target(compartment, logical_id),)))
-    return parts[0] if len(parts) == 1 else Or(tuple(parts))
-
-
-def _compartment(name: str) -> dict[str, tuple[str, ...]]:
-    try:
-        return _members()[name]
-    except KeyError:
-        known = ", ".join(sorted(_members()))
-        raise errors.not_found(f"'{name[:64]}' is no compartment; there are {known}") from None
+        parts.append(x.ReferenceMatch(tuple(numbers), (focus,)))
+    return x.Or(tuple(parts))

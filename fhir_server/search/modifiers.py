@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from fhir_server.search import expression as x
-from fhir_server.search import values
+from fhir_server.search import literals
 from fhir_server.search.escaping import split, unescape
 from fhir_server.search.expression import Expression
 from fhir_server.search.parameters import IDENTIFIER, OF_TYPE, SearchParameter
@@ -95,14 +95,14 @@ def match(asked: Asked, modifier: str | None, value: str) -> Expression:
         raise _refused(asked, modifier)
     match first.type:
         case "date":
-            ranges = asked.each(value, lambda item: values.date_range(item, asked.settings))
+            ranges = asked.each(value, lambda item: literals.date_range(item, asked.settings))
             if first.code == "_lastUpdated":
                 return x.LastUpdated(ranges)
             return x.DateMatch(asked.numbers, ranges)
         case "number":
-            return x.NumberMatch(asked.numbers, asked.each(value, values.number_range))
+            return x.NumberMatch(asked.numbers, asked.each(value, literals.number_range))
         case "quantity":
-            return x.QuantityMatch(asked.numbers, asked.each(value, values.quantity))
+            return x.QuantityMatch(asked.numbers, asked.each(value, literals.quantity))
     raise AssertionError(first.type)
 
 
@@ -132,18 +132,18 @@ def _missing(asked: Asked, value: str) -> Expression:
 def _logical_ids(asked: Asked, modifier: str | None, value: str) -> Expression:
     if modifier not in (None, "not"):
         raise _refused(asked, modifier or "")
-    found = x.IdIn(asked.each(value, values.logical_id))
+    found = x.IdIn(asked.each(value, literals.logical_id))
     return found if modifier is None else x.Not(found)
 
 
 def _token(asked: Asked, modifier: str | None, value: str) -> Expression:
     if modifier == "of-type" and "Identifier" in asked.types:
         numbers = tuple(number + OF_TYPE for number in asked.numbers)
-        return x.TokenMatch(numbers, asked.each(value, values.typed_identifier))
+        return x.TokenMatch(numbers, asked.each(value, literals.typed_identifier))
     if modifier not in (None, "not"):
         raise _refused(asked, modifier)
     known = asked.types
-    found = asked.each(value, lambda item: values.tokens(item, known))
+    found = asked.each(value, lambda item: literals.tokens(item, known))
     matched = x.TokenMatch(asked.numbers, _flat(found))
     return matched if modifier is None else x.Not(matched)
 
@@ -155,9 +155,9 @@ def _flat(found: Iterable[Iterable[T]]) -> tuple[T, ...]:
 def _string(asked: Asked, modifier: str | None, value: str) -> Expression:
     match modifier:
         case None:
-            return x.StringMatch(asked.numbers, "starts", asked.each(value, values.folded))
+            return x.StringMatch(asked.numbers, "starts", asked.each(value, literals.folded))
         case "contains":
-            return x.StringMatch(asked.numbers, "contains", asked.each(value, values.folded))
+            return x.StringMatch(asked.numbers, "contains", asked.each(value, literals.folded))
         case "exact":
             return x.StringMatch(asked.numbers, "exact", asked.each(value, unescape))
     raise _refused(asked, modifier)
@@ -166,7 +166,7 @@ def _string(asked: Asked, modifier: str | None, value: str) -> Expression:
 def _reference(asked: Asked, modifier: str | None, value: str) -> Expression:
     if modifier == "identifier":
         numbers = tuple(number + IDENTIFIER for number in asked.numbers)
-        found = asked.each(value, lambda item: values.tokens(item, frozenset()))
+        found = asked.each(value, lambda item: literals.tokens(item, frozenset()))
         return x.TokenMatch(numbers, _flat(found))
     allowed = asked.targets
     if modifier is not None:
@@ -177,7 +177,7 @@ def _reference(asked: Asked, modifier: str | None, value: str) -> Expression:
     canonical = not asked.types <= {"Reference", "Resource"}
 
     def read(item: str) -> tuple[x.Target, ...]:
-        targets = tuple(values.targets(item, allowed, canonical, asked.settings))
+        targets = tuple(literals.targets(item, allowed, canonical, asked.settings))
         if modifier is not None and targets[0].target_type != modifier:
             raise ValueError(f"expected the id of a {modifier}, which ':{modifier}' asks for")
         return targets
@@ -188,13 +188,13 @@ def _reference(asked: Asked, modifier: str | None, value: str) -> Expression:
 def _uri(asked: Asked, modifier: str | None, value: str) -> Expression:
     if modifier in ("below", "above"):
         mode: Literal["below", "above"] = "below" if modifier == "below" else "above"
-        return x.UriMatch(asked.numbers, mode, asked.each(value, values.hierarchical_uri))
+        return x.UriMatch(asked.numbers, mode, asked.each(value, literals.hierarchical_uri))
     if modifier is not None:
         raise _refused(asked, modifier)
     canonical = "canonical" in asked.types
     by_version: dict[str, list[str]] = {}
     for urls, version in asked.each(
-        value, lambda item: values.uris(item, canonical, asked.settings)
+        value, lambda item: literals.uris(item, canonical, asked.settings)
     ):
         by_version.setdefault(version, []).extend(urls)
     matches = tuple(

@@ -1,183 +1,178 @@
-"""The values of search parameters, from text: tokens, ranges, references, quantities and uris.
-
-Every function raises ValueError with what form is expected. https://hl7.org/fhir/R4/search.html#ptypes
-"""
+"""Search values: the text after the = sign, by the type of the parameter (https://hl7.org/fhir/R4/search.html#ptypes)."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator
-from decimal import Decimal
+import unicodedata
+from collections.abc import Collection
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import NoReturn, get_args
+from zoneinfo import ZoneInfo
 
-from fhir_server.search.converters import LARGEST
-from fhir_server.search.escaping import split, unescape
-from fhir_server.search.expression import Prefix, Quantity, Range, Target, Token
-from fhir_server.search.folding import fold
-from fhir_server.search.references import read_reference
-from fhir_server.search.settings import SearchSettings
+from fhir_server.search import expression as x
+from fhir_server.search.expression import Prefix
+from fhir_server.spec import errors
 from fhir_server.spec.dates import interval
 from fhir_server.spec.definitions import is_resource_type
 
-PREFIXES: tuple[Prefix, ...] = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
-# Types whose tokens have no system, so that `|` has no place in what is searched for.
-_NO_SYSTEM = frozenset({"boolean", "uri", "url", "canonical", "oid", "uuid", "id", "ContactPoint"})
-
-_LOGICAL_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:\d{1,50}(?:\.\d{0,50})?|\.\d{1,50})(?:[eE][+-]?\d{1,3})?", re.ASCII)
-_SPACED_ZONE = re.compile(r"(T[\d:.]+) (\d\d:\d\d)")
-
-_DATE_FORM = "a date such as 2026, 2026-03, 2026-03-01 or 2026-03-01T10:00:00Z"
-_NUMBER_FORM = "a number such as 5, 5.40 or 5.4e-3"
+_PREFIXES = frozenset(get_args(Prefix))
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_RELATIVE = re.compile(
+    r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?"
+)
+_APPROXIMATE = 10
 
 
-def _prefixed(text: str) -> tuple[Prefix, str]:
-    for prefix in PREFIXES:
-        if text.startswith(prefix):
-            return prefix, text[2:]
-    if text[:2].isalpha():
-        raise ValueError(f"the prefixes are {', '.join(PREFIXES)}")
+def split(text: str, separator: str) -> list[str]:
+    """The parts of a value at a separator that no backslash escapes; escapes stay."""
+    if "\\" not in text:
+        return text.split(separator)
+    found, current, escaped = [], "", False
+    for character in text:
+        if escaped:
+            current += "\\" + character
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character == separator:
+            found.append(current)
+            current = ""
+        else:
+            current += character
+    found.append(current + ("\\" if escaped else ""))
+    return found
+
+
+def unescape(text: str) -> str:
+    r"""The value with \, \$ \| and \\ read as the characters they stand for (search.html#escaping)."""
+    if "\\" not in text:
+        return text
+    return re.sub(r"\\([,$|\\])", r"\1", text)
+
+
+@lru_cache(maxsize=4096)
+def fold(text: str) -> str:
+    """A string as starts-with compares it: no case, no accents, single blanks (search.html#string)."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    plain = "".join(character for character in decomposed if not unicodedata.combining(character))
+    return " ".join(plain.split())
+
+
+def refuse(name: str, value: str, wanted: str) -> NoReturn:
+    """400: a value that cannot be read."""
+    raise errors.invalid(f"{name}: '{value[:100]}' cannot be read; write {wanted}")
+
+
+def token(name: str, text: str, kind: str = "") -> x.Token:
+    """code, |code, system|code or system|."""
+    parts = [unescape(part) for part in split(text, "|")]
+    match parts:
+        case [code]:
+            found = x.Token(None, code)
+        case ["", code]:
+            found = x.Token("", code)
+        case [system, ""]:
+            found = x.Token(system, None)
+        case [system, code]:
+            found = x.Token(system, code)
+        case _:
+            refuse(name, text, "code, |code, system|code or system|")
+    if found.code is None and not found.system:
+        refuse(name, text, "code, |code, system|code or system|")
+    if kind == "boolean" and found.code not in ("true", "false"):
+        refuse(name, text, "true or false")
+    return found
+
+
+def _prefix(text: str) -> tuple[Prefix, str]:
+    if text[:2] in _PREFIXES:
+        return text[:2], text[2:]  # type: ignore[return-value] # one of the literals
     return "eq", text
 
 
-def logical_id(text: str) -> str:
-    """A logical id."""
-    found = unescape(text)
-    if _LOGICAL_ID.fullmatch(found) is None:
-        raise ValueError("an id has at most 64 letters, digits, '-' and '.'")
-    return found
-
-
-def date_range(text: str, settings: SearchSettings) -> Range:
-    """A date with its prefix; ap widens it by a tenth of the time between it and now."""
-    prefix, date = _prefixed(unescape(text))
+def date(name: str, text: str, zone: ZoneInfo, now: int) -> x.Range:
+    """A date with an optional prefix, as the range that its precision implies."""
+    prefix, rest = _prefix(text)
+    # A + that was not escaped in the URL arrives as a blank; in a date it can have meant nothing else.
     try:
-        # In a query a raw + is a blank; a zone is the only place where a date can have one.
-        low, high = interval(_SPACED_ZONE.sub(r"\1+\2", date), settings.zone)
+        low, high = interval(rest.replace(" ", "+"), zone)
     except ValueError:
-        raise ValueError(f"expected {_DATE_FORM}, with a prefix or without") from None
+        refuse(
+            name,
+            text,
+            "a date as 2026, 2026-03, 2026-03-31 or 2026-03-31T10:00:00Z, with eq, ne, gt, lt, ge, le, sa, eb or ap before it",
+        )
     if prefix == "ap":
-        gap = abs(settings.now - (low + high) // 2) // 10
-        return Range(prefix, low - gap, high + gap)
-    return Range(prefix, low, high)
+        margin = max(abs(now - low), abs(now - high)) // _APPROXIMATE
+        return x.Range("ap", low - margin, high + margin)
+    return x.Range(prefix, low, high)
 
 
-def number_range(text: str) -> Range:
-    """A number with its prefix: the range that its digits imply for eq and ne, the exact value for the others.
+def decimal_range(text: str) -> tuple[Decimal, Decimal]:
+    """[low, high) that a number's written precision implies: 100 is [99.5, 100.5), 1.0e2 is [95, 105).
 
-    The end of the range is not part of it; ap widens it to a tenth of the number on both sides.
+    Raises ValueError.
     """
-    prefix, digits = _prefixed(unescape(text))
-    if _NUMBER.fullmatch(digits) is None:
-        raise ValueError(f"expected {_NUMBER_FORM}, with a prefix or without")
-    value = Decimal(digits)
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(text) from None
     exponent = value.as_tuple().exponent
-    assert isinstance(exponent, int)
-    half = Decimal(5).scaleb(exponent - 1)
-    if prefix not in ("eq", "ne", "ap"):
-        exact = _float(value)
-        return Range(prefix, exact, exact)
-    reach = max(half, abs(value) / 10) if prefix == "ap" else half
-    low, high = _float(value - reach), _float(value + reach)
-    return Range(prefix, low, high if prefix == "ap" else math.nextafter(high, -math.inf))
+    if not value.is_finite() or not isinstance(exponent, int) or abs(exponent) > 60:
+        raise ValueError(text)
+    half = Decimal(1).scaleb(exponent) / 2
+    return value - half, value + half
 
 
-def _float(value: Decimal) -> float:
-    return max(-LARGEST, min(LARGEST, float(value)))
+def number(name: str, text: str) -> x.Range:
+    """A number with an optional prefix; eq, ne and ap look at the range of its precision, the others at the number."""
+    prefix, rest = _prefix(text)
+    try:
+        low, high = decimal_range(rest)
+        value = Decimal(rest)
+    except ValueError:
+        refuse(
+            name,
+            text,
+            "a number as 5, 5.40 or 5.4e-3, with eq, ne, gt, lt, ge, le, sa, eb or ap before it",
+        )
+    if prefix == "ap":
+        margin = abs(value) / _APPROXIMATE
+        return x.Range("ap", float(low - margin), float(high + margin))
+    if prefix in ("eq", "ne"):
+        return x.Range(prefix, float(low), float(high))
+    return x.Range(prefix, float(value), float(value))
 
 
-def quantity(text: str) -> Quantity:
-    """number, number|system|code or number||code."""
-    parts = split(text, "|")
-    if len(parts) not in (1, 3):
-        raise ValueError(f"expected {_NUMBER_FORM}, or number|system|code, or number||code")
-    system, code = (unescape(part) or None for part in (*parts[1:], "", "")[:2])
-    return Quantity(number_range(parts[0]), system, code)
+def quantity(name: str, text: str) -> x.Quantity:
+    """[prefix]number, [prefix]number|system|code or [prefix]number||code."""
+    parts = [unescape(part) for part in split(text, "|")]
+    match parts:
+        case [value]:
+            return x.Quantity(number(name, value), None, None)
+        case [value, system, code]:
+            return x.Quantity(number(name, value), system or None, code or None)
+    refuse(name, text, "number, number|system|code or number||code")
 
 
-def tokens(text: str, types: frozenset[str]) -> tuple[Token, ...]:
-    """code, system|code, |code or system|, as the types of the element allow.
+def reference(
+    name: str, text: str, targets: Collection[str], bases: Collection[str], only: str | None
+) -> x.Target:
+    """id, Type/id or an absolute url; an url of this server is the same as the relative form.
 
-    One token, or two where only some types of the element are case sensitive.
+    only: the type that the modifier names.
     """
-    parts = [unescape(part) for part in split(text, "|")]
-    if len(parts) > 2 or not any(parts):
-        raise ValueError(r"expected code, system|code, |code or system|; write \| for a literal |")
-    if len(parts) == 2 and types and types <= _NO_SYSTEM:
-        raise ValueError("expected a plain value: it has no system, so no |")
-    code = parts[-1] or None
-    if types == {"boolean"} and code not in ("true", "false"):
-        raise ValueError("expected true or false")
-    system = parts[0] if len(parts) == 2 else None
-    found = [] if types == {"string"} else [Token(system, code)]
-    if "string" in types and code is not None:
-        found.append(Token(system, code.casefold()))
-    return tuple(dict.fromkeys(found))
-
-
-def typed_identifier(text: str) -> Token:
-    """system|code|value of :of-type, as the index has it."""
-    parts = [unescape(part) for part in split(text, "|")]
-    if len(parts) != 3 or not all(parts):
-        raise ValueError("expected system|code|value, of the identifier's type and its value")
-    return Token(f"{parts[0]}|{parts[1]}", parts[2])
-
-
-def folded(text: str) -> str:
-    """A string without case, accents and punctuation."""
-    found = fold(unescape(text))
-    if not found:
-        raise ValueError("expected at least one letter or digit")
-    return found
-
-
-def targets(
-    text: str, allowed: tuple[str, ...], canonical: bool, settings: SearchSettings
-) -> Iterator[Target]:
-    """What an id, Type/id, an absolute url or a canonical url|version may be: to any of the allowed types."""
-    parts = split(text, "|")
-    if len(parts) > 2:
-        raise ValueError(r"expected Type/id, an id or a url; write \| for a literal |")
-    url, version = unescape(parts[0]), unescape(parts[1]) if len(parts) == 2 else ""
-    if version or len(parts) == 2:
-        if not canonical:
-            raise ValueError("expected Type/id, an id or a url; only canonical urls have |version")
-        yield Target(None, "", url, version)
-        return
-    named = read_reference(url, settings.base_urls)
-    if named.target_type:
-        yield Target(named.target_type, named.target_id, "", named.version)
-        if canonical:
-            relative = f"{named.target_type}/{named.target_id}"
-            yield from (Target(None, "", f"{base}/{relative}") for base in settings.base_urls)
-    elif ":" in url:
-        yield Target(None, "", named.url, named.version)
-    elif _LOGICAL_ID.fullmatch(url):
-        yield Target(allowed[0] if len(allowed) == 1 else None, url)
-    else:
-        raise ValueError(f"expected an id, Type/id or an absolute url{_unknown_type(url)}")
-
-
-def _unknown_type(url: str) -> str:
-    name, slash, _ = url.partition("/")
-    known = not slash or is_resource_type(name)
-    return "" if known else f"; '{name[:64]}' is no resource type"
-
-
-def uris(text: str, canonical: bool, settings: SearchSettings) -> tuple[list[str], str]:
-    """The urls that a uri may be written as, and the version of url|version or ""."""
-    parts = [unescape(part) for part in split(text, "|")]
-    if len(parts) > 2 or not parts[0]:
-        raise ValueError("expected a uri, or url|version")
-    found = [parts[0]]
-    if canonical and ":" not in parts[0]:
-        found += [f"{base}/{parts[0]}" for base in settings.base_urls]
-    return found, parts[1] if len(parts) == 2 else ""
-
-
-def hierarchical_uri(text: str) -> str:
-    """The url of :below and :above."""
-    found = unescape(text)
-    if found.startswith("urn:"):
-        raise ValueError("expected a url: a urn has no levels")
-    return found
+    text = unescape(text)
+    for base in bases:
+        text = text.removeprefix(base + "/")
+    if "://" in text or text.startswith("urn:"):
+        return x.Target(None, "", url=text)
+    if _ID.fullmatch(text):
+        return x.Target(only or (next(iter(targets)) if len(targets) == 1 else None), text)
+    match = _RELATIVE.fullmatch(text)
+    if match is None or not is_resource_type(match[1]):
+        refuse(name, text, "an id, a reference as Patient/123, or an absolute URL")
+    if only is not None and match[1] != only:
+        refuse(name, text, f"a reference to a {only}, as the modifier says")
+    return x.Target(match[1], match[2], version=match[3] or "")
