@@ -1,0 +1,265 @@
+"""Syntax tree -> Python closures (https://hl7.org/fhirpath/N1/#expressions).
+
+A compiled expression takes the scope and the focus (a list of nodes) and gives a list of nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from fhir_server.fhirpath import operators
+from fhir_server.fhirpath import syntax as s
+from fhir_server.fhirpath.environment import Environment
+from fhir_server.fhirpath.lexer import FhirPathError
+from fhir_server.fhirpath.node import Node, type_is
+from fhir_server.spec.definitions import base_of, is_resource_type
+
+Collection = list[Node]
+
+
+@dataclass(slots=True)
+class Scope:
+    """What an expression sees beside its input; steps bound the work of one evaluation."""
+
+    environment: Environment
+    context: Collection
+    this: Collection
+    index: int = 0
+    total: Collection = field(default_factory=list)
+    steps: int = 0
+
+    def step(self, count: int = 1) -> None:
+        """Count work; FhirPathError beyond the bound."""
+        self.steps += count
+        if self.steps > MOST_STEPS:
+            raise FhirPathError("The evaluation takes more steps than are allowed")
+
+
+MOST_STEPS = 1_000_000
+Compiled = Callable[[Scope, Collection], Collection]
+TRUE = Node(value=True, type="System.Boolean")
+FALSE = Node(value=False, type="System.Boolean")
+
+
+def boolean(value: bool) -> Collection:
+    """A collection of one boolean."""
+    return [TRUE] if value else [FALSE]
+
+
+def compile_tree(tree: s.Tree) -> Compiled:
+    """The closure of a tree. Raises FhirPathError for a function that does not exist."""
+    match tree:
+        case s.Literal(value, kind):
+            node = _literal(value, kind)
+            return lambda scope, focus: [node]
+        case s.QuantityLiteral(value, unit, calendar):
+            shown: dict[str, Any] = {"value": value, "unit": unit}
+            if not calendar:
+                shown = {"value": value, "system": operators.UCUM, "code": unit, "unit": unit}
+            quantity = Node(shown, "System.Quantity")
+            return lambda scope, focus: [quantity]
+        case s.Empty():
+            return lambda scope, focus: []
+        case s.Variable(name):
+            return lambda scope, focus: scope.environment.variable(name, scope.context)
+        case s.Special("$this"):
+            return lambda scope, focus: scope.this
+        case s.Special("$index"):
+            return lambda scope, focus: [Node(scope.index, "System.Integer")]
+        case s.Special():
+            return lambda scope, focus: scope.total
+        case s.Member(source, name):
+            return _member(source, name)
+        case s.Index(source, index):
+            return _index(compile_tree(source), compile_tree(index))
+        case s.Unary(sign, operand):
+            return _unary(sign, compile_tree(operand))
+        case s.Binary(operator, left, right):
+            return _binary(operator, compile_tree(left), compile_tree(right))
+        case s.TypeTest(operator, operand, name):
+            return type_test(operator, compile_tree(operand), name)
+        case s.Call(source, name, arguments):
+            from fhir_server.fhirpath.functions import compile_call
+
+            inner = None if source is None else compile_tree(source)
+            return compile_call(inner, name, arguments)
+
+
+def _literal(value: Any, kind: str) -> Node:
+    if kind == "temporal":
+        text = value[1:]
+        if text.startswith("T"):
+            return Node(text[1:], "System.Time")
+        return Node(text.removesuffix("T"), "System.DateTime" if "T" in text else "System.Date")
+    return Node(value, "System." + kind.capitalize())
+
+
+def _member(source: s.Tree | None, name: str) -> Compiled:
+    if source is None:
+        return _first_member(name)
+    inner = compile_tree(source)
+
+    def member(scope: Scope, focus: Collection) -> Collection:
+        found = inner(scope, focus)
+        if len(found) == 1:
+            return found[0].children(name)
+        scope.step(len(found))
+        return [child for node in found for child in node.children(name)]
+
+    return member
+
+
+def _first_member(name: str) -> Compiled:
+    """At the start a name may be the type of the focus: Patient.name is name of a Patient, nothing of a Slot."""
+    if not name[0].isupper():
+
+        def element(scope: Scope, focus: Collection) -> Collection:
+            return [child for node in focus for child in node.children(name)]
+
+        return element
+    known = is_resource_type(name) or base_of(name) is not None or name in ("Resource", "Element")
+
+    def typed(scope: Scope, focus: Collection) -> Collection:
+        if known:
+            return [node for node in focus if type_is(node.type, name)]
+        return [child for node in focus for child in node.children(name)]
+
+    return typed
+
+
+def _index(inner: Compiled, index: Compiled) -> Compiled:
+    def at(scope: Scope, focus: Collection) -> Collection:
+        found = inner(scope, focus)
+        place = operators.integer(index(scope, scope.this))
+        if place is None:
+            return []
+        return found[place : place + 1] if place >= 0 else []
+
+    return at
+
+
+def _unary(sign: str, inner: Compiled) -> Compiled:
+    def signed(scope: Scope, focus: Collection) -> Collection:
+        found = inner(scope, focus)
+        if not found:
+            return []
+        node = operators.single(found)
+        if node.type in ("System.Quantity", "Quantity"):
+            value = node.value["value"]
+            return [Node(node.value | {"value": -value if sign == "-" else value}, node.type)]
+        if isinstance(node.value, bool) or not isinstance(node.value, (int, Decimal)):
+            raise FhirPathError(f"{sign} needs a number")
+        kind = "System.Integer" if isinstance(node.value, int) else "System.Decimal"
+        return [Node(-node.value if sign == "-" else node.value, kind)]
+
+    return signed
+
+
+def _binary(operator: str, left: Compiled, right: Compiled) -> Compiled:
+    match operator:
+        case "and" | "or" | "xor" | "implies":
+            return _logic(operator, left, right)
+        case "|":
+            return lambda scope, focus: operators.union(left(scope, focus), right(scope, focus))
+        case "=" | "!=":
+            return _equality(left, right, wanted=operator == "=")
+        case "~" | "!~":
+            wanted = operator == "~"
+            return lambda scope, focus: boolean(
+                operators.equivalent(left(scope, focus), right(scope, focus)) == wanted
+            )
+        case "<" | "<=" | ">" | ">=":
+            return _ordering(operator, left, right)
+        case "in":
+            return lambda scope, focus: operators.member_of(left(scope, focus), right(scope, focus))
+        case "contains":
+            return lambda scope, focus: operators.member_of(right(scope, focus), left(scope, focus))
+        case _:
+            work = operators.ARITHMETIC[operator]
+            return lambda scope, focus: work(left(scope, focus), right(scope, focus))
+
+
+def _equality(left: Compiled, right: Compiled, *, wanted: bool) -> Compiled:
+    def equality(scope: Scope, focus: Collection) -> Collection:
+        found = operators.equal(left(scope, focus), right(scope, focus))
+        return [] if found is None else boolean(found == wanted)
+
+    return equality
+
+
+def _ordering(operator: str, left: Compiled, right: Compiled) -> Compiled:
+    accepted = {"<": (-1,), "<=": (-1, 0), ">": (1,), ">=": (0, 1)}[operator]
+
+    def ordering(scope: Scope, focus: Collection) -> Collection:
+        found = operators.order(left(scope, focus), right(scope, focus))
+        return [] if found is None else boolean(found in accepted)
+
+    return ordering
+
+
+def _logic(operator: str, left: Compiled, right: Compiled) -> Compiled:
+    """Three-valued logic; the right side is not looked at when the left decides."""
+
+    def both(scope: Scope, focus: Collection) -> Collection:
+        one = operators.truth(left(scope, focus))
+        if one is False:
+            return [FALSE]
+        other = operators.truth(right(scope, focus))
+        if other is False:
+            return [FALSE]
+        return [TRUE] if one and other else []
+
+    def either(scope: Scope, focus: Collection) -> Collection:
+        one = operators.truth(left(scope, focus))
+        if one:
+            return [TRUE]
+        other = operators.truth(right(scope, focus))
+        if other:
+            return [TRUE]
+        return [FALSE] if one is False and other is False else []
+
+    def exclusive(scope: Scope, focus: Collection) -> Collection:
+        one, other = operators.truth(left(scope, focus)), operators.truth(right(scope, focus))
+        return [] if one is None or other is None else boolean(one != other)
+
+    def implication(scope: Scope, focus: Collection) -> Collection:
+        one = operators.truth(left(scope, focus))
+        if one is False:
+            return [TRUE]
+        other = operators.truth(right(scope, focus))
+        if other:
+            return [TRUE]
+        return [FALSE] if one and other is False else []
+
+    return {"and": both, "or": either, "xor": exclusive, "implies": implication}[operator]
+
+
+def type_test(operator: str, inner: Compiled, name: str) -> Compiled:
+    """is and as; as of several items keeps those of the type, as R4's own expressions need."""
+    test = type_predicate(name)
+    if operator == "as":
+        return lambda scope, focus: [node for node in inner(scope, focus) if test(node)]
+
+    def is_type(scope: Scope, focus: Collection) -> Collection:
+        found = inner(scope, focus)
+        if not found:
+            return []
+        return boolean(test(operators.single(found)))
+
+    return is_type
+
+
+def type_predicate(name: str) -> Callable[[Node], bool]:
+    """Whether a node is of a named type: FHIR.Patient, Patient, System.Boolean, Boolean."""
+    prefix, _, plain = name.rpartition(".")
+    if prefix not in ("", "FHIR", "System"):
+        raise FhirPathError(f"{name} is no type")
+    if prefix == "System" or (prefix == "" and plain in operators.SYSTEM_TYPES):
+        wanted = "System." + plain
+        if prefix == "" and plain == "Quantity":
+            return lambda node: node.type == wanted or type_is(node.type, "Quantity")
+        return lambda node: node.type == wanted
+    return lambda node: type_is(node.type, plain)

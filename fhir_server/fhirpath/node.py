@@ -1,0 +1,119 @@
+"""Nodes: a value of a resource with its declared type (https://hl7.org/fhir/R4/fhirpath.html#types)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from fhir_server.spec.definitions import Property, is_a, node_type
+
+Json = dict[str, Any]
+Place = tuple[Json, Property, int | None]
+
+
+class Node:
+    """A value and its type: value is raw JSON (None for a primitive with extensions only), type a node type's name
+    ("Patient", "Patient.contact", "code") or a System type ("System.Boolean"), extra the `_x` sibling of a primitive.
+
+    place: where it stands in its resource (the object that holds it, its property, its index in a list), or None.
+    """
+
+    __slots__ = ("extra", "place", "type", "value")
+
+    def __init__(
+        self,
+        value: Any,
+        type: str,  # noqa: A002 - FHIRPath's word
+        extra: Json | None = None,
+        place: Place | None = None,
+    ) -> None:
+        self.value = value
+        self.type = type
+        self.extra = extra
+        self.place = place
+
+    def __repr__(self) -> str:
+        return f"Node({self.value!r}, {self.type!r})"
+
+    def children(self, name: str) -> list[Node]:
+        """The child nodes of that element name; a choice goes by its stem (value, not valueQuantity)."""
+        holder = self.value if isinstance(self.value, dict) else self.extra
+        if not isinstance(holder, dict):
+            return []
+        if self.type == "System.TypeInfo":
+            return [Node(holder[name], "System.String")] if name in holder else []
+        found: list[Node] = []
+        for item in properties_of(self.type, name):
+            _collect(holder, item, found)
+        return found
+
+    def all_children(self) -> Iterator[Node]:
+        """Every child node, in the order of the definition."""
+        holder = self.value if isinstance(self.value, dict) else self.extra
+        if isinstance(holder, dict):
+            for name in _elements(self.type):
+                yield from self.children(name)
+
+
+def _collect(holder: Json, item: Property, found: list[Node]) -> None:
+    value = holder.get(item.name)
+    extra = holder.get("_" + item.name) if item.primitive else None
+    if value is None and extra is None:
+        return
+    if not isinstance(value, list) and not isinstance(extra, list):
+        found.append(_made(value, item.type, extra, (holder, item, None)))
+        return
+    values = value if isinstance(value, list) else []
+    extras = extra if isinstance(extra, list) else []
+    for place in range(max(len(values), len(extras))):
+        one = values[place] if place < len(values) else None
+        other = extras[place] if place < len(extras) else None
+        if one is not None or other is not None:
+            found.append(_made(one, item.type, other, (holder, item, place)))
+
+
+def _made(value: Any, kind: str, extra: Any, place: Place) -> Node:
+    if kind == "Resource" and isinstance(value, dict):
+        kind = value.get("resourceType", kind)
+    return Node(value, kind, extra if isinstance(extra, dict) else None, place)
+
+
+@cache
+def _by_element(kind: str) -> Mapping[str, tuple[Property, ...]]:
+    """Element name -> its properties, several for a choice; empty for a type that R4 does not define."""
+    try:
+        properties = node_type(kind).properties
+    except KeyError:
+        return {}
+    found: dict[str, tuple[Property, ...]] = {}
+    for item in properties.values():
+        if not (item.element == "value" and kind[0].islower()):
+            found[item.element] = (*found.get(item.element, ()), item)
+    return found
+
+
+def properties_of(kind: str, name: str) -> tuple[Property, ...]:
+    """The properties behind an element name of a type: several for a choice, none for an unknown name."""
+    return _by_element(kind).get(name, ())
+
+
+def _elements(kind: str) -> tuple[str, ...]:
+    return tuple(_by_element(kind))
+
+
+def root(resource: Json) -> Node:
+    """The node of a whole resource."""
+    return Node(resource, resource["resourceType"])
+
+
+def type_is(kind: str, name: str) -> bool:
+    """Whether a node's type is, or specializes, a FHIR type, or is a System type by its name."""
+    if kind == name:
+        return True
+    if kind.startswith("System.") or name.startswith("System."):
+        return False
+    try:
+        return is_a(kind, name)
+    except KeyError:
+        return False
