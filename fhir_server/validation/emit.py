@@ -6,13 +6,18 @@ The functions answer only whether a value is faultless. The walker, which reads 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 from fhir_server.validation.bindings import Codes, enforced
+from fhir_server.validation.invariants import (
+    item_conditions,
+    node_conditions,
+    resource_conditions,
+)
 from fhir_server.validation.native import PROSE
 from fhir_server.validation.primitives import PRIMITIVES
 from fhir_server.validation.rules import Element, Kind, Rules
+from fhir_server.validation.source import Source
 
 # Up to so many types a choice is read property by property; beyond, by a table over the properties present.
 INLINE_CHOICE = 12
@@ -23,44 +28,19 @@ def function_name(key: str) -> str:
     return key.replace(".", "_").replace("-", "_")
 
 
-@dataclass(slots=True)
-class Source:
-    """Source in the making, the constants that it reads and the keys of the rules that it calls."""
-
-    prefix: str
-    lines: list[str] = field(default_factory=list)
-    constants: dict[str, object] = field(default_factory=dict)
-    calls: set[str] = field(default_factory=set)
-    _numbers: dict[object, str] = field(default_factory=dict)
-
-    def constant(self, stem: str, value: object, key: object = None) -> str:
-        """The name under which the source reads a value; equal keys share one."""
-        identity = (stem, value if key is None else key)
-        if identity not in self._numbers:
-            name = f"{self.prefix}_{stem}_{len(self.constants)}"
-            self._numbers[identity] = name
-            self.constants[name] = value
-        return self._numbers[identity]
-
-    def add(self, depth: int, *lines: str) -> None:
-        """Lines at an indentation of depth levels."""
-        self.lines.extend("    " * depth + line for line in lines)
-
-
-def emit(
-    prefix: str, nodes: Iterable[Rules], invariants: Callable[[Rules, Source], Iterable[str]]
-) -> Source:
-    """The source of all nodes of one structure, its constants named by the prefix.
-
-    invariants gives a node's conditions as Python expressions of `o`.
-    """
-    source = Source(prefix)
-    for rules in nodes:
-        _function(rules, source, invariants(rules, source))
+def emit(structure: Mapping[str, Rules]) -> Source:
+    """The source of all nodes of one structure."""
+    (root, *_) = structure
+    source = Source(function_name(root))
+    for rules in structure.values():
+        _function(rules, source)
+        if rules.resource:
+            _whole(structure, source)
+        source.add(1, "return own is None or own.all_used()" if rules.domain else "return True")
     return source
 
 
-def _function(rules: Rules, source: Source, conditions: Iterable[str]) -> None:
+def _function(rules: Rules, source: Source) -> None:
     parameters = "o, s, T=ALL" if rules.type == "Reference" else "o, s"
     source.add(0, f"def {function_name(rules.key)}({parameters}):")
     if not rules.resource:
@@ -79,10 +59,10 @@ def _function(rules: Rules, source: Source, conditions: Iterable[str]) -> None:
             _single(element, element.kinds[0], source)
         if element.name == "id" and not rules.resource:
             source.add(1, "i = n")
-    _ending(rules, source, conditions)
+    _ending(rules, source)
 
 
-def _ending(rules: Rules, source: Source, conditions: Iterable[str]) -> None:
+def _ending(rules: Rules, source: Source) -> None:
     siblings = source.constant("SIBLINGS", _siblings(rules), ("siblings", rules.key))
     source.add(1, f"if n != len(o) and not siblings(o, n, {siblings}, s): return False")
     if not rules.resource:
@@ -100,12 +80,16 @@ def _ending(rules: Rules, source: Source, conditions: Iterable[str]) -> None:
         source.add(
             1, "if ('extension' in o) == (len(o) - i - ('extension' in o) > 1): return False"
         )
-    for condition in conditions:
-        source.add(1, f"if not ({condition}): return False")
+    for condition in node_conditions(rules, source):
+        source.add(1, f"if not {condition}: return False")
     for rule in PROSE.get(rules.key, ()):
         name = source.constant("PROSE", rule.holds, rule.name)
         source.add(1, f"if not {name}(o): return False")
-    source.add(1, "return own is None or own.all_used()" if rules.domain else "return True")
+
+
+def _whole(structure: Mapping[str, Rules], source: Source) -> None:
+    for condition in resource_conditions(structure, source):
+        source.add(1, f"if not {condition}: return False")
 
 
 def _contained(source: Source) -> None:
@@ -204,6 +188,8 @@ def _item(
 ) -> None:
     if kind.primitive:
         source.add(depth, f"if not ({_primitive(kind.type, codes, source)}): return False")
+        for condition in item_conditions(element, kind, variable, source):
+            source.add(depth, f"if not {condition}: return False")
         if kind.type in ("uri", "canonical", "url"):
             # dom-3: a contained resource may also be referred to by a canonical, uri or url.
             source.add(depth, "if s is not None and v[0] == '#': s.used.add(v)")
@@ -220,6 +206,8 @@ def _item(
         bound = source.constant("BOUND", codes, ("bound", codes.value_set, element.path))
         method = "has_coding" if kind.type == "Coding" else "has_concept"
         source.add(depth, f"if not {bound}.{method}({variable}): return False")
+    for condition in item_conditions(element, kind, variable, source):
+        source.add(depth, f"if not {condition}: return False")
 
 
 def _primitive(name: str, codes: Codes | None, source: Source) -> str:

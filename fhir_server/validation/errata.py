@@ -65,9 +65,8 @@ ERRATA: Final[Mapping[str, Erratum]] = {
         "category is a CodeableConcept and never equals a string",
     ),
     "opd-3": Erratum(
-        "targetProfile.exists() implies "
-        "(type = 'Reference' or type = 'canonical' or type.memberOf('http://hl7.org/fhir/ValueSet/resource-types') or "
-        "type = 'Any' or type = 'Resource')",
+        "targetProfile.exists() implies (type = 'Reference' or type = 'canonical' or type = 'Any' "
+        "or type.matches('^[A-Z]'))",
         "R4's own operations give target profiles to parameters of type Any and of resource types",
     ),
     "eld-19": Erratum(

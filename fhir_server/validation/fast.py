@@ -9,16 +9,12 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
-from fhir_server.validation.emit import Source, emit, function_name
-from fhir_server.validation.rules import Rules
+from fhir_server.validation.emit import emit, function_name
 from fhir_server.validation.runtime import Runtime
 from fhir_server.validation.snapshot import structure_rules
+from fhir_server.validation.source import Source
 
 Check = Callable[..., bool]
-
-
-def _no_conditions(rules: Rules, source: Source) -> tuple[str, ...]:  # noqa: ARG001
-    return ()
 
 
 class FastPath:
@@ -41,7 +37,7 @@ class FastPath:
         return found if found is not None else self._compile(key)
 
     def _emit(self, key: str) -> Source:
-        return emit(function_name(key), structure_rules(key).values(), _no_conditions)
+        return emit(structure_rules(key))
 
     def _compile(self, key: str) -> Check:
         root = key.partition(".")[0]

@@ -114,7 +114,9 @@ def is_base64(value: object) -> bool:
         return False
     text = value.translate(_blanks) if not value.isalnum() else value
     try:
-        return text != "" and len(text) % 4 == 0 and bool(binascii.a2b_base64(text, strict_mode=True))
+        return (
+            text != "" and len(text) % 4 == 0 and bool(binascii.a2b_base64(text, strict_mode=True))
+        )
     except binascii.Error:
         return False
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from fhir_server.spec import definitions
 from fhir_server.spec.json_format import FhirDecimal
+from fhir_server.spec.narrative import narrative_faults
 from fhir_server.validation.primitives import PRIMITIVES, is_string, quick_instant
 from fhir_server.validation.references import target_fault
 
@@ -70,6 +71,19 @@ def _unlabelled(meta: object) -> bool:
         or "_lastUpdated" in meta
         or "security" in meta
     )
+
+
+def _is_narrative(value: object) -> bool:
+    return type(value) is str and value != "" and not narrative_faults(value)
+
+
+def _distinct(values: list[str]) -> bool:
+    return len(set(values)) == len(values)
+
+
+def _single(values: list[Any]) -> Any:
+    """The one value of a path, None when there is none or there are several."""
+    return values[0] if len(values) == 1 else None
 
 
 class Runtime:
@@ -153,12 +167,16 @@ class Runtime:
             "ALL": RESOURCE_TYPES,
             "FhirDecimal": FhirDecimal,
             "quick_instant": quick_instant,
-            "is_narrative": PRIMITIVES["xhtml"].test,
             "resource": self.resource,
             "contained": self.contained,
             "siblings": self.siblings,
             "scope_of": scope_of,
             "refers": _refers,
+        }
+        made |= {
+            "is_narrative": _is_narrative,
+            "distinct": _distinct,
+            "single": _single,
         }
         made |= {f"is_{name}": primitive.test for name, primitive in PRIMITIVES.items()}
         made |= {f"value_{name}": _checker(name) for name in PRIMITIVES}

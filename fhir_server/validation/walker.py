@@ -6,25 +6,46 @@ It reads the same rules as the fast path and is run when that says no, for $vali
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
+from fhir_server.fhirpath import Environment, Node
 from fhir_server.spec import definitions
 from fhir_server.spec.errors import Issue
+from fhir_server.spec.narrative import narrative_faults
 from fhir_server.validation.bindings import enforced
+from fhir_server.validation.invariants import holds, is_asked
 from fhir_server.validation.issues import fault, is_shape, shown
 from fhir_server.validation.native import PROSE
 from fhir_server.validation.primitives import PRIMITIVES
 from fhir_server.validation.references import target_fault
-from fhir_server.validation.rules import Element, Kind, Rules
+from fhir_server.validation.rules import Element, Invariant, Kind, Rules
 from fhir_server.validation.runtime import Scope
+from fhir_server.validation.sentences import sentence
 from fhir_server.validation.snapshot import rules_of
 
 Json = dict[str, Any]
 Issues = Iterator[Issue]
 
 _ELEMENT_KEYS = frozenset({"id", "extension"})
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What surrounds a node: the contained resources in reach, if any, and the resource that it is in."""
+
+    scope: Scope | None
+    environment: Environment
+
+    def refer(self, text: str) -> None:
+        """Note a local reference."""
+        if self.scope is not None:
+            self.scope.used.add(text)
+
+
+_ALONE: Final = Around(None, Environment())
 
 
 def walk(value: object, resource_type: str | None = None) -> Issues:
@@ -41,10 +62,10 @@ def walk(value: object, resource_type: str | None = None) -> Issues:
             place,
         )
         return
-    yield from _resource(value, named if type(named) is str else place, None)
+    yield from _resource(value, named if type(named) is str else place, _ALONE)
 
 
-def _resource(value: object, path: str, scope: Scope | None) -> Issues:
+def _resource(value: object, path: str, around: Around) -> Issues:
     if type(value) is not dict:
         yield fault("structure", f"{path} must be a resource, not {shown(value)}", path)
         return
@@ -56,32 +77,41 @@ def _resource(value: object, path: str, scope: Scope | None) -> Issues:
             "structure", f"resourceType is {shown(named)}, which is no R4 resource type", path
         )
     else:
-        yield from _node(value, rules_of(named), path, scope)
+        root = Node(value, named)
+        environment = Environment(resource=root, root_resource=root)
+        yield from _node(value, rules_of(named), path, Around(around.scope, environment))
 
 
 def _node(
     value: object,
     rules: Rules,
     path: str,
-    scope: Scope | None,
+    around: Around,
     targets: frozenset[str] | None = None,
 ) -> Issues:
     sound = True
-    for issue in _structure(value, rules, path, scope, targets):
+    for issue in _structure(value, rules, path, around, targets):
         sound = sound and not is_shape(issue)
         yield issue
     # What has not the shape of its type cannot be asked for more.
     if sound and type(value) is dict:
+        yield from _invariants(rules.invariants, Node(value, rules.type), path, around)
         for rule in PROSE.get(rules.key, ()):
             if not rule.holds(value):
                 yield fault("invariant", f"{path} {rule.says}", path)
+
+
+def _invariants(invariants: Iterable[Invariant], node: Node, path: str, around: Around) -> Issues:
+    for invariant in filter(is_asked, invariants):
+        if not holds(invariant, node, around.environment):
+            yield Issue(invariant.severity, "invariant", sentence(invariant, path), (path,))
 
 
 def _structure(
     value: object,
     rules: Rules,
     path: str,
-    scope: Scope | None,
+    around: Around,
     targets: frozenset[str] | None = None,
 ) -> Issues:
     if type(value) is not dict:
@@ -92,7 +122,7 @@ def _structure(
         return
     own = None
     if rules.domain and "contained" in value:
-        if scope is not None:
+        if around.scope is not None:
             yield fault(
                 "invariant",
                 f"{path} is contained and has contained resources itself; "
@@ -100,14 +130,15 @@ def _structure(
                 f"{path}.contained",
             )
         else:
-            own = scope = Scope(_local_types(value["contained"]))
+            own = Scope(_local_types(value["contained"]))
+            around = Around(own, around.environment)
     yield from _unknown(value, rules, path)
     for element in rules.elements:
         if element.name == "contained" and rules.domain:
             if own is not None:
-                yield from _contained(value["contained"], f"{path}.contained", own)
+                yield from _contained(value["contained"], f"{path}.contained", own, around)
         else:
-            yield from _element(value, element, path, scope)
+            yield from _element(value, element, path, around)
     if own is not None:
         yield from _unused(value["contained"], path, own)
     if not rules.resource and value.keys() == {"id"}:
@@ -115,7 +146,7 @@ def _structure(
             "invariant", f"{path} has an id and nothing else; give it content (ele-1)", path
         )
     if rules.type == "Reference":
-        yield from _reference(value, path, scope, targets)
+        yield from _reference(value, path, around, targets)
     if rules.type == "Extension":
         yield from _extension(value, path)
 
@@ -128,7 +159,7 @@ def _local_types(contained: object) -> dict[str, str]:
     return found
 
 
-def _contained(items: object, path: str, scope: Scope) -> Issues:
+def _contained(items: object, path: str, scope: Scope, around: Around) -> Issues:
     if type(items) is not list or not items:
         yield _array_fault(items, path)
         return
@@ -136,7 +167,7 @@ def _contained(items: object, path: str, scope: Scope) -> Issues:
     for index, item in enumerate(items):
         place = f"{path}[{index}]"
         scope.used.discard("#")
-        yield from _resource(item, place, scope)
+        yield from _resource(item, place, around)
         if type(item) is not dict:
             continue
         identifier = item.get("id")
@@ -195,7 +226,9 @@ def _unknown(value: Json, rules: Rules, path: str) -> Issues:
             near = get_close_matches(name[:64], rules.properties, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else "; remove it"
             yield fault(
-                "structure", f"{rules.path} has no property {shown(name)}{hint}", f"{path}.{name}"
+                "structure",
+                f"{rules.path} has no property {shown(name)}{hint}",
+                f"{path}.{name[:64]}",
             )
         elif item is None:
             yield fault(
@@ -203,7 +236,7 @@ def _unknown(value: Json, rules: Rules, path: str) -> Issues:
             )
 
 
-def _element(value: Json, element: Element, path: str, scope: Scope | None) -> Issues:
+def _element(value: Json, element: Element, path: str, around: Around) -> Issues:
     present = [kind for kind in element.kinds if _is_present(value, kind)]
     if element.maximum == 0 and (element.name in value or "_" + element.name in value):
         yield fault(
@@ -227,13 +260,13 @@ def _element(value: Json, element: Element, path: str, scope: Scope | None) -> I
         if len(element.kinds) > 1:
             place += f".ofType({kind.type})"
         if element.many:
-            yield from _array(value, element, kind, place, scope)
+            yield from _array(value, element, kind, place, around)
             continue
         item = value.get(kind.name)
         if item is not None:
-            yield from _value(item, element, kind, place, scope)
+            yield from _value(item, element, kind, place, around)
         if kind.sibling and (sibling := value.get("_" + kind.name)) is not None:
-            yield from _sibling(sibling, place, scope, valued=item is not None)
+            yield from _sibling(sibling, place, around, valued=item is not None)
 
 
 def _is_present(value: Json, kind: Kind) -> bool:
@@ -257,7 +290,7 @@ def _array_fault(items: object, path: str) -> Issue:
     return fault("structure", f"{path} must be an array, not {shown(items)}", path)
 
 
-def _array(value: Json, element: Element, kind: Kind, path: str, scope: Scope | None) -> Issues:
+def _array(value: Json, element: Element, kind: Kind, path: str, around: Around) -> Issues:
     items = value.get(kind.name)
     siblings = value.get("_" + kind.name) if kind.sibling else None
     for given in (items, siblings):
@@ -279,9 +312,9 @@ def _array(value: Json, element: Element, kind: Kind, path: str, scope: Scope | 
         item = items[index] if items is not None else None
         sibling = siblings[index] if siblings is not None else None
         if item is not None:
-            yield from _value(item, element, kind, place, scope)
+            yield from _value(item, element, kind, place, around)
         if sibling is not None:
-            yield from _sibling(sibling, place, scope, valued=item is not None)
+            yield from _sibling(sibling, place, around, valued=item is not None)
         elif item is None:
             yield fault("structure", f"{place} is null; remove it from the array", place)
 
@@ -293,17 +326,26 @@ def _count(count: int, element: Element, path: str) -> Issues:
         yield fault("invalid", f"{path} has {count} items; {element.maximum} are allowed", path)
 
 
-def _value(item: object, element: Element, kind: Kind, path: str, scope: Scope | None) -> Issues:
+def _value(item: object, element: Element, kind: Kind, path: str, around: Around) -> Issues:
+    sound = True
+    for issue in _typed(item, element, kind, path, around):
+        sound = sound and not is_shape(issue)
+        yield issue
+    if sound and element.invariants:
+        yield from _invariants(element.invariants, Node(item, kind.type), path, around)
+
+
+def _typed(item: object, element: Element, kind: Kind, path: str, around: Around) -> Issues:
     if kind.primitive:
-        yield from _primitive(item, element, kind, path, scope)
+        yield from _primitive(item, element, kind, path, around)
         return
     if kind.type == "Resource":
-        yield from _resource(item, path, None)
+        yield from _resource(item, path, _ALONE)
         return
     if type(item) is list:
         yield fault("structure", f"{path} must be one object, not an array", path)
         return
-    yield from _node(item, rules_of(kind.type), path, scope, kind.targets)
+    yield from _node(item, rules_of(kind.type), path, around, kind.targets)
     codes = enforced(element.binding, element.path, kind.type)
     if codes is not None and type(item) is dict:
         coding = kind.type == "Coding"
@@ -316,21 +358,22 @@ def _value(item: object, element: Element, kind: Kind, path: str, scope: Scope |
             )
 
 
-def _primitive(
-    item: object, element: Element, kind: Kind, path: str, scope: Scope | None
-) -> Issues:
+def _primitive(item: object, element: Element, kind: Kind, path: str, around: Around) -> Issues:
     primitive = PRIMITIVES[kind.type]
     if not primitive.test(item):
         yield fault("value", f"{path} is {shown(item)}; it must be {primitive.must}", path)
         return
+    if kind.type == "xhtml":
+        for wrong in narrative_faults(str(item)):
+            yield fault("invariant", f"{path}: {wrong} (txt-1, txt-2)", path)
     codes = enforced(element.binding, element.path, kind.type)
     if codes is not None and not codes.has_code(item):
         yield fault("code-invalid", f"{path} is {shown(item)}; use {codes.must}", path)
-    if scope is not None and kind.type in ("uri", "canonical", "url") and str(item)[0] == "#":
-        scope.used.add(str(item))
+    if kind.type in ("uri", "canonical", "url") and str(item)[0] == "#":
+        around.refer(str(item))
 
 
-def _sibling(value: object, path: str, scope: Scope | None, *, valued: bool) -> Issues:
+def _sibling(value: object, path: str, around: Around, *, valued: bool) -> Issues:
     if type(value) is not dict or not value:
         yield fault(
             "structure",
@@ -346,7 +389,7 @@ def _sibling(value: object, path: str, scope: Scope | None, *, valued: bool) -> 
             path,
         )
     for element in rules_of("Element").elements:
-        yield from _element(value, element, path, scope)
+        yield from _element(value, element, path, around)
     for name in _ELEMENT_KEYS & value.keys():
         if value[name] is None:
             yield fault("structure", f"{path}.{name} is null; leave the property out", path)
@@ -356,11 +399,9 @@ def _sibling(value: object, path: str, scope: Scope | None, *, valued: bool) -> 
         )
 
 
-def _reference(
-    value: Json, path: str, scope: Scope | None, targets: frozenset[str] | None
-) -> Issues:
+def _reference(value: Json, path: str, around: Around, targets: frozenset[str] | None) -> Issues:
     text = value.get("reference")
-    types: dict[str, str] = {} if scope is None else scope.types
+    types: dict[str, str] = {} if around.scope is None else around.scope.types
     if type(text) is str and text[:1] == "#":
         if text != "#" and text not in types:
             yield fault(
@@ -368,8 +409,7 @@ def _reference(
                 f"{path}.reference is {shown(text)}, but nothing contained has that id (ref-1)",
                 f"{path}.reference",
             )
-        if scope is not None:
-            scope.used.add(text)
+        around.refer(text)
     wrong = target_fault(value, targets, types)
     if wrong is not None:
         yield fault("invalid", f"{path} {wrong}", path)

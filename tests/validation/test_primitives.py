@@ -99,7 +99,13 @@ def test_the_quick_test_of_the_fast_path_implies_the_exact_one(value: Any) -> No
 
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_no_value_takes_more_than_linear_time(name: str) -> None:
-    hostile = ("a " * 200_000 + "!", "A" * 400_000 + "!", "AAAA\n" * 80_000 + "!", "1." * 200_000, "urn:oid:1" + ".0" * 200_000 + "x")
+    hostile = (
+        "a " * 200_000 + "!",
+        "A" * 400_000 + "!",
+        "AAAA\n" * 80_000 + "!",
+        "1." * 200_000,
+        "urn:oid:1" + ".0" * 200_000 + "x",
+    )
     start = time.perf_counter()
     for value in hostile:
         PRIMITIVES[name].test(value)

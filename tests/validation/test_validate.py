@@ -51,6 +51,7 @@ def test_a_good_resource_has_no_issues(resource: Json) -> None:
     assert explain(resource) == ()
 
 
+UNKNOWN = {"url": "http://e.org", "valueCode": "unknown"}
 STRUCTURE = [
     (SLOT, put("foo", 1), "structure", "Slot.foo"),
     (SLOT, put("Status", "free"), "structure", "Slot.Status"),
@@ -87,7 +88,7 @@ STRUCTURE = [
     (PATIENT, put("_birthDate", {"value": "x"}), "structure", "Patient.birthDate"),
     (PATIENT, put("deceasedBoolean", False), None, ""),
     (PATIENT, lambda r: r.update(deceasedBoolean=True, deceasedDateTime="2026"), "structure", "Patient.deceased"),
-    (PATIENT, lambda r: r.update(deceasedBoolean=True, _deceasedDateTime={"extension": [{"url": "a", "valueCode": "b"}]}), "structure",
+    (PATIENT, lambda r: r.update(deceasedBoolean=True, _deceasedDateTime={"extension": [UNKNOWN]}), "structure",
      "Patient.deceased"),
     (PATIENT, put("_gender", {"id": "a"}), None, ""),
     (PATIENT, put("identifier.0.extension.0.valueRatioRange", {}), "structure",
@@ -184,7 +185,9 @@ def test_the_type_asked_for_is_checked() -> None:
     assert validate({}, resource_type="Slot")[0].expression == ("Slot",)
 
 
-@pytest.mark.parametrize("value", [None, True, 0, 1.5, "x", [], {}, [SLOT], {"resourceType": 1}, {"resourceType": []}])
+@pytest.mark.parametrize(
+    "value", [None, True, 0, 1.5, "x", [], {}, [SLOT], {"resourceType": 1}, {"resourceType": []}]
+)
 def test_what_is_no_resource_is_400(value: Any) -> None:
     issues = validate(value)
     assert len(issues) == 1
@@ -211,7 +214,9 @@ def test_issues_are_limited() -> None:
 
 def test_a_contained_resource_needs_an_id_of_its_own() -> None:
     issues = validate(changed(APPOINTMENT, drop("contained.0.id")))
-    assert ("required", ("Appointment.contained[0].id",)) in [(item.code, item.expression) for item in issues]
+    assert ("required", ("Appointment.contained[0].id",)) in [
+        (item.code, item.expression) for item in issues
+    ]
     twice = changed(APPOINTMENT, lambda item: item["contained"].append(item["contained"][0]))
     (issue,) = validate(twice)
     assert issue.expression == ("Appointment.contained[1].id",)
@@ -221,4 +226,8 @@ def test_every_issue_is_told_at_once() -> None:
     broken = changed(SLOT, put("status", "open"))
     del broken["start"]
     broken["schedule"]["reference"] = "Patient/1"
-    assert {issue.expression[0] for issue in validate(broken)} == {"Slot.status", "Slot.start", "Slot.schedule"}
+    assert {issue.expression[0] for issue in validate(broken)} == {
+        "Slot.status",
+        "Slot.start",
+        "Slot.schedule",
+    }
