@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from fhir_server.fhirpath import Environment, Expression, FhirPathError, compile_expression, root
 from fhir_server.search.converters import (
     CONVERTERS,
     Add,
@@ -45,7 +46,7 @@ class Leg(NamedTuple):
 class Evaluated(NamedTuple):
     """A parameter whose values FHIRPath finds."""
 
-    expression: Any
+    expression: Expression
     parameter: SearchParameter
 
 
@@ -106,10 +107,12 @@ def _chosen(condition: Condition, values: Collection[Any], scope: Scope) -> list
 
 
 def _evaluate(item: Evaluated, scope: Scope, add: Add) -> None:
-    from fhir_server.fhirpath import Environment, root
-
     start = root(scope.resource)
-    for node in item.expression.evaluate(start, Environment(resource=start, context=start)):
+    try:
+        nodes = item.expression.evaluate(start, Environment(resource=start))
+    except FhirPathError:
+        return  # a value that the expression cannot be asked of has no entries
+    for node in nodes:
         name = _SYSTEM_TYPES.get(node.type, node.type)
         convert = CONVERTERS[item.parameter.type].get(name)
         if convert is not None:
@@ -137,8 +140,6 @@ def plan_of(resource_type: str) -> Plan:
             continue
         plain = paths(parameter)
         if plain is None:
-            from fhir_server.fhirpath import compile_expression
-
             evaluated.append(Evaluated(compile_expression(parameter.expression), parameter))
             continue
         for path in plain:
