@@ -115,7 +115,7 @@ KEPT = [
     {"resourceType": "List", "status": "current", "mode": "working", "entry": [{"item": _REFERENCE}]},
 ]  # fmt: skip
 BROKEN = [
-    (but(APPOINTMENT, end=None), "app-2", "Appointment"),
+    (but(APPOINTMENT, status="proposed", end=None), "app-2", "Appointment"),
     (but(APPOINTMENT, start=None, end=None), "app-3", "Appointment"),
     (but(APPOINTMENT, cancelationReason=_CONCEPT), "app-4", "Appointment"),
     (but(APPOINTMENT, participant=[{"status": "accepted"}]), "app-1", "Appointment.participant[0]"),
@@ -148,8 +148,6 @@ BROKEN = [
      "Basic.extension[0].value.ofType(Period)"),
     (in_extension(valueRange={"low": {"value": 2}, "high": {"value": FhirDecimal("1.99")}}), "rng-2",
      "Basic.extension[0].value.ofType(Range)"),
-    (in_extension(valueRange={"low": {"value": 2, "comparator": "<"}}), "sqty-1",
-     "Basic.extension[0].value.ofType(Range).low"),
     (in_extension(valueQuantity={"value": 1, "code": "m"}), "qty-3", "Basic.extension[0].value.ofType(Quantity)"),
     (in_extension(valueRatio={"numerator": {"value": 1}}), "rat-1", "Basic.extension[0].value.ofType(Ratio)"),
     (in_extension(valueAge={"value": 0, "system": "http://unitsofmeasure.org", "code": "a"}), "age-1",
@@ -212,6 +210,14 @@ def test_best_practice_rules_are_off() -> None:
 
 def test_an_invariant_of_a_nested_resource_is_placed_in_the_bundle() -> None:
     broken = transaction(4)
+    broken["entry"][2]["resource"]["status"] = "proposed"
     del broken["entry"][2]["resource"]["end"]
     (issue,) = validate(broken)
     assert issue.expression == ("Bundle.entry[2].resource",)
+
+
+def test_a_simple_quantity_has_no_comparator() -> None:
+    issues = validate(in_extension(valueRange={"low": {"value": 2, "comparator": "<"}}))
+    place = "Basic.extension[0].value.ofType(Range).low"
+    assert [issue.expression for issue in issues] == [(f"{place}.comparator",), (place,)]
+    assert "(sqty-1)" in issues[1].diagnostics
