@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 import uvloop
 
+from bench.client import Connection
 from bench.measure import Measurement, measure
 from bench.processes import DatabaseProcesses, cpu_seconds, resident_bytes
 from bench.region import Region, make_region
@@ -106,12 +107,22 @@ def start_up(url: str, workers: int, times: int = 5) -> float:
     return sorted(took)[times // 2]
 
 
+async def connectable(port: int, timeout: float = 30.0) -> None:
+    """Return once somebody listens; raises TimeoutError otherwise."""
+    async with asyncio.timeout(timeout):
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                (await Connection.open(port)).close()
+                return
+            await asyncio.sleep(0.02)
+
+
 async def yardstick(options: Options) -> Measurement:
     """The cost of a bare ASGI answer on this machine, now."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "bench.bare", str(port)], cwd=ROOT)
     try:
-        await asyncio.sleep(1.0)
+        await connectable(port)
         return await measure(
             port,
             bare(),

@@ -82,7 +82,7 @@ def test_search_with_include(server: Any) -> None:
     )
     create(server, referral)
     search = ServiceRequest.where({"subject": f"Patient/{subject.id}"})
-    found = search.include("subject", Patient).perform_resources(server)
+    found = search.include("subject").perform_resources_iter(server)
     assert [item.resource_type for item in found] == ["ServiceRequest", "Patient"]
 
 

@@ -77,35 +77,30 @@ def test_include_brings_what_is_referred_to(client: SyncFHIRClient) -> None:
     assert kinds == ["ServiceRequest", "Patient"]
 
 
-def test_get_or_create_is_a_conditional_create(client: SyncFHIRClient) -> None:
+def test_conditional_update_creates_once(client: SyncFHIRClient) -> None:
     wanted = client.resource("Location", name="Ward 7", identifier=[{"value": "ward-7"}])
     search = client.resources("Location").search(identifier="ward-7")
-    first, created = search.get_or_create(wanted)
-    again, created_again = search.get_or_create(wanted)
+    first, created = search.update(wanted)
+    again, created_again = search.update(wanted)
     assert (created, created_again) == (True, False)
     assert first["id"] == again["id"]
 
 
 def test_transaction_resolves_references_between_entries(client: SyncFHIRClient) -> None:
-    patient = client.resource("Patient", **PATIENT)
-    referral = client.resource(
-        "ServiceRequest", status="active", intent="order", subject={"reference": "urn:uuid:p"}
-    )
     place = "urn:uuid:0d31a7c4-5c22-4a0c-9a1c-6a0b6c6f2b11"
-    referral["subject"] = {"reference": place}
-    bundle = client.resource(
-        "Bundle",
-        type="transaction",
-        entry=[
-            {
-                "fullUrl": place,
-                "resource": patient,
-                "request": {"method": "POST", "url": "Patient"},
-            },
-            {"resource": referral, "request": {"method": "POST", "url": "ServiceRequest"}},
-        ],
-    )
-    answer = client.execute("", "post", data=bundle.serialize())
+    patient = {"resourceType": "Patient"} | PATIENT
+    referral = {
+        "resourceType": "ServiceRequest",
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": place},
+    }
+    entries = [
+        {"fullUrl": place, "resource": patient, "request": {"method": "POST", "url": "Patient"}},
+        {"resource": referral, "request": {"method": "POST", "url": "ServiceRequest"}},
+    ]
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    answer = client.execute("", "post", data=bundle)
     locations = [entry["response"]["location"] for entry in answer["entry"]]
     logical_id = locations[0].split("/Patient/")[1].split("/")[0]
     found = client.resources("ServiceRequest").search(subject=f"Patient/{logical_id}").fetch()
