@@ -35,7 +35,9 @@ class Settings(BaseSettings):
         "info",
         description="`info` logs a line for each request, never a value of a resource or query",
     )
-    update_create: bool = Field(default=True, description="Whether PUT to an unused id creates it (201)")
+    update_create: bool = Field(
+        default=True, description="Whether PUT to an unused id creates it (201)"
+    )
     conditional_delete: Literal["single", "multiple"] = Field(
         "multiple", description="Whether a conditional delete may delete several resources"
     )

@@ -71,6 +71,13 @@ def _bounded(subject: str) -> str:
     return subject
 
 
+def _replace_matches(subject: str, pattern: str, replacement: str) -> Collection:
+    if not pattern:
+        return _string(subject)
+    template = re.sub(r"\$(\d+)", r"\\\1", replacement)
+    return _string(_pattern(pattern).sub(template, _bounded(subject)))
+
+
 def _substring(subject: str, start: int, length: int | None = None) -> Collection:
     if not 0 <= start < len(subject):
         return []
@@ -106,13 +113,17 @@ def show(node: Node) -> str | None:
     return f"{format(found[0], 'f')} {unit}" if calendar else f"{format(found[0], 'f')} '{unit}'"
 
 
+_BOOLEANS = dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True) | dict.fromkeys(
+    ("false", "f", "no", "n", "0", "0.0"), False
+)
+
+
 def _to_boolean(node: Node) -> Any:
     value = node.value
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return {"true": True, "t": True, "yes": True, "y": True, "1": True, "1.0": True,
-                "false": False, "f": False, "no": False, "n": False, "0": False, "0.0": False}.get(value.lower())  # fmt: skip
+        return _BOOLEANS.get(value.lower())
     return value == 1 if isinstance(value, (int, Decimal)) and value in (0, 1) else None
 
 
@@ -275,9 +286,7 @@ FUNCTIONS: dict[str, tuple[int, int, Callable[..., Collection]]] = {
     "replace": (2, 2, _on_text(lambda a, b, c: _string(a.replace(b, c)), "text", "text")),
     "matches": (1, 1, _on_text(lambda a, b: _boolean(_pattern(b).search(_bounded(a)) is not None), "text")),
     "matchesFull": (1, 1, _on_text(lambda a, b: _boolean(_pattern(b).fullmatch(_bounded(a)) is not None), "text")),
-    "replaceMatches": (
-        2, 2, _on_text(lambda a, b, c: _string(_pattern(b).sub(re.sub(r"\$(\d+)", r"\\\1", c), _bounded(a))), "text", "text"),
-    ),
+    "replaceMatches": (2, 2, _on_text(_replace_matches, "text", "text")),
     "join": (0, 1, _join),
     "htmlChecks": (0, 0, _html_checks),
     "abs": (0, 0, _math(abs)),

@@ -139,7 +139,7 @@ def _referrers() -> dict[str, list[str]]:
     for source in resource_types():
         for item in parameters(source):
             if item.type == "reference" and supported(item):
-                for target in item.targets:
+                for target in resource_types() if "Resource" in item.targets else item.targets:
                     found.setdefault(target, []).append(f"{source}:{item.code}")
     return found
 

@@ -18,6 +18,7 @@ def settings(context: Context) -> SearchSettings:
         handling=context.handling,
         zone=policy.zone,
         base_urls=(policy.base_url,),
+        now=context.now(),
     )
 
 

@@ -182,25 +182,23 @@ def _choices(element: Json) -> list[Property]:
     stem = name.removesuffix("[x]")
     maximum = None if element["max"] == "*" else int(element["max"])
     repeats = element.get("base", element)["max"] not in ("0", "1")
-    found = []
-    for kind in _type_names(element):
-        found.append(
-            Property(
-                name=stem + kind[0].upper() + kind[1:] if choice else stem,
-                element=stem,
-                path=path,
-                type=kind,
-                primitive=kind[0].islower(),
-                many=repeats,
-                minimum=element["min"],
-                maximum=maximum,
-                summary=element.get("isSummary", False),
-                modifier=element.get("isModifier", False),
-                xml_attribute="xmlAttr" in element.get("representation", ()),
-                choice=choice,
-            )
+    return [
+        Property(
+            name=stem + kind[0].upper() + kind[1:] if choice else stem,
+            element=stem,
+            path=path,
+            type=kind,
+            primitive=kind[0].islower(),
+            many=repeats,
+            minimum=element["min"],
+            maximum=maximum,
+            summary=element.get("isSummary", False),
+            modifier=element.get("isModifier", False),
+            xml_attribute="xmlAttr" in element.get("representation", ()),
+            choice=choice,
         )
-    return found
+        for kind in _type_names(element)
+    ]
 
 
 def _type_names(element: Json) -> list[str]:

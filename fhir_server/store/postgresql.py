@@ -194,11 +194,18 @@ def _refusal(error: BaseException) -> errors.FhirError:
     match error:
         case pg.QueryCanceled():
             return errors.too_costly("The search takes too long; narrow it by another parameter")
-        case pg.LockNotAvailable() | VersionConflict() | pg.DeadlockDetected() | pg.SerializationFailure():
+        case (
+            pg.LockNotAvailable()
+            | VersionConflict()
+            | pg.DeadlockDetected()
+            | pg.SerializationFailure()
+        ):
             return errors.unavailable("Others are changing the same resources; try again")
         case pg.UniqueViolation():
             return errors.unavailable("Others are changing the same resources; try again")
         case pg.DiskFull():
-            full = errors.Issue("error", "no-store", "The disk of the database is full; nothing was stored")
+            full = errors.Issue(
+                "error", "no-store", "The disk of the database is full; nothing was stored"
+            )
             return errors.FhirError(507, (full,))
     return errors.unavailable("The database does not answer; try again")

@@ -232,7 +232,9 @@ class Composer:
             table, condition = found
             # The + keeps a planner without statistics from walking the value's index instead of the key's.
             tested = condition.text.replace(f"{alias}.parameter", f"+{alias}.parameter", 1)
-            text = f"EXISTS (SELECT 1 FROM {table} {alias} WHERE {alias}.key = {row}.key AND {tested})"
+            text = (
+                f"EXISTS (SELECT 1 FROM {table} {alias} WHERE {alias}.key = {row}.key AND {tested})"
+            )
             return Sql(text, condition.values)
         match expression:
             case x.And(parts):

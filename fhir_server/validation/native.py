@@ -112,14 +112,19 @@ def _tim_9(repeat: Json) -> bool:
 
 
 def _obs_7(observation: Json) -> bool:
-    own = observation.get("code", {}).get("coding", ())
-    if not own or not any(name.removeprefix("_").startswith("value") for name in observation):
+    if not any(name.removeprefix("_").startswith("value") for name in observation):
         return True
+    own = {_identity(item) for item in observation.get("code", {}).get("coding", ())}
     return not any(
-        coding in own
+        _identity(item) in own
         for component in observation.get("component", ())
-        for coding in component.get("code", {}).get("coding", ())
+        for item in component.get("code", {}).get("coding", ())
     )
+
+
+def _identity(coding: Json) -> str:
+    """A text that equal codings share, so that many are compared in linear time."""
+    return repr(sorted(coding.items()))
 
 
 def _ras_2(prediction: Json) -> bool:

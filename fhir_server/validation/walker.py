@@ -6,9 +6,7 @@ It reads the same rules as the fast path and is run when that says no, for $vali
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Iterable
 from typing import Any, Final
 
 from fhir_server.fhirpath import Environment, Node
@@ -16,33 +14,32 @@ from fhir_server.spec import definitions
 from fhir_server.spec.errors import Issue
 from fhir_server.spec.narrative import narrative_faults
 from fhir_server.validation.bindings import enforced
+from fhir_server.validation.faults import (
+    Around,
+    Issues,
+    array_fault,
+    count_faults,
+    extension_faults,
+    is_present,
+    label_faults,
+    local_types,
+    missing,
+    reference_faults,
+    unknown_faults,
+    unused_faults,
+)
 from fhir_server.validation.invariants import holds, is_asked
 from fhir_server.validation.issues import fault, is_shape, shown
 from fhir_server.validation.native import PROSE
 from fhir_server.validation.primitives import PRIMITIVES
-from fhir_server.validation.references import target_fault
 from fhir_server.validation.rules import Element, Invariant, Kind, Rules
 from fhir_server.validation.runtime import Scope
 from fhir_server.validation.sentences import sentence
 from fhir_server.validation.snapshot import rules_of
 
 Json = dict[str, Any]
-Issues = Iterator[Issue]
 
 _ELEMENT_KEYS = frozenset({"id", "extension"})
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """What surrounds a node: the contained resources in reach, if any, and the resource that it is in."""
-
-    scope: Scope | None
-    environment: Environment
-
-    def refer(self, text: str) -> None:
-        """Note a local reference."""
-        if self.scope is not None:
-            self.scope.used.add(text)
 
 
 _ALONE: Final = Around(None, Environment())
@@ -130,9 +127,9 @@ def _structure(
                 f"{path}.contained",
             )
         else:
-            own = Scope(_local_types(value["contained"]))
+            own = Scope(local_types(value["contained"]))
             around = Around(own, around.environment)
-    yield from _unknown(value, rules, path)
+    yield from unknown_faults(value, rules, path)
     for element in rules.elements:
         if element.name == "contained" and rules.domain:
             if own is not None:
@@ -140,28 +137,20 @@ def _structure(
         else:
             yield from _element(value, element, path, around)
     if own is not None:
-        yield from _unused(value["contained"], path, own)
+        yield from unused_faults(value["contained"], path, own)
     if not rules.resource and value.keys() == {"id"}:
         yield fault(
             "invariant", f"{path} has an id and nothing else; give it content (ele-1)", path
         )
     if rules.type == "Reference":
-        yield from _reference(value, path, around, targets)
+        yield from reference_faults(value, path, around, targets)
     if rules.type == "Extension":
-        yield from _extension(value, path)
-
-
-def _local_types(contained: object) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for item in contained if type(contained) is list else ():
-        if type(item) is dict and type(item.get("id")) is str:
-            found["#" + item["id"]] = str(item.get("resourceType"))
-    return found
+        yield from extension_faults(value, path)
 
 
 def _contained(items: object, path: str, scope: Scope, around: Around) -> Issues:
     if type(items) is not list or not items:
-        yield _array_fault(items, path)
+        yield array_fault(items, path)
         return
     seen = set()
     for index, item in enumerate(items):
@@ -187,57 +176,11 @@ def _contained(items: object, path: str, scope: Scope, around: Around) -> Issues
         seen.add(identifier)
         if "#" in scope.used:
             scope.used.add("#" + identifier)
-        yield from _label(item.get("meta"), f"{place}.meta")
-
-
-def _label(meta: object, path: str) -> Issues:
-    if type(meta) is not dict:
-        return
-    for name, key in (("versionId", "dom-4"), ("lastUpdated", "dom-4"), ("security", "dom-5")):
-        if name in meta or "_" + name in meta:
-            yield fault(
-                "invariant",
-                f"{path}.{name} stands in a contained resource, which has none; remove it ({key})",
-                f"{path}.{name}",
-            )
-
-
-def _unused(items: object, path: str, scope: Scope) -> Issues:
-    for index, item in enumerate(items if type(items) is list else ()):
-        identifier = item.get("id") if type(item) is dict else None
-        if type(identifier) is str and "#" + identifier not in scope.used:
-            place = f"{path}.contained[{index}]"
-            yield fault(
-                "invariant",
-                f"{place} is not referred to; refer to it as '#{identifier}' or remove it (dom-3)",
-                place,
-            )
-
-
-def _unknown(value: Json, rules: Rules, path: str) -> Issues:
-    for name, item in value.items():
-        if name == "resourceType" and rules.resource:
-            continue
-        plain = name.removeprefix("_")
-        known = rules.properties.get(plain)
-        if known is None or (plain != name and not known[1].sibling):
-            if any(element.name == name for element in rules.elements if element.maximum == 0):
-                continue
-            near = get_close_matches(name[:64], rules.properties, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else "; remove it"
-            yield fault(
-                "structure",
-                f"{rules.path} has no property {shown(name)}{hint}",
-                f"{path}.{name[:64]}",
-            )
-        elif item is None:
-            yield fault(
-                "structure", f"{path}.{name} is null; leave the property out", f"{path}.{plain}"
-            )
+        yield from label_faults(item.get("meta"), f"{place}.meta")
 
 
 def _element(value: Json, element: Element, path: str, around: Around) -> Issues:
-    present = [kind for kind in element.kinds if _is_present(value, kind)]
+    present = [kind for kind in element.kinds if is_present(value, kind)]
     if element.maximum == 0 and (element.name in value or "_" + element.name in value):
         yield fault(
             "invalid",
@@ -246,7 +189,7 @@ def _element(value: Json, element: Element, path: str, around: Around) -> Issues
         )
     if not present:
         if element.minimum and not any(kind.name in value for kind in element.kinds):
-            yield _missing(element, path)
+            yield missing(element, path)
         return
     if len(present) > 1:
         names = ", ".join(kind.name for kind in present)
@@ -269,33 +212,12 @@ def _element(value: Json, element: Element, path: str, around: Around) -> Issues
             yield from _sibling(sibling, place, around, valued=item is not None)
 
 
-def _is_present(value: Json, kind: Kind) -> bool:
-    return value.get(kind.name) is not None or (
-        kind.sibling and value.get("_" + kind.name) is not None
-    )
-
-
-def _missing(element: Element, path: str) -> Issue:
-    if len(element.kinds) > 1:
-        names = ", ".join(kind.name for kind in element.kinds[:12])
-        what = f"{path}.{element.label} is required; add one of {names}"
-    else:
-        what = f"{path}.{element.name} is required; add it"
-    return fault("required", what, f"{path}.{element.name}")
-
-
-def _array_fault(items: object, path: str) -> Issue:
-    if items == []:
-        return fault("structure", f"{path} is an empty array; leave it out", path)
-    return fault("structure", f"{path} must be an array, not {shown(items)}", path)
-
-
 def _array(value: Json, element: Element, kind: Kind, path: str, around: Around) -> Issues:
     items = value.get(kind.name)
     siblings = value.get("_" + kind.name) if kind.sibling else None
     for given in (items, siblings):
         if given is not None and (type(given) is not list or not given):
-            yield _array_fault(given, path)
+            yield array_fault(given, path)
             return
     if items is not None and siblings is not None and len(items) != len(siblings):
         yield fault(
@@ -306,7 +228,7 @@ def _array(value: Json, element: Element, kind: Kind, path: str, around: Around)
         )
         return
     count = len(items if items is not None else siblings or ())
-    yield from _count(count, element, path)
+    yield from count_faults(count, element, path)
     for index in range(count):
         place = f"{path}[{index}]"
         item = items[index] if items is not None else None
@@ -317,13 +239,6 @@ def _array(value: Json, element: Element, kind: Kind, path: str, around: Around)
             yield from _sibling(sibling, place, around, valued=item is not None)
         elif item is None:
             yield fault("structure", f"{place} is null; remove it from the array", place)
-
-
-def _count(count: int, element: Element, path: str) -> Issues:
-    if count < element.minimum:
-        yield fault("required", f"{path} needs at least {element.minimum} items, not {count}", path)
-    if element.maximum is not None and count > element.maximum:
-        yield fault("invalid", f"{path} has {count} items; {element.maximum} are allowed", path)
 
 
 def _value(item: object, element: Element, kind: Kind, path: str, around: Around) -> Issues:
@@ -397,31 +312,3 @@ def _sibling(value: object, path: str, around: Around, *, valued: bool) -> Issue
         yield fault(
             "invariant", f"{path} has neither a value nor an extension; add one (ele-1)", path
         )
-
-
-def _reference(value: Json, path: str, around: Around, targets: frozenset[str] | None) -> Issues:
-    text = value.get("reference")
-    types: dict[str, str] = {} if around.scope is None else around.scope.types
-    if type(text) is str and text[:1] == "#":
-        if text != "#" and text not in types:
-            yield fault(
-                "invariant",
-                f"{path}.reference is {shown(text)}, but nothing contained has that id (ref-1)",
-                f"{path}.reference",
-            )
-        around.refer(text)
-    wrong = target_fault(value, targets, types)
-    if wrong is not None:
-        yield fault("invalid", f"{path} {wrong}", path)
-
-
-def _extension(value: Json, path: str) -> Issues:
-    nested = "extension" in value
-    valued = any(name.removeprefix("_").startswith("value") for name in value)
-    if nested == valued:
-        what = (
-            "both a value and extensions; keep one"
-            if nested
-            else "neither a value nor extensions; add one"
-        )
-        yield fault("invariant", f"{path} has {what} (ext-1)", path)

@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_setting_is_in_the_documented_table():
-    source = importlib.util.spec_from_file_location("settings_table", ROOT / "tools" / "settings_table.py")
+    source = importlib.util.spec_from_file_location(
+        "settings_table", ROOT / "tools" / "settings_table.py"
+    )
     module = importlib.util.module_from_spec(source)
     source.loader.exec_module(module)
     assert (ROOT / "docs" / "settings.md").read_text("utf-8") == module.table()
@@ -30,7 +32,13 @@ def test_environment_wins_over_file_and_command_line_over_both(monkeypatch, tmp_
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("time_zone", "Europe/Nowhere"), ("base_url", "fhir.example.org"), ("port", 70000), ("workers", 0), ("colour", "red")],
+    [
+        ("time_zone", "Europe/Nowhere"),
+        ("base_url", "fhir.example.org"),
+        ("port", 70000),
+        ("workers", 0),
+        ("colour", "red"),
+    ],
 )
 def test_a_wrong_setting_is_refused(name, value):
     with pytest.raises(ValidationError, match=name):
