@@ -2,6 +2,7 @@
 
 https://hl7.org/fhir/R4/conformance-rules.html#constraints
 An invariant whose result is empty counts as broken, so those that are empty for absent elements need repair too.
+Invariants that are code are repaired in it: see fhir_server.validation.native and docs/validation.md.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from fhir_server.validation.rules import Invariant
 
 @dataclass(frozen=True, slots=True)
 class Erratum:
-    """What stands for the published expression, and why; expression None drops the invariant."""
+    """What stands for the published expression, and why."""
 
-    expression: str | None
+    expression: str
     reason: str
 
 
@@ -34,11 +35,6 @@ ERRATA: Final[Mapping[str, Erratum]] = {
     "bdl-8": Erratum(
         "fullUrl.exists() implies fullUrl.contains('/_history/').not()",
         "contains() of an absent fullUrl is empty",
-    ),
-    "ref-1": Erratum(
-        "reference.exists() implies (reference.startsWith('#').not() or reference = '#' or "
-        "(reference.substring(1) in %rootResource.contained.id))",
-        "startsWith() of an absent reference is empty, and '#' names the container itself",
     ),
     "que-7": Erratum(
         "operator = 'exists' implies (answer is boolean)",
@@ -78,17 +74,12 @@ ERRATA: Final[Mapping[str, Erratum]] = {
         r"path.matches('^[A-Za-z][A-Za-z0-9]*(\\.[a-z][A-Za-z0-9]*(\\[x])?)*$')",
         "matches() finds a part of the text unless it is anchored",
     ),
-    "eld-24": Erratum(None, "later errata of HL7 withdraw it"),
 }
 
 
-def corrected(invariant: Invariant) -> Invariant | None:
-    """The invariant as this validator reads it; None when it is withdrawn."""
+def corrected(invariant: Invariant) -> Invariant:
+    """The invariant as this validator reads it."""
     erratum = ERRATA.get(invariant.key)
     if invariant.key.endswith("-0") and invariant.expression.startswith("name.matches("):
         erratum = _NAME
-    if erratum is None:
-        return invariant
-    if erratum.expression is None:
-        return None
-    return replace(invariant, expression=erratum.expression)
+    return invariant if erratum is None else replace(invariant, expression=erratum.expression)

@@ -149,9 +149,7 @@ def _invariants(element: Json, *, own: bool) -> tuple[Invariant, ...]:
             path=element["path"],
             best_practice=item.get("bestPractice", False),
         )
-        fixed = corrected(invariant)
-        if fixed is not None:
-            found.append(fixed)
+        found.append(corrected(invariant))
     return tuple(found)
 
 
