@@ -6,7 +6,9 @@ The functions answer only whether a value is faultless. The walker, which reads 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from zlib import crc32
 
 from fhir_server.validation.bindings import Codes, enforced
 from fhir_server.validation.invariants import (
@@ -19,19 +21,21 @@ from fhir_server.validation.primitives import PRIMITIVES
 from fhir_server.validation.rules import Element, Kind, Rules
 from fhir_server.validation.source import Source
 
+_NOT_A_NAME = re.compile(r"\W", re.ASCII)
 # Up to so many types a choice is read property by property; beyond, by a table over the properties present.
 INLINE_CHOICE = 12
 
 
 def function_name(key: str) -> str:
-    """The name of the function of the node with that key."""
-    return key.replace(".", "_").replace("-", "_")
+    """The name of the function of the node with that key; a profile's has a check sum, as its url is flattened."""
+    name = _NOT_A_NAME.sub("_", key)
+    return name if name == key.replace(".", "_") else f"{name}_{crc32(key.encode()):08x}"
 
 
 def emit(structure: Mapping[str, Rules]) -> Source:
     """The source of all nodes of one structure."""
     (root, *_) = structure
-    source = Source(function_name(root))
+    source = Source(function_name(root), structure)
     for rules in structure.values():
         _function(rules, source)
         if rules.resource:

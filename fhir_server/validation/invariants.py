@@ -11,7 +11,6 @@ from typing import Any
 from fhir_server.fhirpath import Environment, FhirPathError, Node, compile_expression
 from fhir_server.validation.native import INVARIANTS, STRUCTURAL
 from fhir_server.validation.rules import Element, Invariant, Kind, Rules
-from fhir_server.validation.snapshot import rules_of
 from fhir_server.validation.source import Source
 from fhir_server.validation.translate import Nodes, Translator, Untranslatable
 
@@ -56,28 +55,21 @@ def node_conditions(rules: Rules, source: Source) -> Iterator[str]:
 def item_conditions(element: Element, kind: Kind, item: str, source: Source) -> Iterator[str]:
     """What an element asks of each of its values beyond what their type asks."""
     for invariant in filter(_refuses, element.invariants):
-        rules = None if kind.primitive or kind.type == "Resource" else rules_of(kind.type)
+        rules = None if kind.primitive or kind.type == "Resource" else source.rules(kind.type)
         condition = _condition(invariant, rules, item, source)
         yield condition or _engine(invariant, kind.type, item, source)
 
 
 def resource_conditions(structure: Mapping[str, Rules], source: Source) -> Iterator[str]:
     """What must be true of a resource `o` because nodes inside ask it of the whole."""
-    found = {
-        rules.type: hoisted
-        for rules in structure.values()
-        if (
-            hoisted := [
-                item for item in filter(_refuses, rules.invariants) if _hoisted(item, rules)
-            ]
-        )
-    }
+    found = {}
+    for rules in structure.values():
+        asked = [item for item in filter(_refuses, rules.invariants) if _of_resource(item)]
+        hoisted = [item for item in asked if _condition(item, rules, "o", source) is None]
+        if hoisted:
+            found[rules.type] = hoisted
     if found:
         yield f"{source.constant('WHOLE', _whole_check(found), 'whole')}(o)"
-
-
-def _hoisted(invariant: Invariant, rules: Rules) -> bool:
-    return _of_resource(invariant) and _condition(invariant, rules, "o", Source("")) is None
 
 
 def _condition(invariant: Invariant, rules: Rules | None, item: str, source: Source) -> str | None:

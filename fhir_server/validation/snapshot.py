@@ -26,7 +26,8 @@ def compile_structure(structure: Json, key: str) -> Mapping[str, Rules]:
 
     Nodes below the root are keyed by the key and the rest of their path ("Patient.contact").
     """
-    elements: list[Json] = [item for item in structure["snapshot"] if "sliceName" not in item]
+    # Slices, and what stands below them, refine what these rules say of every item.
+    elements: list[Json] = [item for item in structure["snapshot"] if ":" not in item["id"]]
     root: str = elements[0]["path"]
     children: defaultdict[str, list[Json]] = defaultdict(list)
     for element in elements[1:]:

@@ -22,7 +22,6 @@ from fhir_server.fhirpath.syntax import (
     Variable,
 )
 from fhir_server.validation.rules import Element, Kind, Rules
-from fhir_server.validation.snapshot import rules_of
 from fhir_server.validation.source import Source
 
 _MANY_NAMES = 4
@@ -250,7 +249,7 @@ class Translator:
         match node:
             case None | Special("$this"):
                 return focus
-            case Member(None, name) if focus.rules is not None and focus.rules.key == name:
+            case Member(None, name) if focus.rules is not None and focus.rules.type == name:
                 return focus
             case Member(base, name):
                 return self._child(self._nodes(base, focus), name)
@@ -292,7 +291,7 @@ class Translator:
         item = found.nodes.item
         many = f"for {variable} in {item}.get({kind.name!r}, ())"
         one = f"for {variable} in (({item}[{kind.name!r}],) if {kind.name!r} in {item} else ())"
-        rules = None if kind.type == "Resource" else rules_of(kind.type)
+        rules = None if kind.type == "Resource" else self.source.rules(kind.type)
         return Nodes((*found.nodes.loops, many if found.element.many else one), variable, rules)
 
     def _child(self, nodes: Nodes, name: str) -> Children:
