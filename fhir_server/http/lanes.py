@@ -1,4 +1,4 @@
-"""Where a call runs: point reads on the event loop, searches in a few threads, writes in the store's lane."""
+"""Where a call runs: short reads on the event loop, long ones in a few threads, writes in the store's lane."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import get_args
 from fhir_server.interactions import call as calls
 from fhir_server.interactions.call import Call, Context, Result
 from fhir_server.interactions.perform import changes, execute, look, perform, prepare
-from fhir_server.store.contract import Store
+from fhir_server.store.contract import OverBudget, Store
 
-_POINT_READS = (calls.Read, calls.VersionRead, calls.Capabilities)
-_SMALL_WRITES = get_args(calls.WriteCall)
+_WRITES = get_args(calls.WriteCall)
+_READS = get_args(calls.ReadCall)
+_SMALL_BUNDLE = 20
+# A read that takes longer than this on the event loop is given up and done again in a thread.
+_INLINE_SECONDS = 0.003
 
 
 class Lanes:
@@ -22,23 +25,34 @@ class Lanes:
     def __init__(self, store: Store, *, threads: int, inline_reads: bool) -> None:
         self.store = store
         self.inline_reads = inline_reads
-        self.threads = ThreadPoolExecutor(threads, "search")
+        self.threads = ThreadPoolExecutor(threads, "lane")
 
     async def run(self, call: Call, context: Context, *, with_body: bool) -> Result:
         """The result of a call; raises FhirError."""
-        if isinstance(call, _POINT_READS) and self.inline_reads:
-            # A point read takes less time than handing it to a thread.
-            with self.store.read() as transaction:
-                return look(call, context, transaction)
-        if isinstance(call, _SMALL_WRITES) or (
+        if isinstance(call, _READS) and self.inline_reads:
+            # Most reads take less time than handing them to a thread.
+            try:
+                with self.store.read(_INLINE_SECONDS) as transaction:
+                    return look(call, context, transaction)
+            except OverBudget:
+                pass
+        elif isinstance(call, (*_WRITES, calls.Transaction)) or (
             isinstance(call, calls.Operation) and changes(call, context)
         ):
+            return await self._write(call, context, with_body=with_body)
+        work = partial(execute, call, context, self.store, with_body=with_body)
+        return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+    async def _write(self, call: Call, context: Context, *, with_body: bool) -> Result:
+        """Prepare here (a large Bundle in a thread), then wait for the store without holding a thread."""
+        entries = call.bundle.get("entry") if isinstance(call, calls.Transaction) else None
+        if isinstance(entries, list) and len(entries) > _SMALL_BUNDLE:
+            loop = asyncio.get_running_loop()
+            prepared = await loop.run_in_executor(self.threads, prepare, call, context)
+        else:
             prepared = prepare(call, context)
-            work = self.store.submit(partial(perform, prepared, context, with_body=with_body))
-            return await asyncio.wrap_future(work)
-        loop = asyncio.get_running_loop()
-        work_here = partial(execute, call, context, self.store, with_body=with_body)
-        return await loop.run_in_executor(self.threads, work_here)
+        work = partial(perform, prepared, context, with_body=with_body)
+        return await asyncio.wrap_future(self.store.submit(work))
 
     def close(self) -> None:
         """Let running calls end."""

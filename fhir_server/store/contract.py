@@ -154,6 +154,10 @@ class Transaction(ReadTransaction, Protocol):
         """
 
 
+class OverBudget(Exception):
+    """A read took longer than the time it was given; it has changed nothing and can be done again without haste."""
+
+
 class VersionConflict(Exception):
     """Another transaction was faster; the work can be tried again from the start."""
 
@@ -161,8 +165,12 @@ class VersionConflict(Exception):
 class Store(Protocol):
     """A place where resources are kept."""
 
-    def read(self) -> AbstractContextManager[ReadTransaction]:
-        """A consistent view, to be used by the calling thread only, and briefly."""
+    def read(self, budget: float | None = None) -> AbstractContextManager[ReadTransaction]:
+        """A consistent view, to be used by the calling thread only, and briefly.
+
+        budget: seconds after which a store may raise OverBudget, for callers that must not wait. Without one a
+        search that takes longer than the deployment allows raises FhirError too_costly.
+        """
 
     def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Run work in one transaction, on a thread of the store's.

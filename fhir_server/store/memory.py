@@ -44,8 +44,9 @@ class MemoryStore:
         self._secrets: dict[str, bytes] = {}
 
     @contextmanager
-    def read(self) -> Iterator[ReadTransaction]:
+    def read(self, budget: float | None = None) -> Iterator[ReadTransaction]:
         """A view; writers wait until it ends."""
+        del budget
         with self._lock:
             yield MemoryTransaction(self)
 

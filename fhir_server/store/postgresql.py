@@ -107,8 +107,11 @@ class PostgresqlStore:
         connection.execute(f"SET statement_timeout = {max(milliseconds, 1)}")
 
     @contextmanager
-    def read(self) -> Iterator[ReadTransaction]:
+    def read(self, budget: float | None = None) -> Iterator[ReadTransaction]:
         """A snapshot: REPEATABLE READ, read only."""
+        del (
+            budget
+        )  # reads wait for the server's answer, so they are never made where haste is needed
         try:
             with self._pool.connection() as connection, connection.cursor() as cursor:
                 cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")

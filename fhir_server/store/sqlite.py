@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fhir_server.spec import errors
-from fhir_server.store.contract import ReadTransaction, Transaction, VersionConflict
+from fhir_server.store.contract import OverBudget, ReadTransaction, Transaction, VersionConflict
 from fhir_server.store.rows import Row, type_numbers
 from fhir_server.store.statements import SqlTransaction
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 LARGEST_GROUP = 256
 BUSY_SECONDS = 10.0
 _TRIES = 3
-_STEPS = 20_000
+_STEPS = 5_000
 _Work = tuple[Callable[[Transaction], Any], "Future[Any]"]
 
 
@@ -93,16 +93,18 @@ class SqliteStore:
         self._writer.start()
 
     @contextmanager
-    def read(self) -> Iterator[ReadTransaction]:
+    def read(self, budget: float | None = None) -> Iterator[ReadTransaction]:
         """A snapshot on this thread's own connection."""
         driver = getattr(self._local, "driver", None)
         if driver is None:
             driver = self._local.driver = self._reader()
-        self._local.deadline = time.monotonic() + self.search_timeout
+        self._local.deadline = time.monotonic() + (budget or self.search_timeout)
         driver.cursor.execute("BEGIN")
         try:
             yield SqlTransaction(driver)
         except sqlite3.OperationalError as error:
+            if budget is not None and "interrupted" in str(error):
+                raise OverBudget from None
             raise _refusal(error) from error
         finally:
             driver.cursor.execute("ROLLBACK")
