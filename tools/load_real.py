@@ -32,6 +32,7 @@ DATA = ROOT.parent / "shared" / "data"
 SOURCES = ("e-rs/patient-care-r4", "e-rs/professional-r4", "bars", "uk-core/examples")
 FHIR = "{http://hl7.org/fhir}"
 TAKEN_APART = ("searchset", "collection")
+DONE = ("batch", "transaction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,14 @@ class Sample:
     logical_id: str
     document: bytes
     json: Json | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is a request, which is carried out and not stored."""
+        if self.kind != "Bundle":
+            return False
+        value = self.json if self.json is not None else parse_xml(self.document)
+        return value.get("type") in DONE
 
     @property
     def file_name(self) -> str:
@@ -97,7 +106,15 @@ def _of_json(path: Path) -> Iterator[tuple[str, Json | bytes]]:
 
 
 def _of_xml(path: Path) -> Iterator[tuple[str, Json | bytes]]:
-    yield "", path.read_bytes()
+    root = etree.fromstring(path.read_bytes())
+    if (
+        root.tag == FHIR + "Bundle"
+        and root.xpath("string(*[local-name()='type']/@value)") in TAKEN_APART
+    ):
+        for number, entry in enumerate(root.iterfind(f"{FHIR}entry/{FHIR}resource/*")):
+            yield f" Bundle.entry[{number}]", etree.tostring(entry)
+    else:
+        yield "", path.read_bytes()
 
 
 def _sample(source: str, place: str, logical_id: str, content: Json | bytes) -> Sample:
@@ -244,6 +261,8 @@ def run(data: Path, database: str) -> Outcome:
         for sample in written.values():
             if sample.logical_id in refused:
                 outcome.add(sample.source, "refused")
+            elif sample.is_done:
+                outcome.add(sample.source, "carried out")
             else:
                 compare(sample, reader, outcome)
     return outcome
@@ -257,7 +276,15 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fhir-real-") as folder:
         outcome = run(given.data, given.database or f"sqlite:///{folder}/fhir.sqlite")
-    columns = ("files", "not a resource", "resources", "refused", "same JSON", "same XML")
+    columns = (
+        "files",
+        "not a resource",
+        "resources",
+        "refused",
+        "carried out",
+        "same JSON",
+        "same XML",
+    )
     print("| source | " + " | ".join(columns) + " |")
     print("|---|" + "---:|" * len(columns))
     for source, counts in outcome.counts.items():

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import orjson
 
-from bench.client import Connection, request_bytes
+from bench.client import BrokenExchange, Connection, request_bytes
 from tools.crash_test.ledger import Ledger
 from tools.crash_test.writer import MARK, Writer
 
@@ -42,11 +42,16 @@ class Inspector:
                 group.create_task(self._run(port, queue))
         self.settled.update(marks)
 
-    @staticmethod
-    async def _run(port: int, queue: Iterator[Check]) -> None:
+    async def _run(self, port: int, queue: Iterator[Check]) -> None:
         connection = await Connection.open(port)
-        for job in queue:
-            await job(connection)
+        for check in queue:
+            try:
+                await check(connection)
+            except BrokenExchange:
+                # A worker may be replaced; what is stored must be there all the same.
+                self.ledger.counts["connections lost while reading"] += 1
+                connection = await Connection.open(port)
+                await check(connection)
         connection.close()
 
     def resource(self, identity: str) -> Check:
