@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from fhir_server.spec import definitions
 from fhir_server.spec.dates import interval
+from fhir_server.validation.definitional import DEFINITIONAL, differential_is_of_its_type
 
 Json = dict[str, Any]
 Holds = Callable[[Json], bool]
@@ -133,6 +134,7 @@ def _ras_2(prediction: Json) -> bool:
 
 # By the path that states the invariant and its key: inv-1 is the key of several.
 INVARIANTS: Final[Mapping[tuple[str, str], Holds]] = {
+    **DEFINITIONAL,
     ("Bundle", "bdl-7"): _bdl_7,
     ("CodeSystem", "csd-1"): _csd_1,
     ("Count", "cnt-3"): _cnt_3,
@@ -187,6 +189,13 @@ PROSE: Final[Mapping[str, tuple[NativeRule, ...]]] = {
             "full_url_agrees",
             _full_url_agrees,
             "has a fullUrl that disagrees with the type or the id of its resource; make them agree",
+        ),
+    ),
+    "StructureDefinition": (
+        NativeRule(
+            "differential_is_of_its_type",
+            differential_is_of_its_type,
+            "has a differential whose first path does not begin with its type (sdf-8a)",
         ),
     ),
 }

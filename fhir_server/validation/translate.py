@@ -75,10 +75,10 @@ class Translator:
             case Binary("<" | "<=" | ">" | ">=" as operator, left, Literal(int() as number)):
                 return self._comparison(operator, left, number, focus)
             case Binary("in", left, right):
-                value = self._value(left, focus, _TEXTS)
-                members = repr(frozenset(_alternatives(right)))
-                name = self.source.constant("SET", frozenset(_alternatives(right)), members)
-                return f"{value} in {name}", f"{value} not in {{*{name}, None}}"
+                members = _alternatives(right)
+                name = self.source.constant("SET", frozenset(members), members)
+                truth = f"{self._value(left, focus, _TEXTS)} in {name}"
+                return truth, f"{self._something(left, focus)} not in {(*members, None)}"
             case TypeTest("is", left, type_name):
                 return self._is(left, type_name, focus)
             case Call():
@@ -139,10 +139,16 @@ class Translator:
                 return (truth, falsity) if flag else (falsity, truth)
             case _, Literal(str() as text):
                 value = self._value(left, focus, _TEXTS)
-                return f"{value} == {text!r}", f"{value} not in ({text!r}, None)"
+                return (
+                    f"{value} == {text!r}",
+                    f"{self._something(left, focus)} not in ({text!r}, None)",
+                )
             case _, Literal(int() as number):
                 value = self._value(left, focus, _NUMBERS)
-                return f"{value} == {number}", f"{value} not in ({number}, None)"
+                return (
+                    f"{value} == {number}",
+                    f"{self._something(left, focus)} not in ({number}, None)",
+                )
             case ((Call() | Binary() | Member()), (Call() | Binary() | Member())):
                 (t1, f1), (t2, f2) = self._logic(left, focus), self._logic(right, focus)
                 if _is_total(t1, f1) and _is_total(t2, f2):
@@ -220,19 +226,32 @@ class Translator:
             one = self._present(found.element.kinds, item)
         return f"sum({one} {loops})" if loops else one
 
-    def _value(self, node: Tree | None, focus: Nodes, types: frozenset[str] | None) -> str:
+    def _value(
+        self,
+        node: Tree | None,
+        focus: Nodes,
+        types: frozenset[str] | None,
+        *,
+        sibling: bool = False,
+    ) -> str:
         """Python for the value of a path to at most one primitive of those types, None when it is absent."""
         if isinstance(node, Call) and node.name == "trace":
-            return self._value(node.source, focus, types)
+            return self._value(node.source, focus, types, sibling=sibling)
         found = self._collection(node, focus)
         if not isinstance(found, Children) or found.element.many:
             raise Untranslatable
         (kind, *others) = found.element.kinds
         if others or not kind.primitive or (types is not None and kind.type not in types):
             raise Untranslatable
-        value = f"{found.nodes.item}.get({kind.name!r})"
+        item = found.nodes.item
+        default = f", {item}.get('_{kind.name}')" if sibling and kind.sibling else ""
+        value = f"{item}.get({kind.name!r}{default})"
         loops = " ".join(found.nodes.loops)
         return f"single([{value} {loops}])" if loops else value
+
+    def _something(self, node: Tree | None, focus: Nodes) -> str:
+        """Like _value, but the sibling stands for a value that is not there: it exists, and equals nothing."""
+        return self._value(node, focus, None, sibling=True)
 
     def _values(self, node: Tree | None, focus: Nodes) -> str:
         """Python for the list of the values of a path to primitives."""

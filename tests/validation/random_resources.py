@@ -93,7 +93,7 @@ def node(rules: Rules, random: Random, depth: int = 0) -> Json:
             made[kind.name] = [_value(element, kind, random, depth) for _ in range(count)]
         else:
             made[kind.name] = _value(element, kind, random, depth)
-        if kind.sibling and random.random() < 0.1:
+        if kind.sibling and random.random() < 0.15:
             _attach(made, kind, element.many, random)
     if rules.type == "Extension":
         made.pop("extension", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
@@ -63,3 +64,10 @@ def test_damaged_examples_get_one_answer_from_both_forms(seed: int) -> None:
 )
 def test_any_json_value_gets_one_answer_from_both_forms(value: Any) -> None:
     agree(value)
+
+
+def test_first_uses_in_many_threads_give_the_same_answers() -> None:
+    for _ in range(5):
+        fresh = FastPath()
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(fresh.faultless, [*uk_resources.FAULTLESS] * 8))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fhir_server.spec import definitions
 from fhir_server.validation.emit import emit
 from fhir_server.validation.fast import FastPath
+from fhir_server.validation.invariants import resource_conditions
 from fhir_server.validation.primitives import PRIMITIVES
+from fhir_server.validation.rules import Invariant
 from fhir_server.validation.snapshot import compile_structure, rules_of
+from fhir_server.validation.source import Source
 
 PROFILES = [
     url for url, item in definitions.structures().items() if item.get("derivation") == "constraint"
@@ -51,6 +56,18 @@ def test_profiles_compile_by_the_same_builders(url: str) -> None:
     structure = definitions.structure_by_id(definitions.structures()[url]["id"])
     source = emit(compile_structure(structure, url))
     compile("\n".join(source.lines), url, "exec")
+
+
+def test_an_invariant_that_looks_at_the_whole_resource_is_asked_of_the_whole() -> None:
+    base = rules_of("Patient")
+    alike = Invariant("x-1", "error", "gender = %resource.gender", "Patient.contact", False)
+    contact = replace(rules_of("Patient.contact"), invariants=(alike,))
+    source = Source("x", {})
+    (condition,) = resource_conditions({"Patient": base, "Patient.contact": contact}, source)
+    patient = {"resourceType": "Patient", "gender": "male", "contact": [{"gender": "male"}]}
+    assert eval(condition, {**source.constants, "o": patient})
+    patient["contact"] = [{"gender": "male"}, {"gender": "female"}]
+    assert not eval(condition, {**source.constants, "o": patient})
 
 
 def test_the_source_of_a_small_type_is_readable() -> None:
