@@ -30,7 +30,7 @@ serve: $(EXAMPLES) ## Serve FHIR with the example region; the first run loads it
 	@echo 'Try:'
 	@echo "  curl 'http://$(HOST):$(PORT)/fhir/metadata?_summary=true&_pretty=true'"
 	@echo "  curl 'http://$(HOST):$(PORT)/fhir/Patient/patient-1-1?_pretty=true'"
-	@echo "  curl 'http://$(HOST):$(PORT)/fhir/Slot?schedule.actor=HealthcareService/cardiology-1&status=free&_sort=start&_count=3&_pretty=true'"
+	@echo "  curl 'http://$(HOST):$(PORT)/fhir/Slot?schedule.actor=HealthcareService/cardiology-1&status=free&start=ge$$(date +%F)&_sort=start&_count=3&_pretty=true'"
 	@exec $(BIN)/fhir-server serve --host $(HOST) --port $(PORT) --workers $(WORKERS) --database $(DATABASE)
 
 $(EXAMPLES): | $(STAMP)

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -180,6 +181,9 @@ class Reader:
     def __init__(self, port: int) -> None:
         self.connection = HTTPConnection("127.0.0.1", port)
 
+    def close(self) -> None:
+        self.connection.close()
+
     def read(self, sample: Sample, media_type: str) -> bytes:
         """The body of the resource in that format; an empty one when the status is not 200."""
         path = f"/fhir/{sample.kind}/{sample.logical_id}"
@@ -256,8 +260,7 @@ def run(data: Path, database: str) -> Outcome:
         folder = Path(name)
         written = write(list(samples(data, outcome)), folder)
         refused = load(written, folder, database, outcome)
-    with ServerProcess(database) as server:
-        reader = Reader(server.port)
+    with ServerProcess(database) as server, closing(Reader(server.port)) as reader:
         for sample in written.values():
             if sample.logical_id in refused:
                 outcome.add(sample.source, "refused")

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -57,7 +57,8 @@ class ServerProcess:
         self.log_level = log_level
         self.settings = settings or {}
         self.process: subprocess.Popen[bytes] | None = None
-        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server
+        self.output: IO[bytes] | None = None
+        self.told = ""
 
     @property
     def base(self) -> str:
@@ -68,6 +69,7 @@ class ServerProcess:
         """Start it and return at once."""
         given = ["--host", "127.0.0.1", "--port", str(self.port), "--database", self.database]
         given += ["--workers", str(self.workers), "--log-level", self.log_level]
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self.process = subprocess.Popen(
             command("serve", *given),
             cwd=ROOT,
@@ -107,6 +109,7 @@ class ServerProcess:
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self._close()
 
     def stop(self) -> int:
         """SIGTERM, and wait; the exit status."""
@@ -116,13 +119,23 @@ class ServerProcess:
             try:
                 self.process.wait(40)
             except subprocess.TimeoutExpired:
-                self.kill()
-        return self.process.wait()
+                os.killpg(self.process.pid, signal.SIGKILL)
+        status = self.process.wait()
+        self._close()
+        return status
 
     def printed(self) -> str:
-        """The end of what the server wrote to its output."""
-        self.output.seek(0)
-        return self.output.read().decode(errors="replace")[-4000:]
+        """The end of what the process wrote to its output, also when it has ended."""
+        if self.output is not None:
+            self.output.seek(0)
+            self.told = self.output.read().decode(errors="replace")[-4000:]
+        return self.told
+
+    def _close(self) -> None:
+        self.printed()
+        if self.output is not None:
+            self.output.close()
+        self.output = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -140,7 +153,6 @@ class ServerProcess:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-        self.output.close()
 
 
 def command_line(pid: int) -> bytes:

@@ -25,7 +25,9 @@ def table() -> str:
     """The page as Markdown."""
     rows = []
     for name, field in Settings.model_fields.items():
-        default = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+        default = (
+            str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+        )
         shown = f"`{default}`" if default else "(empty)"
         rows.append(f"| `FHIR_{name.upper()}` | `{name}` | {shown} | {field.description} |\n")
     return _HEAD + "".join(rows)

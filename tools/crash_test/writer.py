@@ -71,17 +71,21 @@ class Writer:
         """Write until the connection breaks."""
         with contextlib.suppress(BrokenExchange, OSError):
             connection = await Connection.open(port)
-            while True:
-                drawn = self.random.random()
-                if drawn < 0.2:
-                    await self.post(connection)
-                elif drawn < 0.4:
-                    await self.transact(connection)
-                elif drawn < 0.6 or not self.certain:
-                    await self.put(connection, f"ServiceRequest/{self.mark()}", 0)
-                else:
-                    identity = self.random.choice(list(self.certain))
-                    await self.put(connection, identity, self.certain[identity])
+            with contextlib.closing(connection):
+                while True:
+                    await self._one(connection)
+
+    async def _one(self, connection: Connection) -> None:
+        drawn = self.random.random()
+        if drawn < 0.2:
+            await self.post(connection)
+        elif drawn < 0.4:
+            await self.transact(connection)
+        elif drawn < 0.6 or not self.certain:
+            await self.put(connection, f"ServiceRequest/{self.mark()}", 0)
+        else:
+            identity = self.random.choice(list(self.certain))
+            await self.put(connection, identity, self.certain[identity])
 
     async def put(self, connection: Connection, identity: str, version: int) -> None:
         """Write the version after that one; version 0: create it under an id that is known even without an answer."""
