@@ -25,8 +25,10 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return " ".join(text.lower().translate(_ASCII).split())
-    decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
-    return " ".join("".join(map(_kept, decomposed)).split())
+    # Decomposed before the case is folded (mathematical letters have none themselves), and again after it.
+    decomposed = unicodedata.normalize("NFKD", text).casefold().translate(_LETTERS)
+    kept = map(_kept, unicodedata.normalize("NFKD", decomposed))
+    return " ".join("".join(kept).split())
 
 
 @lru_cache(maxsize=4096)

@@ -156,6 +156,10 @@ def test_odd_values_are_left_out_and_never_raise(data: st.DataObject) -> None:
     entries({**resource, "resourceType": name, "id": "x"})
 
 
+def test_letters_that_are_styled_forms_of_others_fold_to_them() -> None:
+    assert fold("𝐀ǾＭ") == "aom"
+
+
 @given(st.text(max_size=40))
 def test_folding_twice_is_folding_once(text: str) -> None:
     once = fold(text)
