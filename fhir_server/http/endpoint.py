@@ -25,7 +25,7 @@ from fhir_server.interactions.call import (
     PatchDocument,
     Request,
 )
-from fhir_server.interactions.grammar import parse_call, parse_query
+from fhir_server.interactions.grammar import check_address, parse_call, parse_query
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse
@@ -67,7 +67,7 @@ class Endpoint:
         """Answer one request; every refusal is an OperationOutcome, every fault a 500 without details."""
         started = self.clock()
         exchange = Exchange(scope, receive, send, _PREFIX)
-        headers = [(b"x-request-id", exchange.request_id.encode())]
+        headers = exchange.request_ids()
         headers += self.cors.headers(exchange)
         if self.in_flight >= self.maximum_in_flight:
             refusal = errors.unavailable(
@@ -113,7 +113,7 @@ class Endpoint:
         if exchange.method == "OPTIONS":
             headers.append((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
             return 204, b"", "options"
-        query = parse_query(exchange.query.decode("latin-1")) if exchange.query else ()
+        query = parse_query(exchange.query_text()) if exchange.query else ()
         raw_binary = binary.wants_raw(exchange, query)
         answer = formats.JSON if raw_binary else _answer(exchange, query)
         preferences = read_preferences(exchange.header(b"prefer"))
@@ -152,10 +152,19 @@ class Endpoint:
             exchange.header(b"if-match"),
             exchange.header(b"if-none-match"),
             exchange.header(b"if-modified-since"),
-            exchange.header(b"if-none-exist"),
+            exchange.header_in_utf_8(b"if-none-exist"),
         )
+        request = Request(method, exchange.path, query, conditions)
         if method not in _WITH_BODY:
-            return Request(method, exchange.path, query, conditions)
+            return request
+        try:
+            return await self._with_body(request, exchange)
+        except FhirError:
+            # What is wrong with the address comes before what is wrong with the body.
+            check_address(request)
+            raise
+
+    async def _with_body(self, request: Request, exchange: Exchange) -> Request:
         limit = self.maximum_body if exchange.path.strip("/") else self.maximum_bundle
         body = await exchange.body(limit, self.body_timeout)
         if (
@@ -165,9 +174,9 @@ class Endpoint:
             raise errors.unsupported_media_type(
                 "Content-Encoding is not offered; send the body as it is"
             )
-        if method == "POST" and exchange.path.rstrip("/").endswith("_search"):
-            return Request(method, exchange.path, query + _form(exchange, body), conditions)
-        return Request(method, exchange.path, query, conditions, _content(exchange, body))
+        if request.method == "POST" and exchange.path.rstrip("/").endswith("_search"):
+            return replace(request, query=request.query + _form(exchange, body))
+        return replace(request, body=_content(exchange, body))
 
 
 def _answer(exchange: Exchange, query: Parameters) -> Answer:
@@ -181,7 +190,7 @@ def _answer(exchange: Exchange, query: Parameters) -> Answer:
 def _quiet_answer(exchange: Exchange) -> Answer:
     """The format for an error: what was asked for if it can be had, else JSON."""
     try:
-        query = parse_query(exchange.query.decode("latin-1"))
+        query = parse_query(exchange.query_text())
         return _answer(exchange, query)
     except FhirError:
         return formats.JSON

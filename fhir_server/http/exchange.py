@@ -49,6 +49,26 @@ class Exchange:
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
+    def header_in_utf_8(self, name: bytes) -> str | None:
+        """A header's value that is a query, or None; FhirError 400 when it is not UTF-8."""
+        value = self.headers.get(name)
+        return None if value is None else _utf_8(value, name.decode("latin-1").title())
+
+    def query_text(self) -> str:
+        """The query as it was sent, still percent-encoded; FhirError 400 when it is not UTF-8."""
+        return _utf_8(self.query, "The query")
+
+    def request_ids(self) -> list[tuple[bytes, bytes]]:
+        """The response headers that name this exchange; a caller's id that is not taken over comes back as well.
+
+        https://hl7.org/fhir/R4/http.html#custom
+        """
+        named = [(b"x-request-id", self.request_id.encode())]
+        sent = self.headers.get(b"x-request-id")
+        if sent and sent != named[0][1]:
+            named.append((b"x-correlation-id", sent))
+        return named
+
     def check_limits(self) -> None:
         """FhirError 400, 414 or 431 for a head that no client needs to send."""
         listed = self.scope["headers"]
@@ -106,6 +126,13 @@ class Exchange:
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         shown = b"" if self.method == "HEAD" else body
         await self.send({"type": "http.response.body", "body": shown})
+
+
+def _utf_8(value: bytes, name: str) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise errors.invalid(f"{name} is not UTF-8; percent-encode it") from None
 
 
 def _refused(status: int, diagnostics: str) -> errors.FhirError:

@@ -188,6 +188,12 @@ class Policy:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/London"))
     cursor_key: bytes = b""
 
+    @property
+    def base_urls(self) -> tuple[str, str]:
+        """The base in both schemes: http and https never name different resources (http.html#root)."""
+        rest = self.base_url.partition(":")[2]
+        return f"http:{rest}", f"https:{rest}"
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -87,6 +87,15 @@ def parse_call(request: Request) -> Call:
     raise _unknown_path(request)
 
 
+def check_address(request: Request) -> None:
+    """FhirError 404 or 405 when the path or the method is wrong, whatever the body is."""
+    try:
+        parse_call(request)
+    except errors.FhirError as refusal:
+        if refusal.status in (404, 405):
+            raise
+
+
 def _unknown_path(request: Request) -> errors.FhirError:
     return errors.not_found(f"There is nothing at '{request.path[:200]}' below the base")
 
