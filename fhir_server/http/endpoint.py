@@ -73,7 +73,7 @@ class Endpoint:
             refusal = errors.unavailable(
                 "The server is busy; try again after the time in Retry-After"
             )
-            status, body = render_error(refusal, _quiet_answer(exchange), headers)
+            status, body = render_error(refusal, *_for_error(exchange), headers)
             await exchange.answer(status, headers, body)
             observe("overload", status, 0.0)
             return
@@ -83,12 +83,12 @@ class Endpoint:
             status, body, name = await self._respond(exchange, headers)
         except FhirError as refusal:
             name = getattr(refusal, "interaction", name)
-            status, body = render_error(refusal, _quiet_answer(exchange), headers)
+            status, body = render_error(refusal, *_for_error(exchange), headers)
         except asyncio.CancelledError:
             raise
         except Exception:
             LOG.exception("fault", extra={"request_id": exchange.request_id})
-            status, body = render_error(_fault(exchange), _quiet_answer(exchange), headers)
+            status, body = render_error(_fault(exchange), *_for_error(exchange), headers)
         finally:
             self.in_flight -= 1
         await exchange.answer(status, headers, body)
@@ -116,6 +116,7 @@ class Endpoint:
         query = parse_query(exchange.query_text()) if exchange.query else ()
         raw_binary = binary.wants_raw(exchange, query)
         answer = formats.JSON if raw_binary else _answer(exchange, query)
+        pretty = _pretty(query)
         preferences = read_preferences(exchange.header(b"prefer"))
         request = await self._request(exchange, query)
         call = parse_call(request)
@@ -128,7 +129,6 @@ class Endpoint:
             if raw_binary and isinstance(call, calls.Read | calls.VersionRead):
                 status, body = binary.render(result, exchange, headers)
             else:
-                pretty = _pretty(query)
                 status, body = render_result(
                     result, answer, _shown(call, preferences), pretty, context, headers
                 )
@@ -187,13 +187,13 @@ def _answer(exchange: Exchange, query: Parameters) -> Answer:
     return formats.negotiate(accept, asked)
 
 
-def _quiet_answer(exchange: Exchange) -> Answer:
-    """The format for an error: what was asked for if it can be had, else JSON."""
+def _for_error(exchange: Exchange) -> tuple[Answer, bool]:
+    """The format for an error, and whether it is pretty: what was asked for if it can be had, else JSON."""
     try:
         query = parse_query(exchange.query_text())
-        return _answer(exchange, query)
+        return _answer(exchange, query), _pretty(query)
     except FhirError:
-        return formats.JSON
+        return formats.JSON, False
 
 
 def _pretty(query: Parameters) -> bool:
