@@ -121,7 +121,7 @@ class Endpoint:
         request = await self._request(exchange, query)
         call = parse_call(request)
         context = self.contexts[preferences.handling]
-        name = type(call).__name__
+        name = type(call.change if isinstance(call, calls.Attributed) else call).__name__
         try:
             result = await self.lanes.run(
                 call, context, with_body=preferences.representation == "representation"
@@ -144,10 +144,6 @@ class Endpoint:
                 f"{method[:16]} is not a method of the RESTful API",
                 "GET, HEAD, POST, PUT, PATCH, DELETE",
             )
-        if b"x-provenance" in exchange.headers:
-            raise errors.not_supported(
-                "X-Provenance is not offered; send the Provenance in a transaction with the resource"
-            )
         conditions = Conditions(
             exchange.header(b"if-match"),
             exchange.header(b"if-none-match"),
@@ -155,6 +151,8 @@ class Endpoint:
             exchange.header_in_utf_8(b"if-none-exist"),
         )
         request = Request(method, exchange.path, query, conditions)
+        if method == "DELETE":
+            return replace(request, provenance=_provenance(exchange))
         if method not in _WITH_BODY:
             return request
         try:
@@ -176,7 +174,7 @@ class Endpoint:
             )
         if request.method == "POST" and exchange.path.rstrip("/").endswith("_search"):
             return replace(request, query=request.query + _form(exchange, body))
-        return replace(request, body=_content(exchange, body))
+        return replace(request, body=_content(exchange, body), provenance=_provenance(exchange))
 
 
 def _answer(exchange: Exchange, query: Parameters) -> Answer:
@@ -230,6 +228,21 @@ def _content(exchange: Exchange, body: bytes) -> Any:
         return None
     kind = formats.body_format(content_type)
     return parse_xml(body) if kind == "xml" else parse(body)
+
+
+def _provenance(exchange: Exchange) -> dict[str, Any] | None:
+    """The resource in X-Provenance, which is JSON whatever the format of the body is."""
+    sent = exchange.header_in_utf_8(b"x-provenance")
+    if sent is None:
+        return None
+    try:
+        provenance = parse(sent.encode())
+    except FhirError as refusal:
+        told = refusal.issues[0].diagnostics.replace("The body", "X-Provenance")
+        raise errors.malformed(told, "Provenance") from None
+    if not isinstance(provenance, dict) or provenance.get("resourceType") != "Provenance":
+        raise errors.malformed("X-Provenance must be a Provenance in JSON", "Provenance")
+    return provenance
 
 
 def _shown(call: calls.Call, preferences: Preferences) -> Preferences:

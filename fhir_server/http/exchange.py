@@ -21,6 +21,12 @@ MAXIMUM_HEADERS = 200
 MAXIMUM_HEADER_BYTES = 32_768
 MAXIMUM_QUERY = 65_536
 _BODILESS = (204, 304)
+# A second one would be another request: which of the two was meant cannot be told (RFC 7230 3.2.2).
+_ONCE = frozenset({
+    b"authorization", b"content-length", b"content-type", b"host", b"if-modified-since", b"if-none-exist",
+    b"x-provenance",
+})  # fmt: skip
+_ECHOED = re.compile(rb"[ -~]{1,256}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9\-._]{1,64}")
 
 
@@ -65,7 +71,7 @@ class Exchange:
         """
         named = [(b"x-request-id", self.request_id.encode())]
         sent = self.headers.get(b"x-request-id")
-        if sent and sent != named[0][1]:
+        if sent and sent != named[0][1] and _ECHOED.fullmatch(sent):
             named.append((b"x-correlation-id", sent))
         return named
 
@@ -82,8 +88,17 @@ class Exchange:
             raise _refused(
                 414, f"The URL is longer than {MAXIMUM_QUERY} bytes; search by POST _search"
             )
+        if len(self.headers) < len(listed):
+            self._check_repeated()
         if b"host" not in self.headers:
             raise errors.required("The Host header is missing")
+
+    def _check_repeated(self) -> None:
+        seen: set[bytes] = set()
+        for name, _ in self.scope["headers"]:
+            if name in _ONCE and name in seen:
+                raise errors.invalid(f"The header {name.decode('latin-1')} is there twice")
+            seen.add(name)
 
     async def body(self, limit: int, timeout: float) -> bytes:
         """The whole body; FhirError 413 beyond the limit, 408 when it takes too long."""
@@ -92,18 +107,16 @@ class Exchange:
             raise errors.too_large(
                 f"The body has {declared[:18]} bytes; at most {limit} are allowed"
             )
-        message = await self.receive()
-        chunk: bytes = message.get("body", b"")
-        if not message.get("more_body"):
-            return self._within(chunk, limit)
-        chunks, size = [chunk], len(chunk)
+        chunks: list[bytes] = []
+        size, more = 0, True
         try:
             async with asyncio.timeout(timeout):
-                while message.get("more_body"):
+                while more:
                     message = await self.receive()
                     if message["type"] == "http.disconnect":
                         raise errors.invalid("The connection closed before the body was whole")
                     chunks.append(message.get("body", b""))
+                    more = message.get("more_body", False)
                     size += len(chunks[-1])
                     if size > limit:
                         raise errors.too_large(f"The body is longer than {limit} bytes")
@@ -112,12 +125,6 @@ class Exchange:
                 408, f"The body took longer than {timeout:g} seconds to arrive"
             ) from None
         return b"".join(chunks)
-
-    @staticmethod
-    def _within(body: bytes, limit: int) -> bytes:
-        if len(body) > limit:
-            raise errors.too_large(f"The body is longer than {limit} bytes")
-        return body
 
     async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send the response; HEAD gets the same head without the body."""
