@@ -19,7 +19,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAXIMUM_HEADERS = 200
 MAXIMUM_HEADER_BYTES = 32_768
-MAXIMUM_QUERY = 65_536
+MAXIMUM_URL = 60_000  # the HTTP parser reads 65,535
 _BODILESS = (204, 304)
 # A second one would be another request: which of the two was meant cannot be told (RFC 7230 3.2.2).
 _ONCE = frozenset({
@@ -40,8 +40,8 @@ class Exchange:
         self.receive = receive
         self.send = send
         self.method: str = scope["method"]
-        raw: bytes = scope.get("raw_path") or scope["path"].encode()
-        self.path = raw.decode("latin-1").partition("?")[0][prefix:].removeprefix("/")
+        raw: bytes = scope["raw_path"]
+        self.path = raw.decode("latin-1")[prefix:].removeprefix("/")
         self.query: bytes = scope["query_string"]
         self.headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
@@ -84,9 +84,9 @@ class Exchange:
             )
         if sum(len(name) + len(value) for name, value in listed) > MAXIMUM_HEADER_BYTES:
             raise _refused(431, f"The headers are longer than {MAXIMUM_HEADER_BYTES} bytes")
-        if len(self.query) + len(self.path) > MAXIMUM_QUERY:
+        if len(self.query) + len(self.path) > MAXIMUM_URL:
             raise _refused(
-                414, f"The URL is longer than {MAXIMUM_QUERY} bytes; search by POST _search"
+                414, f"The URL is longer than {MAXIMUM_URL} bytes; search by POST _search"
             )
         if len(self.headers) < len(listed):
             self._check_repeated()

@@ -113,8 +113,3 @@ def read_raw(connection: socket.socket, method: str = "POST") -> Answer:
         return Answer(0, {}, b"")
     headers = {name.lower(): value for name, value in response.getheaders()}
     return Answer(response.status, headers, body)
-
-
-def alive(client: httpx.Client) -> bool:
-    """Whether the server still answers."""
-    return client.get("metadata", params={"_elements": "status"}).status_code == 200

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from exemplars import SYSTEM, created, how_many, patient, put, refused, unique
 
+from tools.serving import ServerProcess
+
 
 @pytest.mark.rule(100, "http#concurrency")
 @pytest.mark.parametrize("sent", ['W/"2"', 'W/"1", W/"2"', "*"])
@@ -128,8 +130,6 @@ def contended(request, client, new_database):
     if request.param == 1:
         yield client
         return
-    from tools.serving import ServerProcess
-
     with (
         ServerProcess(new_database(), workers=request.param) as running,
         httpx.Client(base_url=running.base + "/", timeout=60) as made,

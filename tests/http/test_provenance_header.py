@@ -65,7 +65,7 @@ def test_the_provenance_of_a_conditional_create_that_finds_its_resource_is_not_s
 
 
 MALFORMED = [
-    "", "{", "x", "[]", "null", '{"resourceType":"Patient"}', '{"resourceType":"Provenance"}',
+    "", "{", "x", "[]", "null", '{"resourceType":"Patient"}',
     json.dumps(PROVENANCE | {"recorded": "yesterday"}),
     json.dumps(PROVENANCE | {"unknown": 1}),
     json.dumps(PROVENANCE | {"agent": [{"who": {"reference": "Practitioner?name=x"}}]}),
@@ -80,6 +80,17 @@ def test_a_malformed_provenance_is_400_and_nothing_is_stored(client, sent):
     resource = patient(id=unique())
     refused(client.post("Patient", json=resource, headers={"X-Provenance": sent}), 400)
     refused(put(client, resource, x_provenance=sent), 400)
+    assert how_many(client, "Patient", identifier=token(resource)) == 0
+
+
+@pytest.mark.rule(80, "provenance#header")
+@pytest.mark.parametrize("missing", ["recorded", "agent"])
+def test_a_provenance_without_a_required_element_is_422_and_nothing_is_stored(client, missing):
+    resource = patient()
+    sent = json.dumps({name: value for name, value in PROVENANCE.items() if name != missing})
+    answer = client.post("Patient", json=resource, headers={"X-Provenance": sent})
+    issues = refused(answer, 422, "required")
+    assert [issue["expression"] for issue in issues] == [[f"Provenance.{missing}"]]
     assert how_many(client, "Patient", identifier=token(resource)) == 0
 
 
