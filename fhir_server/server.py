@@ -86,8 +86,9 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route by the first path segment; end the store with the server."""
         if scope["type"] == "http":
-            path: str = scope["path"]
-            if path == "/fhir" or path.startswith("/fhir/"):
+            # As it was sent: "/%66hir" is not the base, whose parts the grammar decodes one by one.
+            path: bytes = scope["raw_path"]
+            if path == b"/fhir" or path.startswith(b"/fhir/"):
                 await self.endpoint(scope, receive, send)
             else:
                 await self.shell(scope, receive, send)

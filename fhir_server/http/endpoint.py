@@ -25,7 +25,7 @@ from fhir_server.interactions.call import (
     PatchDocument,
     Request,
 )
-from fhir_server.interactions.grammar import parse_call, parse_query
+from fhir_server.interactions.grammar import check_address, parse_call, parse_query
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse
@@ -67,13 +67,13 @@ class Endpoint:
         """Answer one request; every refusal is an OperationOutcome, every fault a 500 without details."""
         started = self.clock()
         exchange = Exchange(scope, receive, send, _PREFIX)
-        headers = [(b"x-request-id", exchange.request_id.encode())]
+        headers = exchange.request_ids()
         headers += self.cors.headers(exchange)
         if self.in_flight >= self.maximum_in_flight:
             refusal = errors.unavailable(
                 "The server is busy; try again after the time in Retry-After"
             )
-            status, body = render_error(refusal, _quiet_answer(exchange), headers)
+            status, body = render_error(refusal, *_for_error(exchange), headers)
             await exchange.answer(status, headers, body)
             observe("overload", status, 0.0)
             return
@@ -83,12 +83,12 @@ class Endpoint:
             status, body, name = await self._respond(exchange, headers)
         except FhirError as refusal:
             name = getattr(refusal, "interaction", name)
-            status, body = render_error(refusal, _quiet_answer(exchange), headers)
+            status, body = render_error(refusal, *_for_error(exchange), headers)
         except asyncio.CancelledError:
             raise
         except Exception:
             LOG.exception("fault", extra={"request_id": exchange.request_id})
-            status, body = render_error(_fault(exchange), _quiet_answer(exchange), headers)
+            status, body = render_error(_fault(exchange), *_for_error(exchange), headers)
         finally:
             self.in_flight -= 1
         await exchange.answer(status, headers, body)
@@ -113,14 +113,15 @@ class Endpoint:
         if exchange.method == "OPTIONS":
             headers.append((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
             return 204, b"", "options"
-        query = parse_query(exchange.query.decode("latin-1")) if exchange.query else ()
+        query = parse_query(exchange.query_text()) if exchange.query else ()
         raw_binary = binary.wants_raw(exchange, query)
         answer = formats.JSON if raw_binary else _answer(exchange, query)
+        pretty = _pretty(query)
         preferences = read_preferences(exchange.header(b"prefer"))
         request = await self._request(exchange, query)
         call = parse_call(request)
         context = self.contexts[preferences.handling]
-        name = type(call).__name__
+        name = type(call.change if isinstance(call, calls.Attributed) else call).__name__
         try:
             result = await self.lanes.run(
                 call, context, with_body=preferences.representation == "representation"
@@ -128,7 +129,6 @@ class Endpoint:
             if raw_binary and isinstance(call, calls.Read | calls.VersionRead):
                 status, body = binary.render(result, exchange, headers)
             else:
-                pretty = _pretty(query)
                 status, body = render_result(
                     result, answer, _shown(call, preferences), pretty, context, headers
                 )
@@ -144,18 +144,25 @@ class Endpoint:
                 f"{method[:16]} is not a method of the RESTful API",
                 "GET, HEAD, POST, PUT, PATCH, DELETE",
             )
-        if b"x-provenance" in exchange.headers:
-            raise errors.not_supported(
-                "X-Provenance is not offered; send the Provenance in a transaction with the resource"
-            )
         conditions = Conditions(
             exchange.header(b"if-match"),
             exchange.header(b"if-none-match"),
             exchange.header(b"if-modified-since"),
-            exchange.header(b"if-none-exist"),
+            exchange.header_in_utf_8(b"if-none-exist"),
         )
+        request = Request(method, exchange.path, query, conditions)
+        if method == "DELETE":
+            return replace(request, provenance=_provenance(exchange))
         if method not in _WITH_BODY:
-            return Request(method, exchange.path, query, conditions)
+            return request
+        try:
+            return await self._with_body(request, exchange)
+        except FhirError:
+            # What is wrong with the address comes before what is wrong with the body.
+            check_address(request)
+            raise
+
+    async def _with_body(self, request: Request, exchange: Exchange) -> Request:
         limit = self.maximum_body if exchange.path.strip("/") else self.maximum_bundle
         body = await exchange.body(limit, self.body_timeout)
         if (
@@ -165,9 +172,9 @@ class Endpoint:
             raise errors.unsupported_media_type(
                 "Content-Encoding is not offered; send the body as it is"
             )
-        if method == "POST" and exchange.path.rstrip("/").endswith("_search"):
-            return Request(method, exchange.path, query + _form(exchange, body), conditions)
-        return Request(method, exchange.path, query, conditions, _content(exchange, body))
+        if request.method == "POST" and exchange.path.rstrip("/").endswith("_search"):
+            return replace(request, query=request.query + _form(exchange, body))
+        return replace(request, body=_content(exchange, body), provenance=_provenance(exchange))
 
 
 def _answer(exchange: Exchange, query: Parameters) -> Answer:
@@ -178,13 +185,13 @@ def _answer(exchange: Exchange, query: Parameters) -> Answer:
     return formats.negotiate(accept, asked)
 
 
-def _quiet_answer(exchange: Exchange) -> Answer:
-    """The format for an error: what was asked for if it can be had, else JSON."""
+def _for_error(exchange: Exchange) -> tuple[Answer, bool]:
+    """The format for an error, and whether it is pretty: what was asked for if it can be had, else JSON."""
     try:
-        query = parse_query(exchange.query.decode("latin-1"))
-        return _answer(exchange, query)
+        query = parse_query(exchange.query_text())
+        return _answer(exchange, query), _pretty(query)
     except FhirError:
-        return formats.JSON
+        return formats.JSON, False
 
 
 def _pretty(query: Parameters) -> bool:
@@ -221,6 +228,21 @@ def _content(exchange: Exchange, body: bytes) -> Any:
         return None
     kind = formats.body_format(content_type)
     return parse_xml(body) if kind == "xml" else parse(body)
+
+
+def _provenance(exchange: Exchange) -> dict[str, Any] | None:
+    """The resource in X-Provenance, which is JSON whatever the format of the body is."""
+    sent = exchange.header_in_utf_8(b"x-provenance")
+    if sent is None:
+        return None
+    try:
+        provenance = parse(sent.encode())
+    except FhirError as refusal:
+        told = refusal.issues[0].diagnostics.replace("The body", "X-Provenance")
+        raise errors.malformed(told, "Provenance") from None
+    if not isinstance(provenance, dict) or provenance.get("resourceType") != "Provenance":
+        raise errors.malformed("X-Provenance must be a Provenance in JSON", "Provenance")
+    return provenance
 
 
 def _shown(call: calls.Call, preferences: Preferences) -> Preferences:

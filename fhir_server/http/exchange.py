@@ -19,8 +19,14 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAXIMUM_HEADERS = 200
 MAXIMUM_HEADER_BYTES = 32_768
-MAXIMUM_QUERY = 65_536
+MAXIMUM_URL = 60_000  # the HTTP parser reads 65,535
 _BODILESS = (204, 304)
+# A second one would be another request: which of the two was meant cannot be told (RFC 7230 3.2.2).
+_ONCE = frozenset({
+    b"authorization", b"content-length", b"content-type", b"host", b"if-modified-since", b"if-none-exist",
+    b"x-provenance",
+})  # fmt: skip
+_ECHOED = re.compile(rb"[ -~]{1,256}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9\-._]{1,64}")
 
 
@@ -34,8 +40,8 @@ class Exchange:
         self.receive = receive
         self.send = send
         self.method: str = scope["method"]
-        raw: bytes = scope.get("raw_path") or scope["path"].encode()
-        self.path = raw.decode("latin-1").partition("?")[0][prefix:].removeprefix("/")
+        raw: bytes = scope["raw_path"]
+        self.path = raw.decode("latin-1")[prefix:].removeprefix("/")
         self.query: bytes = scope["query_string"]
         self.headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
@@ -49,6 +55,26 @@ class Exchange:
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
+    def header_in_utf_8(self, name: bytes) -> str | None:
+        """A header's value that is a query, or None; FhirError 400 when it is not UTF-8."""
+        value = self.headers.get(name)
+        return None if value is None else _utf_8(value, name.decode("latin-1").title())
+
+    def query_text(self) -> str:
+        """The query as it was sent, still percent-encoded; FhirError 400 when it is not UTF-8."""
+        return _utf_8(self.query, "The query")
+
+    def request_ids(self) -> list[tuple[bytes, bytes]]:
+        """The response headers that name this exchange; a caller's id that is not taken over comes back as well.
+
+        https://hl7.org/fhir/R4/http.html#custom
+        """
+        named = [(b"x-request-id", self.request_id.encode())]
+        sent = self.headers.get(b"x-request-id")
+        if sent and sent != named[0][1] and _ECHOED.fullmatch(sent):
+            named.append((b"x-correlation-id", sent))
+        return named
+
     def check_limits(self) -> None:
         """FhirError 400, 414 or 431 for a head that no client needs to send."""
         listed = self.scope["headers"]
@@ -58,12 +84,21 @@ class Exchange:
             )
         if sum(len(name) + len(value) for name, value in listed) > MAXIMUM_HEADER_BYTES:
             raise _refused(431, f"The headers are longer than {MAXIMUM_HEADER_BYTES} bytes")
-        if len(self.query) + len(self.path) > MAXIMUM_QUERY:
+        if len(self.query) + len(self.path) > MAXIMUM_URL:
             raise _refused(
-                414, f"The URL is longer than {MAXIMUM_QUERY} bytes; search by POST _search"
+                414, f"The URL is longer than {MAXIMUM_URL} bytes; search by POST _search"
             )
+        if len(self.headers) < len(listed):
+            self._check_repeated()
         if b"host" not in self.headers:
             raise errors.required("The Host header is missing")
+
+    def _check_repeated(self) -> None:
+        seen: set[bytes] = set()
+        for name, _ in self.scope["headers"]:
+            if name in _ONCE and name in seen:
+                raise errors.invalid(f"The header {name.decode('latin-1')} is there twice")
+            seen.add(name)
 
     async def body(self, limit: int, timeout: float) -> bytes:
         """The whole body; FhirError 413 beyond the limit, 408 when it takes too long."""
@@ -72,18 +107,16 @@ class Exchange:
             raise errors.too_large(
                 f"The body has {declared[:18]} bytes; at most {limit} are allowed"
             )
-        message = await self.receive()
-        chunk: bytes = message.get("body", b"")
-        if not message.get("more_body"):
-            return self._within(chunk, limit)
-        chunks, size = [chunk], len(chunk)
+        chunks: list[bytes] = []
+        size, more = 0, True
         try:
             async with asyncio.timeout(timeout):
-                while message.get("more_body"):
+                while more:
                     message = await self.receive()
                     if message["type"] == "http.disconnect":
                         raise errors.invalid("The connection closed before the body was whole")
                     chunks.append(message.get("body", b""))
+                    more = message.get("more_body", False)
                     size += len(chunks[-1])
                     if size > limit:
                         raise errors.too_large(f"The body is longer than {limit} bytes")
@@ -93,12 +126,6 @@ class Exchange:
             ) from None
         return b"".join(chunks)
 
-    @staticmethod
-    def _within(body: bytes, limit: int) -> bytes:
-        if len(body) > limit:
-            raise errors.too_large(f"The body is longer than {limit} bytes")
-        return body
-
     async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send the response; HEAD gets the same head without the body."""
         if status not in _BODILESS:
@@ -106,6 +133,13 @@ class Exchange:
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         shown = b"" if self.method == "HEAD" else body
         await self.send({"type": "http.response.body", "body": shown})
+
+
+def _utf_8(value: bytes, name: str) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise errors.invalid(f"{name} is not UTF-8; percent-encode it") from None
 
 
 def _refused(status: int, diagnostics: str) -> errors.FhirError:

@@ -34,6 +34,7 @@ class Answer:
 
 
 JSON = Answer("json", "application/fhir+json")
+XML = Answer("xml", "application/fhir+xml")
 
 
 def _parameters(parts: list[str]) -> dict[str, str]:
@@ -70,11 +71,14 @@ def negotiate(accept: str | None, asked: str | None) -> Answer:
     if not accept:
         return JSON
     offers = sorted((_accepted(item) for item in accept.split(",")), key=lambda item: -item[0])
+    refused = {media_type for quality, media_type, _ in offers if quality <= 0}
     for quality, media_type, parameters in offers:
         if quality <= 0 or parameters.get("fhirversion", "4.0") not in ("4.0", "4.0.1"):
             continue
         if media_type in ("*/*", "application/*"):
-            return JSON
+            for offer in (JSON, XML):
+                if offer.media_type not in refused:
+                    return offer
         if media_type == "text/*":
             return Answer("json", "text/json")
         if media_type in _FORMATS and "/" in media_type:

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with bounds on the head of a request: its size, and the time it may take to arrive."""
+"""uvicorn's HTTP protocol with bounds: on a head's size and time, and on what follows after an early answer."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from fhir_server.spec.errors import Issue
 
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 131_072
+# A body that was refused is read and thrown away, so that its sender gets to see the answer; but not for ever.
+DRAIN_SECONDS = 10.0
 
 
 class BoundedHttpToolsProtocol(HttpToolsProtocol):
-    """Closes a connection whose request head is too slow (slowloris) or too large before anything is parsed further."""
+    """Closes a connection whose head is too slow (slowloris) or too large, or whose refused body does not end."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._in_head = True
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._in_body = False
+        self._drain_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Give the first head its time."""
@@ -32,6 +36,7 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._stop_timer()
+        self._stop_draining()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -56,8 +61,21 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole; the body has a time of its own."""
         self._in_head = False
+        self._in_body = True
         self._stop_timer()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The body is whole."""
+        self._in_body = False
+        self._stop_draining()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer before the end of the body: give the rest some time to pass."""
+        super().on_response_complete()
+        if self._in_body and not self.transport.is_closing():
+            self._drain_timer = self.loop.call_later(DRAIN_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP gets an OperationOutcome too."""
@@ -73,6 +91,11 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _stop_draining(self) -> None:
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+            self._drain_timer = None
 
     def _late(self) -> None:
         self._head_timer = None

@@ -58,9 +58,11 @@ def _formatted(body: bytes, answer: Answer, headers: Headers, *, pretty: bool) -
     return prettify(body) if pretty else body
 
 
-def render_error(refusal: FhirError, answer: Answer, headers: Headers) -> tuple[int, bytes]:
+def render_error(
+    refusal: FhirError, answer: Answer, pretty: bool, headers: Headers
+) -> tuple[int, bytes]:
     """The status and OperationOutcome of a refusal, whatever the caller prefers."""
     for name, value in refusal.headers.items():
         headers.append((name.lower().encode(), value.encode("latin-1", "replace")))
     body = serialise(outcome(refusal.issues))
-    return refusal.status, _formatted(body, answer, headers, pretty=False)
+    return refusal.status, _formatted(body, answer, headers, pretty=pretty)

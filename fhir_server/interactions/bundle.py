@@ -121,8 +121,9 @@ def parse_entry(entry: Json, number: int, context: Context) -> Entry:
 
 
 def _relative(url: str, place: str, context: Context) -> str:
-    if url.startswith(context.base_url + "/"):
-        return url[len(context.base_url) + 1 :]
+    for base in context.policy.base_urls:
+        if url.startswith(base + "/"):
+            return url[len(base) + 1 :]
     if "://" in url.partition("?")[0] or url.startswith("//"):
         raise errors.invalid(
             "request.url names another server; write it relative to the base",

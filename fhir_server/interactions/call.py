@@ -44,6 +44,7 @@ class Request:
     query: Parameters = ()
     conditions: Conditions = Conditions()
     body: Json | PatchDocument | None = None
+    provenance: Json | None = None  # of X-Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +166,19 @@ class Transaction:
     bundle: Json
 
 
+Attributable = Create | Update | ConditionalUpdate | Patch | ConditionalPatch
+
+
+@dataclass(frozen=True, slots=True)
+class Attributed:
+    """A change of one resource, and the Provenance that came with it as X-Provenance."""
+
+    change: Attributable
+    provenance: Json
+
+
 ReadCall = Read | VersionRead | History | Search | Capabilities
-WriteCall = (
-    Create | Update | ConditionalUpdate | Patch | ConditionalPatch | Delete | ConditionalDelete
-)
+WriteCall = Attributable | Delete | ConditionalDelete | Attributed
 Call = ReadCall | WriteCall | Operation | Batch | Transaction
 
 
@@ -187,6 +197,12 @@ class Policy:
     maximum_included: int = 1000
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/London"))
     cursor_key: bytes = b""
+
+    @property
+    def base_urls(self) -> tuple[str, str]:
+        """The base in both schemes: http and https never name different resources (http.html#root)."""
+        rest = self.base_url.partition(":")[2]
+        return f"http:{rest}", f"https:{rest}"
 
 
 @dataclass(frozen=True, slots=True)

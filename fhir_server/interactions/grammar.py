@@ -43,6 +43,14 @@ def parse_url(url: str) -> tuple[str, Parameters]:
     return path, parse_query(query) if query else ()
 
 
+def parse_if_none_exist(resource_type: str, text: str) -> Parameters:
+    """The criteria of a conditional create: a query, which may stand behind "?" or "Patient?" of its type."""
+    for prefix in (f"{resource_type}?", "?"):
+        if text.startswith(prefix):
+            return parse_query(text.removeprefix(prefix))
+    return parse_query(text)
+
+
 def valid_id(logical_id: str) -> bool:
     """Whether it is a logical id: the id datatype, but neither "." nor "..", which are paths."""
     return LOGICAL_ID.fullmatch(logical_id) is not None and logical_id not in (".", "..")
@@ -61,8 +69,27 @@ def parse_call(request: Request) -> Call:
     """The interaction that a request asks for.
 
     Raises FhirError 404 for an unknown path or type, 405 with Allow for a known path with another method, 400 when
-    the body that the interaction needs is missing or of another type.
+    the body that the interaction needs is missing or of another type, or a Provenance has nothing to be about.
     """
+    call = _call(request)
+    return call if request.provenance is None else _attributed(call, request.provenance)
+
+
+def _attributed(call: Call, provenance: calls.Json) -> Call:
+    match call:
+        case calls.Create() | calls.Update() | calls.ConditionalUpdate():
+            pass
+        case calls.Patch() | calls.ConditionalPatch():
+            pass
+        case _:
+            raise errors.not_supported(
+                "X-Provenance goes with the create, update or patch of one resource;"
+                " here, send the Provenance as a resource of its own"
+            )
+    return calls.Attributed(call, provenance)
+
+
+def _call(request: Request) -> Call:
     parts = _segments(request.path)
     head = parts[0] if parts else ""
     if not parts or head in ("metadata", "_history", "_search") or head.startswith("$"):
@@ -85,6 +112,15 @@ def parse_call(request: Request) -> Call:
         case [logical_id, *rest]:
             return _below_instance(request, head, logical_id, rest)
     raise _unknown_path(request)
+
+
+def check_address(request: Request) -> None:
+    """FhirError 404 or 405 when the path or the method is wrong, whatever the body is."""
+    try:
+        parse_call(request)
+    except errors.FhirError as refusal:
+        if refusal.status in (404, 405):
+            raise
 
 
 def _unknown_path(request: Request) -> errors.FhirError:

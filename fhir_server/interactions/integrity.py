@@ -27,7 +27,9 @@ def references(value: Any, place: str) -> Iterator[tuple[str, str]]:
 
 def local_target(reference: str, context: Context) -> tuple[str, str] | None:
     """The (type, id) of this server that a reference names, or None."""
-    path = reference.removeprefix(context.base_url + "/")
+    path = reference
+    for base in context.policy.base_urls:
+        path = path.removeprefix(base + "/")
     parts = path.split("/")
     if len(parts) not in (2, 4) or not is_resource_type(parts[0]):
         return None

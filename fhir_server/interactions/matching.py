@@ -17,7 +17,7 @@ def settings(context: Context) -> SearchSettings:
         maximum_count=policy.maximum_count,
         handling=context.handling,
         zone=policy.zone,
-        base_urls=(policy.base_url,),
+        base_urls=policy.base_urls,
         now=context.now(),
     )
 

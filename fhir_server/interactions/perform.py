@@ -11,6 +11,7 @@ from typing import get_args
 
 from fhir_server.interactions import call as calls
 from fhir_server.interactions import transaction as transactions
+from fhir_server.interactions.attribution import attribute, check_provenance
 from fhir_server.interactions.bundle import (
     entries,
     parse_entry,
@@ -67,6 +68,9 @@ def prepare(call: Call, context: Context) -> Prepared:
             check(call.resource, call.resource_type)
             refuse_criteria(call.resource)
             refuse_subset(call.resource)
+        case calls.Attributed():
+            prepare(call.change, context)
+            check_provenance(call)
         case calls.Transaction():
             return Planned(transactions.plan(call.bundle, context))
     return call
@@ -91,6 +95,10 @@ def perform(
             return delete(call, context, transaction)
         case calls.ConditionalDelete():
             return conditional_delete(call, context, transaction)
+        case calls.Attributed():
+            result = perform(call.change, context, transaction)
+            attribute(call, result, context, transaction)
+            return result
         case Planned():
             return transactions.run(
                 call.plan, context, transaction, perform=perform, with_body=with_body

@@ -35,7 +35,7 @@ def read_version(call: VersionRead, transaction: ReadTransaction) -> Result:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10
+    return text.isascii() and text.isdigit() and len(text) < 10 and not text.startswith("0")
 
 
 def _answer(version: StoredVersion, call: Read | VersionRead) -> Result:

@@ -23,7 +23,7 @@ from fhir_server.interactions.bundle import (
 )
 from fhir_server.interactions.call import Call, Context, Parameters, Result
 from fhir_server.interactions.change import conditional_delete, create, delete, update
-from fhir_server.interactions.grammar import parse_query
+from fhir_server.interactions.grammar import parse_if_none_exist, parse_query
 from fhir_server.interactions.matching import criteria_of, matches
 from fhir_server.interactions.patch import conditional_patch, patch
 from fhir_server.interactions.references import Resolve, rewrite
@@ -117,7 +117,9 @@ def _refuse_duplicates(parsed: list[Entry]) -> None:
             case calls.ConditionalUpdate() | calls.ConditionalPatch() | calls.ConditionalDelete():
                 keys.append((entry.call.resource_type, tuple(sorted(entry.call.criteria))))
             case calls.Create(resource_type, _, str(criteria)):
-                keys.append((resource_type, tuple(sorted(parse_query(criteria)))))
+                keys.append(
+                    (resource_type, tuple(sorted(parse_if_none_exist(resource_type, criteria))))
+                )
         for key in keys:
             if key is None:
                 continue
@@ -299,7 +301,8 @@ def _plain(
 ) -> Call | None:
     match call:
         case calls.Create(resource_type, _, str(criteria), str(new_id)):
-            existing = _single(resource_type, parse_query(criteria), context, transaction)
+            parameters = parse_if_none_exist(resource_type, criteria)
+            existing = _single(resource_type, parameters, context, transaction)
             if existing is not None:
                 moved[f"{resource_type}/{new_id}"] = f"{resource_type}/{existing}"
             return call

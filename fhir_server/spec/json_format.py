@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Any, NoReturn, Self
 
@@ -15,6 +16,10 @@ Json = dict[str, Any]
 MAXIMUM_DEPTH = 100
 LONGEST_NUMBER = 100
 _BOM = b"\xef\xbb\xbf"
+# So many characters fit 64 bits, which is what orjson writes of an int.
+_LONGEST_INT = 18
+# What R4 forbids in strings (https://hl7.org/fhir/R4/datatypes.html#string), and what XML could not carry.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class FhirDecimal(Decimal):
@@ -63,7 +68,12 @@ def _decimal(text: str) -> FhirDecimal:
 def _integer(text: str) -> int | FhirDecimal:
     if len(text) > LONGEST_NUMBER:
         raise _Refused(f"A number has {len(text)} characters; at most {LONGEST_NUMBER} are allowed")
-    return FhirDecimal(text) if text == "-0" else int(text)
+    return read_whole(text)
+
+
+def read_whole(text: str) -> int | FhirDecimal:
+    """A number without fraction and exponent: an int, if that can be written as it was read."""
+    return int(text) if len(text) <= _LONGEST_INT and text != "-0" else FhirDecimal(text)
 
 
 def _constant(text: str) -> NoReturn:
@@ -78,8 +88,9 @@ _DECODER = json.JSONDecoder(
 def parse(body: bytes) -> Any:
     """The JSON value of a body in UTF-8, objects as dict, decimals as FhirDecimal.
 
-    Raises FhirError 400 for what is not strict JSON: another encoding, a byte order mark, NUL, a lone surrogate,
-    a duplicate property, NaN or Infinity, nesting deeper than MAXIMUM_DEPTH, a number of more than LONGEST_NUMBER.
+    Raises FhirError 400 for what is not strict JSON: another encoding, a byte order mark, a control character, a lone
+    surrogate, a duplicate property, NaN or Infinity, nesting deeper than MAXIMUM_DEPTH, a number of more than
+    LONGEST_NUMBER.
     """
     if not body.strip():
         raise malformed("The body is empty; send a resource")
@@ -98,7 +109,8 @@ def parse(body: bytes) -> Any:
         raise malformed(f"{error}") from None
     except RecursionError:
         raise _too_deep() from None
-    if "\\u" in text:
+    # Only an escape can bring a control character in, so most bodies skip the walk.
+    if any(item in text for item in ("\\u", "\\b", "\\f", "\ufffe", "\uffff")):
         _check_characters(value)
     # Each level needs a bracket to open: few brackets cannot nest deeply, so most bodies skip the walk.
     if text.count("{") + text.count("[") > MAXIMUM_DEPTH:
@@ -128,9 +140,11 @@ def _check_characters(value: Any) -> None:
     while pending:
         item = pending.pop()
         if isinstance(item, str):
-            if "\x00" in item or any("\ud800" <= character <= "\udfff" for character in item):
+            found = _FORBIDDEN.search(item)
+            if found:
                 raise malformed(
-                    "A string holds NUL or a lone surrogate; neither is a Unicode character in FHIR"
+                    f"A string holds U+{ord(found[0]):04X}; control characters other than tab, line feed and carriage"
+                    " return, lone surrogates and noncharacters are not allowed"
                 )
         elif isinstance(item, dict):
             pending.extend(item.keys())

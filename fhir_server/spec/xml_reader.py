@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from xml.parsers import expat
 
 from fhir_server.spec.errors import malformed
-from fhir_server.spec.json_format import LONGEST_NUMBER, MAXIMUM_DEPTH, FhirDecimal
+from fhir_server.spec.json_format import LONGEST_NUMBER, MAXIMUM_DEPTH, FhirDecimal, read_whole
 from fhir_server.spec.xml_div import FINAL, Div, Foreign, NotAlone, RewrittenDiv, SourceDiv
 from fhir_server.spec.xml_plan import (
     FHIR,
@@ -47,8 +47,8 @@ def _integer(text: str) -> int:
 def _decimal(text: str) -> int | FhirDecimal:
     if len(text) > LONGEST_NUMBER or not _DECIMAL.fullmatch(text):
         raise ValueError("is not a decimal; write digits such as 1.50")
-    if _INTEGER.fullmatch(text) and text != "-0":
-        return int(text)
+    if _INTEGER.fullmatch(text):
+        return read_whole(text)
     try:
         return FhirDecimal(text)
     except ArithmeticError:
