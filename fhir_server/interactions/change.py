@@ -15,7 +15,7 @@ from fhir_server.interactions.call import (
     Update,
 )
 from fhir_server.interactions.grammar import parse_query, valid_id
-from fhir_server.interactions.matching import matches, single
+from fhir_server.interactions.matching import matches, single, single_held
 from fhir_server.interactions.preconditions import check_if_match, check_if_none_match
 from fhir_server.interactions.write import Write, remove, store, written
 from fhir_server.spec import errors
@@ -61,7 +61,7 @@ def conditional_update(
 ) -> Result:
     """Update what the criteria match; create when nothing does; 412 when several do (http.html#cond-update)."""
     transaction.lock([(call.resource_type, "")])
-    existing = single(call.resource_type, call.criteria, context, transaction)
+    existing = single_held(call.resource_type, call.criteria, context, transaction)
     sent = call.resource.get("id")
     if existing is not None:
         if sent not in (None, existing.logical_id):

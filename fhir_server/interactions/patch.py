@@ -12,7 +12,7 @@ from fhir_server.interactions.call import (
     PatchDocument,
     Result,
 )
-from fhir_server.interactions.matching import single
+from fhir_server.interactions.matching import single_held
 from fhir_server.interactions.preconditions import check_if_match
 from fhir_server.interactions.write import Write, check, store, written
 from fhir_server.spec import errors
@@ -77,7 +77,7 @@ def _changed(before: Json, after: Json) -> bool:
 def conditional_patch(call: ConditionalPatch, context: Context, transaction: Transaction) -> Result:
     """Patch the one resource that the criteria match; 404 when none does, 412 when several do."""
     transaction.lock([(call.resource_type, "")])
-    found = single(call.resource_type, call.criteria, context, transaction)
+    found = single_held(call.resource_type, call.criteria, context, transaction)
     if found is None:
         raise errors.not_found(f"No {call.resource_type} matches the criteria")
     target = Patch(call.resource_type, found.logical_id, call.document, call.conditions)

@@ -323,15 +323,10 @@ def _plain(
 
 
 def _single(
-    resource_type: str, criteria: Parameters, context: Context, transaction: ReadTransaction
+    resource_type: str, criteria: Parameters, context: Context, transaction: StoreTransaction
 ) -> str | None:
-    found = matches(resource_type, criteria, context, transaction)
-    if len(found) > 1:
-        raise errors.precondition_failed(
-            f"The criteria match more than one {resource_type}; make them select one",
-            "multiple-matches",
-        )
-    return found[0].logical_id if found else None
+    found = single_held(resource_type, criteria, context, transaction)
+    return None if found is None else found.logical_id
 
 
 def _moved(entry: Entry, moved: dict[str, str]) -> Entry:
