@@ -155,6 +155,8 @@ class Endpoint:
             exchange.header(b"if-none-exist"),
         )
         if method not in _WITH_BODY:
+            if method == "DELETE" and await exchange.has_body(self.body_timeout):
+                raise errors.invalid("A DELETE has no body; say in the URL what to delete")
             return Request(method, exchange.path, query, conditions)
         limit = self.maximum_body if exchange.path.strip("/") else self.maximum_bundle
         body = await exchange.body(limit, self.body_timeout)

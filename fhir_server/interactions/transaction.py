@@ -24,7 +24,7 @@ from fhir_server.interactions.bundle import (
 from fhir_server.interactions.call import Call, Context, Parameters, Result
 from fhir_server.interactions.change import conditional_delete, create, delete, update
 from fhir_server.interactions.grammar import parse_query
-from fhir_server.interactions.matching import criteria_of, matches
+from fhir_server.interactions.matching import criteria_of, matches, single_held
 from fhir_server.interactions.patch import conditional_patch, patch
 from fhir_server.interactions.references import Resolve, rewrite
 from fhir_server.interactions.write import check, index, refuse_subset
