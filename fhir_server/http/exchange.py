@@ -96,7 +96,10 @@ class Exchange:
 
     async def has_body(self, timeout: float) -> bool:
         """Whether anything was sent after the head."""
-        if self.header(b"content-length") in (None, "0") and b"transfer-encoding" not in self.headers:
+        if (
+            self.header(b"content-length") in (None, "0")
+            and b"transfer-encoding" not in self.headers
+        ):
             return False
         return bool(await self.body(MAXIMUM_HEADER_BYTES, timeout))
 

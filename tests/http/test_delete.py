@@ -70,9 +70,7 @@ def test_what_is_deleted_is_410_not_found_by_searches_and_not_included(client):
     assert (gone.status_code, gone.json()["issue"][0]["code"]) == (410, "deleted")
     assert client.get(by_identifier(patient["id"])).json()["total"] == 0
     assert client.get(f"Patient?_id={patient['id']}").json()["total"] == 0
-    page = client.get(
-        f"ServiceRequest?_id={referral['id']}&_include=ServiceRequest:subject"
-    ).json()
+    page = client.get(f"ServiceRequest?_id={referral['id']}&_include=ServiceRequest:subject").json()
     assert [entry["resource"]["id"] for entry in page["entry"]] == [referral["id"]]
 
 
@@ -139,7 +137,9 @@ def test_a_delete_with_a_body_is_400_and_deletes_nothing(client):
 
 
 @pytest.mark.rule(142, "http#delete")
-@pytest.mark.parametrize("headers", [{"Content-Type": "application/fhir+json"}, {"Content-Length": "0"}])
+@pytest.mark.parametrize(
+    "headers", [{"Content-Type": "application/fhir+json"}, {"Content-Length": "0"}]
+)
 def test_the_headers_of_an_empty_body_do_no_harm(client, headers):
     patient = make(client)
     answer = client.request("DELETE", f"Patient/{patient['id']}", headers=headers)
