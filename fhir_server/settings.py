@@ -38,8 +38,9 @@ class Settings(BaseSettings):
     update_create: bool = Field(
         default=True, description="Whether PUT to an unused id creates it (201)"
     )
-    conditional_delete: Literal["single", "multiple"] = Field(
-        "multiple", description="Whether a conditional delete may delete several resources"
+    conditional_delete: Literal["not-supported", "single", "multiple"] = Field(
+        "multiple",
+        description="Whether a conditional delete may delete several resources (`single`: 412; `not-supported`: 400)",
     )
     referential_integrity: bool = Field(
         default=False,

@@ -151,16 +151,21 @@ class Endpoint:
             exchange.header_in_utf_8(b"if-none-exist"),
         )
         request = Request(method, exchange.path, query, conditions)
-        if method == "DELETE":
-            return replace(request, provenance=_provenance(exchange))
-        if method not in _WITH_BODY:
+        if method in ("GET", "HEAD"):
             return request
         try:
+            if method == "DELETE":
+                return await self._without_body(request, exchange)
             return await self._with_body(request, exchange)
         except FhirError:
             # What is wrong with the address comes before what is wrong with the body.
             check_address(request)
             raise
+
+    async def _without_body(self, request: Request, exchange: Exchange) -> Request:
+        if await exchange.has_body(self.body_timeout):
+            raise errors.invalid("A DELETE has no body; say in the URL what to delete")
+        return replace(request, provenance=_provenance(exchange))
 
     async def _with_body(self, request: Request, exchange: Exchange) -> Request:
         limit = self.maximum_body if exchange.path.strip("/") else self.maximum_bundle

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from fhir_server.spec import errors
@@ -120,11 +120,23 @@ class Exchange:
                     size += len(chunks[-1])
                     if size > limit:
                         raise errors.too_large(f"The body is longer than {limit} bytes")
+                    more = message.get("more_body", False)
         except TimeoutError:
             raise _refused(
-                408, f"The body took longer than {timeout:g} seconds to arrive"
+                408,
+                f"The body took longer than {timeout:g} seconds to arrive",
+                {"Connection": "close"},
             ) from None
         return b"".join(chunks)
+
+    async def has_body(self, timeout: float) -> bool:
+        """Whether anything was sent after the head."""
+        if (
+            self.header(b"content-length") in (None, "0")
+            and b"transfer-encoding" not in self.headers
+        ):
+            return False
+        return bool(await self.body(MAXIMUM_HEADER_BYTES, timeout))
 
     async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         """Send the response; HEAD gets the same head without the body."""
@@ -142,6 +154,8 @@ def _utf_8(value: bytes, name: str) -> str:
         raise errors.invalid(f"{name} is not UTF-8; percent-encode it") from None
 
 
-def _refused(status: int, diagnostics: str) -> errors.FhirError:
+def _refused(
+    status: int, diagnostics: str, headers: Mapping[str, str] | None = None
+) -> errors.FhirError:
     code = "timeout" if status == 408 else "too-long"
-    return errors.FhirError(status, (errors.Issue("error", code, diagnostics),))
+    return errors.FhirError(status, (errors.Issue("error", code, diagnostics),), headers or {})

@@ -118,6 +118,7 @@ class Delete:
 class ConditionalDelete:
     resource_type: str
     criteria: Parameters
+    conditions: Conditions = Conditions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ class Policy:
 
     base_url: str = "http://localhost:8000/fhir"
     update_create: bool = True
-    conditional_delete: Literal["single", "multiple"] = "multiple"
+    conditional_delete: Literal["not-supported", "single", "multiple"] = "multiple"
     referential_integrity: bool = False
     require_if_match: bool = False
     default_count: int = 20

@@ -15,7 +15,7 @@ from fhir_server.interactions.call import (
     Update,
 )
 from fhir_server.interactions.grammar import parse_if_none_exist, valid_id
-from fhir_server.interactions.matching import matches, single
+from fhir_server.interactions.matching import matches, single, single_held
 from fhir_server.interactions.preconditions import check_if_match, check_if_none_match
 from fhir_server.interactions.write import Write, remove, store, written
 from fhir_server.spec import errors
@@ -61,7 +61,7 @@ def conditional_update(
 ) -> Result:
     """Update what the criteria match; create when nothing does; 412 when several do (http.html#cond-update)."""
     transaction.lock([(call.resource_type, "")])
-    existing = single(call.resource_type, call.criteria, context, transaction)
+    existing = single_held(call.resource_type, call.criteria, context, transaction)
     sent = call.resource.get("id")
     if existing is not None:
         if sent not in (None, existing.logical_id):
@@ -95,8 +95,7 @@ def delete(call: Delete, context: Context, transaction: Transaction) -> Result:
     """204 whether it was there or not (http.html#delete)."""
     transaction.lock([(call.resource_type, call.logical_id)])
     previous = transaction.current(call.resource_type, call.logical_id)
-    if call.conditions.if_match is not None:
-        check_if_match(call.conditions, previous, context)
+    check_if_match(call.conditions, previous, context)
     if previous is None or previous.deleted:
         return Result(204)
     return _deleted(previous, context, transaction)
@@ -105,9 +104,16 @@ def delete(call: Delete, context: Context, transaction: Transaction) -> Result:
 def conditional_delete(
     call: ConditionalDelete, context: Context, transaction: Transaction
 ) -> Result:
-    """Delete what the criteria match, all of it or (policy single) 412 when it is more than one."""
-    transaction.lock([(call.resource_type, "")])
+    """Delete what the criteria match, all of it or (policy single) 412 when it is more than one.
+
+    If-Match holds for a single match; it is 412 when there is none, or more than one.
+    """
     policy = context.policy
+    if policy.conditional_delete == "not-supported":
+        raise errors.not_supported(
+            f"Conditional delete is not offered; search, then DELETE {call.resource_type}/[id]"
+        )
+    transaction.lock([(call.resource_type, "")])
     found = matches(
         call.resource_type, call.criteria, context, transaction, policy.maximum_count + 1
     )
@@ -121,6 +127,8 @@ def conditional_delete(
             f"The criteria match more than {policy.maximum_count} resources; narrow them"
         )
     transaction.lock([(item.resource_type, item.logical_id) for item in found])
+    if len(found) == 1 or call.conditions.if_match is not None:
+        check_if_match(call.conditions, found[0] if len(found) == 1 else None, context)
     result = Result(204)
     for item in found:
         result = _deleted(item, context, transaction)

@@ -189,7 +189,7 @@ def _type(request: Request, resource_type: str) -> Call:
                 resource_type, criteria, _document(request, resource_type), request.conditions
             )
         case "DELETE":
-            return calls.ConditionalDelete(resource_type, criteria)
+            return calls.ConditionalDelete(resource_type, criteria, request.conditions)
     return calls.Search(resource_type, request.query)
 
 

@@ -6,7 +6,12 @@ from fhir_server.interactions.call import Context, Parameters
 from fhir_server.search.expression import Expression, Query
 from fhir_server.search.query import SearchSettings, parse_criteria
 from fhir_server.spec import errors
-from fhir_server.store.contract import ReadTransaction, StoredVersion
+from fhir_server.store.contract import (
+    ReadTransaction,
+    StoredVersion,
+    Transaction,
+    VersionConflict,
+)
 
 
 def settings(context: Context) -> SearchSettings:
@@ -52,3 +57,19 @@ def single(
             "multiple-matches",
         )
     return found[0] if found else None
+
+
+def single_held(
+    resource_type: str, parameters: Parameters, context: Context, transaction: Transaction
+) -> StoredVersion | None:
+    """The one resource for which the criteria hold, locked so that they still hold when it is changed.
+
+    Raises FhirError 412 when there are several, VersionConflict when another transaction was faster: then the
+    criteria must be asked again.
+    """
+    found = single(resource_type, parameters, context, transaction)
+    if found is not None:
+        transaction.lock([(found.resource_type, found.logical_id)])
+        if transaction.current(found.resource_type, found.logical_id) != found:
+            raise VersionConflict(f"{found.resource_type}/{found.logical_id}")
+    return found

@@ -12,9 +12,9 @@ from fhir_server.interactions.call import (
     PatchDocument,
     Result,
 )
-from fhir_server.interactions.matching import single
+from fhir_server.interactions.matching import single_held
 from fhir_server.interactions.preconditions import check_if_match
-from fhir_server.interactions.write import Write, check, store, written
+from fhir_server.interactions.write import Write, check, refuse_criteria, store, written
 from fhir_server.spec import errors
 from fhir_server.spec.json_format import parse
 from fhir_server.spec.json_patch import apply_json_patch
@@ -45,10 +45,9 @@ def patch(call: Patch, context: Context, transaction: Transaction) -> Result:
                     (f"{call.resource_type}.{name}",),
                 )
             )
-    if after.get("text") == before.get("text") and _generated(before) and _changed(before, after):
-        # The narrative was made from data that is no longer so: unsafe to keep, optional to have.
-        after = {name: value for name, value in after.items() if name != "text"}
+    after = _with_safe_narrative(before, after)
     check(after, call.resource_type)
+    refuse_criteria(after)
     write = Write("PATCH", call.resource_type, call.logical_id, previous)
     return written(store(write, after, context, transaction))
 
@@ -64,9 +63,30 @@ def apply(document: PatchDocument, resource: Json) -> Json:
             return apply_fhirpath_patch(resource, document.content)
 
 
-def _generated(resource: Json) -> bool:
-    text = resource.get("text")
-    return isinstance(text, dict) and text.get("status") in ("generated", "extensions")
+def _with_safe_narrative(before: Json, after: Json) -> Json:
+    """The patched resource without a narrative that tells what is no longer so.
+
+    A narrative that says no more than the data (generated, extensions) is removed when only the data changed: it can
+    be made again. One that says more (additional) is neither dropped nor left stale: FhirError 422 unless the patch
+    changes it, too. https://hl7.org/fhir/R4/http.html#patch
+    """
+    text = before.get("text")
+    if not isinstance(text, dict) or after.get("text") != text or not _changed(before, after):
+        return after
+    match text.get("status"):
+        case "generated" | "extensions":
+            return {name: value for name, value in after.items() if name != "text"}
+        case "additional":
+            raise errors.unprocessable(
+                errors.Issue(
+                    "error",
+                    "business-rule",
+                    "The narrative says more than the data (its status is additional), so that it may not be left as it"
+                    " is when they change; patch text as well",
+                    (f"{before['resourceType']}.text",),
+                )
+            )
+    return after
 
 
 def _changed(before: Json, after: Json) -> bool:
@@ -77,7 +97,7 @@ def _changed(before: Json, after: Json) -> bool:
 def conditional_patch(call: ConditionalPatch, context: Context, transaction: Transaction) -> Result:
     """Patch the one resource that the criteria match; 404 when none does, 412 when several do."""
     transaction.lock([(call.resource_type, "")])
-    found = single(call.resource_type, call.criteria, context, transaction)
+    found = single_held(call.resource_type, call.criteria, context, transaction)
     if found is None:
         raise errors.not_found(f"No {call.resource_type} matches the criteria")
     target = Patch(call.resource_type, found.logical_id, call.document, call.conditions)

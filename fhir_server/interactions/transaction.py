@@ -24,7 +24,7 @@ from fhir_server.interactions.bundle import (
 from fhir_server.interactions.call import Call, Context, Parameters, Result
 from fhir_server.interactions.change import conditional_delete, create, delete, update
 from fhir_server.interactions.grammar import parse_if_none_exist, parse_query
-from fhir_server.interactions.matching import criteria_of, matches
+from fhir_server.interactions.matching import criteria_of, matches, single_held
 from fhir_server.interactions.patch import conditional_patch, patch
 from fhir_server.interactions.references import Resolve, rewrite
 from fhir_server.interactions.write import check, index, refuse_subset
@@ -326,15 +326,10 @@ def _plain(
 
 
 def _single(
-    resource_type: str, criteria: Parameters, context: Context, transaction: ReadTransaction
+    resource_type: str, criteria: Parameters, context: Context, transaction: StoreTransaction
 ) -> str | None:
-    found = matches(resource_type, criteria, context, transaction)
-    if len(found) > 1:
-        raise errors.precondition_failed(
-            f"The criteria match more than one {resource_type}; make them select one",
-            "multiple-matches",
-        )
-    return found[0].logical_id if found else None
+    found = single_held(resource_type, criteria, context, transaction)
+    return None if found is None else found.logical_id
 
 
 def _moved(entry: Entry, moved: dict[str, str]) -> Entry:
