@@ -6,6 +6,7 @@ gives each work a savepoint, and commits once for all of them. https://www.sqlit
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import sqlite3
@@ -134,15 +135,18 @@ class SqliteStore:
         driver = getattr(self._local, "driver", None)
         if driver is None:
             driver = self._local.driver = self._reader()
-        self._local.deadline = time.monotonic() + (budget or self.search_timeout)
-        driver.cursor.execute("BEGIN")
+        given = self.search_timeout if budget is None else budget
+        self._local.deadline = time.monotonic() + given
         try:
+            driver.cursor.execute("BEGIN")
             yield SqlTransaction(driver)
         except sqlite3.DatabaseError as error:
             if budget is not None and _code(error) == sqlite3.SQLITE_INTERRUPT:
                 raise OverBudget from None
             raise _refusal(error) from error
         finally:
+            # Without this the deadline could interrupt even ROLLBACK, and this connection would never begin again.
+            self._local.deadline = math.inf
             if driver.connection.in_transaction:
                 driver.cursor.execute("ROLLBACK")
 
