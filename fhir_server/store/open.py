@@ -66,7 +66,9 @@ def _prepare_sqlite(path: str) -> None:
     except (OSError, sqlite3.OperationalError) as error:
         raise UnsafeDatabase(f"{path} cannot be opened for writing: {error}") from None
     except sqlite3.DatabaseError:
-        raise UnsafeDatabase(f"{path} is not an SQLite database; name another file") from None
+        raise UnsafeDatabase(
+            f"{path} is not an SQLite database, or damaged; name another file or restore a backup"
+        ) from None
     try:
         check_sqlite()
         current = _sqlite_revision(connection)
@@ -112,7 +114,8 @@ def _sqlite_revision(connection: sqlite3.Connection) -> str | None:
 
 
 def _prepare_postgresql(url: str) -> None:
-    engine = create_engine(url, poolclass=NullPool)
+    # The encoding is named so that even a database that is refused for its own can be asked.
+    engine = create_engine(url, poolclass=NullPool, connect_args={"client_encoding": "UTF8"})
     try:
         with engine.begin() as connection:
             check_postgresql(connection)

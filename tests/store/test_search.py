@@ -240,5 +240,5 @@ def test_a_hit_holds_the_version_that_is_read(filled: Store) -> None:
 
 
 def test_hundreds_of_codes_are_one_search(filled: Store) -> None:
-    tokens = tuple(x.Token(None, f"c{number}") for number in range(600)) + (x.Token(None, "b"),)
+    tokens = tuple(x.Token(None, code) for code in ("b", *(f"c{number}" for number in range(600))))
     assert found(filled, Query(("Task",), x.TokenMatch((CODE,), tokens))) == ["2"]

@@ -180,8 +180,9 @@ def test_whatever_is_submitted_while_closing_ends(store: Store) -> None:
     futures = []
 
     def submit() -> None:
-        for number in range(200):
-            futures.append(store.submit(lambda t, n=number: put(t, f"Patient/p{n}", previous=None)))
+        futures.extend(
+            store.submit(lambda t, n=n: put(t, f"Patient/p{n}", previous=None)) for n in range(200)
+        )
 
     thread = threading.Thread(target=submit)
     thread.start()

@@ -20,7 +20,7 @@ def put(
     method: Method = "PUT",
     at: int | None = None,
     body: bytes | None = None,
-    previous: StoredVersion | None | str = "current",
+    previous: StoredVersion | str | None = "current",
     above_floor: bool = True,
 ) -> StoredVersion:
     """The next version of Type/id; its body is its version id unless given, its time not below the store's floor."""
