@@ -189,9 +189,13 @@ def test_a_damaged_file_is_500_and_says_so(empty_database: Callable[[str], str])
     content[half:] = b"\xff" * (len(content) - half)
     path.write_bytes(content)
     damaged = sqlite.SqliteStore(str(path))
-    with pytest.raises(FhirError) as refusal:
+
+    def read_all() -> None:
         for number in range(200):
             current(damaged, f"Patient/p{number}")
+
+    with pytest.raises(FhirError) as refusal:
+        read_all()
     assert (refusal.value.status, refusal.value.issues[0].code) == (500, "incomplete")
     damaged.close()
 
