@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -31,6 +32,8 @@ def history(call: History, context: Context, transaction: ReadTransaction) -> Re
     """200 with a Bundle of type history, newest first; FhirError 404 for an id never used."""
     parameters, cursor = take_cursor(call.parameters)
     query = _query(call, parameters, context)
+    if call.logical_id is None:
+        query = replace(query, until=transaction.settled())
     path = "/".join(part for part in (call.resource_type, call.logical_id, "_history") if part)
     applied = tuple(item for item in parameters if item[1])
     scope = f"{path}?{write_query(applied)}"
@@ -39,12 +42,11 @@ def history(call: History, context: Context, transaction: ReadTransaction) -> Re
         if known is None:
             raise errors.not_found(f"There is no {call.resource_type}/{call.logical_id}")
     total = transaction.history_total(query)
-    bundle: Json = {
-        "resourceType": "Bundle",
-        "id": context.new_id(),
-        "type": "history",
-        "total": total,
-    }
+    bundle: Json = {"resourceType": "Bundle", "id": context.new_id()}
+    if query.until:
+        # Nothing older than this will be added any more: who follows the changes asks _since this moment next.
+        bundle["meta"] = {"lastUpdated": write_instant(query.until)}
+    bundle |= {"type": "history", "total": total}
     links = [{"relation": "self", "url": f"{context.base_url}/{scope}".rstrip("?")}]
     bundle["link"] = links
     if _wants_count_only(parameters):
@@ -62,10 +64,8 @@ def history(call: History, context: Context, transaction: ReadTransaction) -> Re
 
 
 def _page(query: HistoryQuery, after: tuple[Any, ...] | None) -> HistoryQuery:
-    return HistoryQuery(
-        query.resource_type, query.logical_id, query.since, query.at_low, query.at_high,
-        query.limit + 1, after if after is None else (int(after[0]), int(after[1])),
-    )  # fmt: skip
+    place = None if after is None else (int(after[0]), int(after[1]))
+    return replace(query, limit=query.limit + 1, after=place)
 
 
 def _wants_count_only(parameters: Parameters) -> bool:
@@ -104,7 +104,14 @@ def _query(call: History, parameters: Parameters, context: Context) -> HistoryQu
                 raise errors.not_supported(
                     f"A history takes _since, _at, _count, _format and _pretty, not '{name[:64]}'"
                 )
-    return HistoryQuery(call.resource_type, call.logical_id, since, at_low, at_high, limit)
+    return HistoryQuery(
+        call.resource_type,
+        call.logical_id,
+        since=since,
+        at_low=at_low,
+        at_high=at_high,
+        limit=limit,
+    )
 
 
 def _interval(value: str, name: str, context: Context) -> tuple[int, int]:

@@ -44,7 +44,7 @@ def store(
 ) -> StoredVersion:
     """Append a version that holds the resource, with id, versionId and lastUpdated set by the server."""
     previous = write.previous
-    last_updated = _moment(previous, context)
+    last_updated = _moment(previous, context, transaction)
     version_id = previous.version_id + 1 if previous else 1
     stamped = stamp(resource, write.logical_id, version_id, last_updated)
     if context.policy.referential_integrity:
@@ -70,7 +70,7 @@ def remove(write: Write, context: Context, transaction: Transaction) -> StoredVe
         resource_type=write.resource_type,
         logical_id=write.logical_id,
         previous=write.previous,
-        last_updated=_moment(write.previous, context),
+        last_updated=_moment(write.previous, context, transaction),
         method="DELETE",
         created=False,
         body=b"",
@@ -92,9 +92,9 @@ def _previous_entries(previous: StoredVersion | None, context: Context) -> Index
     return index(parse(previous.body), context)
 
 
-def _moment(previous: StoredVersion | None, context: Context) -> int:
-    """Now to the millisecond; never before or at the version before, whatever the clock does."""
-    now = context.now() // MILLISECOND * MILLISECOND
+def _moment(previous: StoredVersion | None, context: Context, transaction: Transaction) -> int:
+    """Now to the millisecond; after the version before and not before what was read, whatever the clock does."""
+    now = max(context.now() // MILLISECOND * MILLISECOND, transaction.floor)
     return now if previous is None else max(now, previous.last_updated + MILLISECOND)
 
 

@@ -180,7 +180,7 @@ def _uri(mode: str, value: str, stored: str) -> bool:
         case "below":
             return stored == value or stored.startswith(value.rstrip("/") + "/")
         case "above":
-            return stored == value or value.startswith(stored.rstrip("/") + "/")
+            return stored == value or value.startswith(stored.removesuffix("/") + "/")
     return stored == value
 
 

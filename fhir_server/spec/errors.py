@@ -132,3 +132,13 @@ def unprocessable(*issues: Issue) -> FhirError:
 def unavailable(diagnostics: str, retry_after: int = 1) -> FhirError:
     """503 with Retry-After, in seconds."""
     return _error(503, "transient", diagnostics, Retry_After=str(retry_after))
+
+
+def no_space() -> FhirError:
+    """507: the disk is full."""
+    return _error(507, "no-store", "The disk of the database is full; nothing was stored")
+
+
+def damaged() -> FhirError:
+    """500: what is stored cannot be read any more."""
+    return _error(500, "incomplete", "The database is damaged; restore it from a backup")

@@ -34,13 +34,9 @@ def check_postgresql(connection: Connection) -> None:
         )
 
 
-def check_sqlite(connection: sqlite3.Connection) -> None:
+def check_sqlite() -> None:
     """Raises UnsafeDatabase for an SQLite library that is too old."""
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise UnsafeDatabase(
             f"SQLite {sqlite3.sqlite_version} is too old; this server needs 3.35 or newer"
         )
-    try:
-        connection.execute("PRAGMA schema_version").fetchone()
-    except sqlite3.DatabaseError:
-        raise UnsafeDatabase("The file is not an SQLite database; name another") from None

@@ -15,6 +15,8 @@ from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression, Position, Query
 
 T = TypeVar("T")
+# How often a work that lost a race is run again before its caller is told to (503).
+AGAIN = 3
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -64,13 +66,15 @@ class Link:
 class HistoryQuery:
     """Versions newest first: of one resource (both set), of a type (resource_type set) or of the system (neither).
 
-    since: at or after, microseconds. at: only versions that were current at some moment in [at_low, at_high).
+    since: at or after, microseconds. until: at or before; see ReadTransaction.settled.
+    at: only versions that were current at some moment in [at_low, at_high).
     after: the position of the last version of the page before, as HistoryHit gave it.
     """
 
     resource_type: str | None = None
     logical_id: str | None = None
     since: int | None = None
+    until: int | None = None
     at_low: int | None = None
     at_high: int | None = None
     limit: int = 50
@@ -100,6 +104,14 @@ class ReadTransaction(Protocol):
     def history_total(self, query: HistoryQuery) -> int:
         """How many versions the history has in all, limit and after left out."""
 
+    def settled(self) -> int:
+        """The moment (microseconds) up to which histories are complete; to be called first in a view.
+
+        No version older than it will be added any more, whichever process writes it. So who reads versions until it,
+        and next time those since it (or since the newest seen), misses none. What was acknowledged before the call
+        is not younger, unless another write has been going on for longer than the store is willing to wait.
+        """
+
     def search(self, query: Query) -> list[Hit]:
         """A page of matches in the query's order."""
 
@@ -126,6 +138,10 @@ class ReadTransaction(Protocol):
 
 class Transaction(ReadTransaction, Protocol):
     """A consistent view that can change; everything in it is stored, or nothing."""
+
+    @property
+    def floor(self) -> int:
+        """No version put here may be older than this moment (microseconds): histories that were read stay complete."""
 
     def lock(self, identities: Sequence[tuple[str, str]]) -> None:
         """Until the end, no other transaction locks the same (type, id); existing or not. One fixed order inside.
@@ -176,7 +192,7 @@ class Store(Protocol):
         """Run work in one transaction, on a thread of the store's.
 
         The future holds its result once everything is durable, or what it raised once nothing of it remains. Work
-        may be run again from the start after a VersionConflict, a deadlock or a busy database (at most 3 times, then
+        may be run again from the start after a VersionConflict, a deadlock or a lost group (at most AGAIN times, then
         FhirError 503), so it must not have effects of its own.
         """
 

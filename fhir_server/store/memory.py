@@ -16,7 +16,9 @@ from typing import TypeVar
 from fhir_server.search.entries import IndexEntries, ReferenceEntry
 from fhir_server.search.expression import Expression, Position, Query, SortKey
 from fhir_server.search.matcher import Candidate, matches, position, precedes
+from fhir_server.spec import errors
 from fhir_server.store.contract import (
+    AGAIN,
     HistoryHit,
     HistoryQuery,
     Hit,
@@ -42,6 +44,7 @@ class MemoryStore:
         self.keyed: dict[int, Identity] = {}
         self.indexed: dict[int, IndexEntries] = {}
         self._secrets: dict[str, bytes] = {}
+        self._closed = False
 
     @contextmanager
     def read(self, budget: float | None = None) -> Iterator[ReadTransaction]:
@@ -53,13 +56,25 @@ class MemoryStore:
     def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Run the work here and now; undo what it put when it raises."""
         future: Future[T] = Future()
+        if self._closed:
+            future.set_exception(errors.unavailable("The server is shutting down"))
+            return future
         with self._lock:
-            transaction = MemoryTransaction(self)
-            try:
-                future.set_result(work(transaction))
-            except BaseException as error:  # noqa: BLE001 - the future carries whatever the work raised
-                transaction.undo()
-                future.set_exception(error)
+            for attempt in range(1 + AGAIN):
+                transaction = MemoryTransaction(self)
+                try:
+                    future.set_result(work(transaction))
+                except VersionConflict:
+                    transaction.undo()
+                    if attempt == AGAIN:
+                        told = "Others are changing the same resources; try again"
+                        future.set_exception(errors.unavailable(told))
+                except BaseException as error:  # noqa: BLE001 - the future carries whatever the work raised
+                    transaction.undo()
+                    future.set_exception(error)
+                    break
+                else:
+                    break
         return future
 
     def write(self, work: Callable[[Transaction], T]) -> T:
@@ -90,7 +105,8 @@ class MemoryStore:
         return True
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Take no more work."""
+        self._closed = True
 
 
 class MemoryTransaction:
@@ -99,6 +115,15 @@ class MemoryTransaction:
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
         self._undo: list[tuple[StoredVersion, IndexEntries | None]] = []
+
+    @property
+    def floor(self) -> int:
+        """Transactions follow one another: none puts a version older than what is there."""
+        return self.settled()
+
+    def settled(self) -> int:
+        """The moment of the newest version."""
+        return max((item.last_updated for item in self.store.versions[-1:]), default=0)
 
     def lock(self, identities: Sequence[Identity]) -> None:
         """One writer at a time anyway."""
@@ -132,6 +157,8 @@ class MemoryTransaction:
             if query.logical_id not in (None, version.logical_id):
                 continue
             if query.since is not None and version.last_updated < query.since:
+                continue
+            if query.until is not None and version.last_updated > query.until:
                 continue
             if not self._current_at(version, query):
                 continue
@@ -209,7 +236,7 @@ class MemoryTransaction:
         found = [
             link
             for key in sorted(self.store.indexed)
-            for link in self._links(key, frozenset(parameters))
+            for link in sorted(self._links(key, frozenset(parameters)), key=_link_order)
             if (link.target_type, link.target_id) in wanted
         ]
         return found[:limit]
@@ -287,6 +314,10 @@ class MemoryTransaction:
             else:
                 self.store.indexed[version.key] = entries
         self._undo.clear()
+
+
+def _link_order(link: Link) -> tuple[int, str, str, str]:
+    return (link.parameter, link.target_type, link.target_id, link.version)
 
 
 def _order(

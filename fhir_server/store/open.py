@@ -8,7 +8,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, text
+from alembic.util.exc import CommandError
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import NullPool
@@ -16,10 +17,11 @@ from sqlalchemy.pool import NullPool
 from fhir_server.store.checks import UnsafeDatabase, check_postgresql, check_sqlite
 from fhir_server.store.contract import Store
 from fhir_server.store.memory import MemoryStore
-from fhir_server.store.sqlite import SqliteStore, create_file
+from fhir_server.store.sqlite import SqliteStore, connect, create_file
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x66686972
+_MIGRATION_MILLISECONDS = 60_000
 HEAD = "0001"
 
 
@@ -58,20 +60,46 @@ def prepare_database(url: str) -> None:
 
 
 def _prepare_sqlite(path: str) -> None:
-    create_file(path)
-    connection = sqlite3.connect(path)
     try:
-        check_sqlite(connection)
+        create_file(path)
+        connection = connect(path)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise UnsafeDatabase(f"{path} cannot be opened for writing: {error}") from None
+    except sqlite3.DatabaseError:
+        raise UnsafeDatabase(
+            f"{path} is not an SQLite database, or damaged; name another file or restore a backup"
+        ) from None
+    try:
+        check_sqlite()
         current = _sqlite_revision(connection)
     finally:
         connection.close()
     if current != HEAD:
-        engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-        with engine.connect() as opened:
-            opened.execute(text("PRAGMA journal_mode=WAL"))
-            opened.commit()
-            _upgrade(opened)
+        _migrate_sqlite(path)
+
+
+def _migrate_sqlite(path: str) -> None:
+    """All migrations in one transaction: it happens as a whole, and of two processes one waits for the other."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    event.listen(engine, "connect", _leave_transactions_to_us)
+    event.listen(engine, "begin", _begin_immediate)
+    try:
+        with engine.begin() as connection:
+            _upgrade(connection)
+    except OperationalError as error:
+        raise UnsafeDatabase(f"{path} cannot be migrated: {error.orig}") from None
+    finally:
         engine.dispose()
+
+
+def _leave_transactions_to_us(connection: sqlite3.Connection, _record: object) -> None:
+    # Otherwise the driver commits before each change of the schema.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {_MIGRATION_MILLISECONDS}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _sqlite_revision(connection: sqlite3.Connection) -> str | None:
@@ -86,24 +114,16 @@ def _sqlite_revision(connection: sqlite3.Connection) -> str | None:
 
 
 def _prepare_postgresql(url: str) -> None:
-    engine = create_engine(url, poolclass=NullPool)
+    # The encoding is named so that even a database that is refused for its own can be asked.
+    engine = create_engine(url, poolclass=NullPool, connect_args={"client_encoding": "UTF8"})
     try:
-        with engine.connect() as connection:
+        with engine.begin() as connection:
             check_postgresql(connection)
-            connection.commit()
-            # Two processes that start at once migrate one after the other.
+            # Two processes that start at once migrate one after the other, each in one transaction.
             connection.execute(
-                text("SELECT pg_advisory_lock(:number)"), {"number": _MIGRATION_LOCK}
+                text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK}
             )
-            connection.commit()
-            try:
-                _upgrade(connection)
-            finally:
-                connection.rollback()
-                connection.execute(
-                    text("SELECT pg_advisory_unlock(:number)"), {"number": _MIGRATION_LOCK}
-                )
-                connection.commit()
+            _upgrade(connection)
     except OperationalError as error:
         raise UnsafeDatabase(f"The database cannot be reached: {error.orig}") from None
     finally:
@@ -114,7 +134,12 @@ def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError:
+        raise UnsafeDatabase(
+            "The database has a schema that this version does not know; start the newer version that made it"
+        ) from None
 
 
 def open_store(url: str, *, pool: int = 8, search_timeout: float = 5.0) -> Store:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import random
-import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -21,17 +20,36 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from sqlalchemy.engine import make_url
 
 from fhir_server.spec import errors
-from fhir_server.store.contract import ReadTransaction, Transaction, VersionConflict
+from fhir_server.store.contract import AGAIN, ReadTransaction, Transaction, VersionConflict
 from fhir_server.store.rows import Row
-from fhir_server.store.statements import SqlTransaction
+from fhir_server.store.statements import SqlTransaction, keep_secret
 
 T = TypeVar("T")
 
-_TRIES = 4
 _POOL_SECONDS = 5.0
 _LOCK_MILLISECONDS = 5_000
-_WRITE_MILLISECONDS = 30_000
+_SETTLE_SECONDS = 1.0
+_SETTLE_PAUSE = 0.002
 _LOST_RACE = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation, VersionConflict)
+
+
+# Every writer shows, as the second number of a shared advisory lock, the millisecond at which it began, and takes the
+# time of its versions afterwards. The lock is released after its commit can be seen. So a version that cannot be seen
+# yet is not older than the oldest of these locks, and commits that come out of order are no matter.
+_WRITERS = 0x66686972
+_BEGIN_WRITE = f"""
+BEGIN;
+SELECT pg_advisory_xact_lock_shared({_WRITERS}, (floor(extract(epoch FROM clock_timestamp()) * 1000)
+  ::bigint % 4294967296 - 2147483648)::int), floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
+"""
+_OLDEST_WRITER = f"""
+SELECT now, now - max((now - objid::bigint - 2147483648) & 4294967295) FROM
+  (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now) AS clock LEFT JOIN pg_locks
+  ON locktype = 'advisory' AND classid = {_WRITERS} AND objsubid = 2 AND pid <> pg_backend_pid()
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+GROUP BY now
+"""
+_BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 @lru_cache(maxsize=4096)
@@ -51,6 +69,41 @@ class PostgresqlDriver:
     def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
         self.cursor = cursor
         self.held: set[int] = set()
+        self.floor = 0
+        self.writes = False
+
+    def begin_read(self) -> None:
+        """A snapshot, taken at the first statement."""
+        self.cursor.execute(_BEGIN_READ)
+
+    def begin_write(self) -> None:
+        """READ COMMITTED, seen by those who read histories."""
+        self.writes = True
+        self.cursor.execute(_BEGIN_WRITE, prepare=False)
+        self.cursor.nextset()
+        row = self.cursor.fetchone()
+        assert row is not None
+        self.floor = int(row[1]) * 1000
+
+    def settled(self) -> int:
+        """Wait a little until whoever was writing at the call has ended; a snapshot is taken after that."""
+        if self.writes:
+            return self._oldest_writer()[1]
+        self.cursor.execute("ROLLBACK")
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        called, oldest = self._oldest_writer()
+        while oldest < called and time.monotonic() < deadline:
+            time.sleep(_SETTLE_PAUSE)
+            _, oldest = self._oldest_writer()
+        self.begin_read()
+        return oldest
+
+    def _oldest_writer(self) -> tuple[int, int]:
+        """Now, and when the oldest transaction that writes now began (now when there is none)."""
+        row = self.cursor.execute(_OLDEST_WRITER).fetchone()
+        assert row is not None
+        now = int(row[0]) * 1000
+        return now, now if row[1] is None else int(row[1]) * 1000
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         """All rows."""
@@ -114,9 +167,10 @@ class PostgresqlStore:
         )  # reads wait for the server's answer, so they are never made where haste is needed
         try:
             with self._pool.connection() as connection, connection.cursor() as cursor:
-                cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                driver = PostgresqlDriver(cursor)
+                driver.begin_read()
                 try:
-                    yield SqlTransaction(PostgresqlDriver(cursor))
+                    yield SqlTransaction(driver)
                 finally:
                     if not connection.closed:
                         cursor.execute("ROLLBACK")
@@ -137,11 +191,11 @@ class PostgresqlStore:
         return self.submit(work).result()
 
     def _run(self, work: Callable[[Transaction], T]) -> T:
-        for attempt in range(_TRIES):
+        for attempt in range(1 + AGAIN):
             try:
                 return self._once(work)
             except _LOST_RACE as error:
-                if attempt == _TRIES - 1:
+                if attempt == AGAIN:
                     raise _refusal(error) from error
                 time.sleep(random.uniform(0.001, 0.01) * (attempt + 1))  # noqa: S311 - jitter
             except (psycopg.Error, PoolTimeout) as error:
@@ -150,9 +204,10 @@ class PostgresqlStore:
 
     def _once(self, work: Callable[[Transaction], T]) -> T:
         with self._pool.connection() as connection, connection.cursor() as cursor:
-            cursor.execute("BEGIN")
+            driver = PostgresqlDriver(cursor)
+            driver.begin_write()
             try:
-                result = work(SqlTransaction(PostgresqlDriver(cursor)))
+                result = work(SqlTransaction(driver))
                 cursor.execute("COMMIT")
             except BaseException:
                 if not connection.closed:
@@ -170,12 +225,10 @@ class PostgresqlStore:
 
     def secret(self, name: str) -> bytes:
         """32 random bytes kept in the database."""
-
-        def get_or_create(transaction: Transaction) -> bytes:
+        with self.read() as transaction:
             assert isinstance(transaction, SqlTransaction)
-            return transaction.secret(name, secrets.token_bytes(32))
-
-        return self.write(get_or_create)
+            kept = transaction.secret(name)
+        return kept or self.write(partial(keep_secret, name))
 
     def ready(self) -> bool:
         """Whether the database answers."""
@@ -202,13 +255,15 @@ def _refusal(error: BaseException) -> errors.FhirError:
             | VersionConflict()
             | pg.DeadlockDetected()
             | pg.SerializationFailure()
+            | pg.UniqueViolation()
         ):
             return errors.unavailable("Others are changing the same resources; try again")
-        case pg.UniqueViolation():
-            return errors.unavailable("Others are changing the same resources; try again")
         case pg.DiskFull():
-            full = errors.Issue(
-                "error", "no-store", "The disk of the database is full; nothing was stored"
+            return errors.no_space()
+        case pg.ReadOnlySqlTransaction():
+            return errors.unavailable(
+                "The database can only be read at present; nothing was stored"
             )
-            return errors.FhirError(507, (full,))
+        case pg.DataCorrupted() | pg.IndexCorrupted():
+            return errors.damaged()
     return errors.unavailable("The database does not answer; try again")

@@ -8,41 +8,16 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import TypeGuard
 
 from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression, Position, Query, Range, SortKey
 from fhir_server.store.rows import type_numbers
-from fhir_server.store.schema import fit, system_number
+from fhir_server.store.search_conditions import Sql, compare, is_in, join, leaf
 
 NEVER = 1000
 _BROAD = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Sql:
-    """SQL text with one mark (?) for each value."""
-
-    text: str
-    values: tuple[Any, ...] = ()
-
-
-def _join(parts: list[Sql], word: str, empty: str) -> Sql:
-    if not parts:
-        return Sql(empty)
-    if len(parts) == 1:
-        return parts[0]
-    text = word.join(part.text for part in parts)
-    return Sql(f"({text})", tuple(value for part in parts for value in part.values))
-
-
-def _in(column: str, values: tuple[Any, ...]) -> Sql:
-    if len(values) == 1:
-        return Sql(f"{column} = ?", values)
-    if not values:
-        return Sql("1 = 0")
-    return Sql(f"{column} IN ({', '.join('?' * len(values))})", values)
+Numbers = tuple[int, ...]
 
 
 def rank(expression: Expression) -> int:
@@ -78,141 +53,6 @@ def _token_rank(token: x.Token) -> int:
     return 4 if digits >= 5 or len(token.code) > 24 else _BROAD - 10
 
 
-def leaf(expression: Expression, alias: str) -> tuple[str, Sql] | None:
-    """The index table of a leaf and the condition on its row, or None for what is not one."""
-    match expression:
-        case x.TokenMatch(parameters, tokens):
-            return "token", _conditions(alias, parameters, _tokens(alias, tokens))
-        case x.StringMatch(parameters, mode, values):
-            found = _join([_string(alias, mode, value) for value in values], " OR ", "1 = 0")
-            return "string", _conditions(alias, parameters, found)
-        case x.ReferenceMatch(parameters, targets):
-            found = _join([_target(alias, item) for item in targets], " OR ", "1 = 0")
-            return "reference", _conditions(alias, parameters, found)
-        case x.DateMatch(parameters, ranges):
-            found = _join([compare(alias, item) for item in ranges], " OR ", "1 = 0")
-            return "date", _conditions(alias, parameters, found)
-        case x.NumberMatch(parameters, ranges):
-            found = _join([compare(alias, item) for item in ranges], " OR ", "1 = 0")
-            return "number", _conditions(alias, parameters, found)
-        case x.QuantityMatch(parameters, quantities):
-            found = _join([_quantity(alias, item) for item in quantities], " OR ", "1 = 0")
-            return "quantity", _conditions(alias, parameters, found)
-        case x.UriMatch(parameters, mode, values, version):
-            found = _join([_uri(alias, mode, value) for value in values], " OR ", "1 = 0")
-            if version:
-                found = _join([found, Sql(f"{alias}.version = ?", (fit(version),))], " AND ", "")
-            return "uri", _conditions(alias, parameters, found)
-        case x.Present(table, parameters):
-            return table, _in(f"{alias}.parameter", parameters)
-    return None
-
-
-def _conditions(alias: str, parameters: tuple[int, ...], found: Sql) -> Sql:
-    return _join([_in(f"{alias}.parameter", parameters), found], " AND ", "")
-
-
-def _tokens(alias: str, tokens: tuple[x.Token, ...]) -> Sql:
-    """One IN for all codes of any system, one for each system's codes: a list of hundreds stays one index scan."""
-    by_system: dict[str | None, list[str]] = {}
-    whole: list[Sql] = []
-    for token in tokens:
-        if token.code is not None:
-            by_system.setdefault(token.system, []).append(fit(token.code))
-        elif token.system is None:
-            whole.append(Sql("1 = 1"))
-        else:
-            whole.append(Sql(f"{alias}.system = ?", (system_number(token.system),)))
-    for system, codes in by_system.items():
-        found = _in(f"{alias}.code", tuple(codes))
-        if system is not None:
-            named = Sql(f"{alias}.system = ?", (system_number(system),))
-            found = _join([found, named], " AND ", "")
-        whole.append(found)
-    return _join(whole, " OR ", "1 = 0")
-
-
-def _like(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _string(alias: str, mode: str, value: str) -> Sql:
-    match mode:
-        case "exact":
-            return Sql(f"{alias}.value = ?", (fit(value),))
-        case "contains":
-            return Sql(f"{alias}.folded LIKE ? ESCAPE '\\'", (f"%{_like(value)}%",))
-    return _prefixed(f"{alias}.folded", value)
-
-
-def _prefixed(column: str, value: str) -> Sql:
-    """Starts-with as a range that the index serves."""
-    return Sql(f"({column} >= ? AND {column} < ?)", (value, value + "\U0010ffff"))
-
-
-def _target(alias: str, target: x.Target) -> Sql:
-    if target.url:
-        parts = [Sql(f"{alias}.target_id = '' AND {alias}.url = ?", (fit(target.url),))]
-    else:
-        parts = [Sql(f"{alias}.target_id = ?", (target.target_id,)), Sql(f"{alias}.url = ''")]
-        if target.target_type is not None:
-            number = type_numbers().get(target.target_type, -1)
-            parts.append(Sql(f"{alias}.target_type = ?", (number,)))
-    if target.version:
-        parts.append(Sql(f"{alias}.version = ?", (fit(target.version),)))
-    return _join(parts, " AND ", "")
-
-
-def compare(alias: str, wanted: Range, low: str = "low", high: str = "high") -> Sql:
-    """A comparison of ranges; each has a first condition on one column that an index serves."""
-    lo, hi = f"{alias}.{low}", f"{alias}.{high}"
-    first, last = wanted.low, wanted.high
-    match wanted.prefix:
-        case "eq":
-            return Sql(f"({lo} >= ? AND {lo} <= ? AND {hi} <= ?)", (first, last, last))
-        case "ne":
-            return Sql(f"({lo} < ? OR {hi} > ?)", (first, last))
-        case "gt":
-            return Sql(f"{hi} > ?", (last,))
-        case "lt":
-            return Sql(f"{lo} < ?", (first,))
-        case "ge":
-            return Sql(f"({hi} >= ? AND ({hi} > ? OR {lo} >= ?))", (first, last, first))
-        case "le":
-            return Sql(f"({lo} <= ? AND ({lo} < ? OR {hi} <= ?))", (last, first, last))
-        case "sa":
-            return Sql(f"{lo} >= ?", (last,))
-        case "eb":
-            return Sql(f"{hi} <= ?", (first,))
-        case "ap":
-            return Sql(f"({lo} < ? AND {hi} > ?)", (last, first))
-
-
-def _quantity(alias: str, item: x.Quantity) -> Sql:
-    parts = [compare(alias, item.range)]
-    if item.system is not None:
-        parts.append(Sql(f"{alias}.system = ?", (system_number(item.system),)))
-    if item.code is not None:
-        code = fit(item.code)
-        if item.system is None:
-            parts.append(Sql(f"({alias}.code = ? OR {alias}.unit = ?)", (code, code)))
-        else:
-            parts.append(Sql(f"{alias}.code = ?", (code,)))
-    return _join(parts, " AND ", "")
-
-
-def _uri(alias: str, mode: str, value: str) -> Sql:
-    column = f"{alias}.value"
-    exact = Sql(f"{column} = ?", (fit(value),))
-    if mode == "below":
-        return _join([exact, _prefixed(column, value.rstrip("/") + "/")], " OR ", "")
-    if mode == "above":
-        parents = [value[:place] for place, character in enumerate(value) if character == "/"]
-        candidates = dict.fromkeys([value, *parents, *(f"{item}/" for item in parents)])
-        return _in(column, tuple(fit(item) for item in candidates if item))
-    return exact
-
-
 class Composer:
     """Composes one statement; aliases are numbered so that nested tests do not meet."""
 
@@ -238,17 +78,17 @@ class Composer:
             return Sql(text, condition.values)
         match expression:
             case x.And(parts):
-                return _join([self.test(part, row) for part in parts], " AND ", "1 = 1")
+                return join([self.test(part, row) for part in parts], " AND ", "1 = 1")
             case x.Or(parts):
-                return _join([self.test(part, row) for part in parts], " OR ", "1 = 0")
+                return join([self.test(part, row) for part in parts], " OR ", "1 = 0")
             case x.Not(part):
                 inner = self.test(part, row)
                 return Sql(f"NOT ({inner.text})", inner.values)
             case x.IdIn(ids):
-                return _in(f"{row}.logical_id", ids)
+                return is_in(f"{row}.logical_id", ids)
             case x.LastUpdated(ranges):
                 tests = [_moment(row, item) for item in ranges]
-                return _join(tests, " OR ", "1 = 0")
+                return join(tests, " OR ", "1 = 0")
             case x.Chain():
                 return self._chain_test(expression, row, alias)
             case x.Has():
@@ -258,7 +98,7 @@ class Composer:
     def _chain_test(self, chain: x.Chain, row: str, alias: str) -> Sql:
         target = self.alias()
         inner = self.test(chain.inner, target)
-        named = _in(f"{alias}.parameter", chain.parameters)
+        named = is_in(f"{alias}.parameter", chain.parameters)
         number = type_numbers().get(chain.target_type, -1)
         return Sql(
             f"EXISTS (SELECT 1 FROM reference {alias} JOIN resource {target} ON {target}.type = ?"
@@ -270,16 +110,20 @@ class Composer:
     def _has_test(self, has: x.Has, row: str, alias: str) -> Sql:
         source = self.alias()
         inner = self.test(has.inner, source)
-        named = _in(f"{alias}.parameter", has.parameters)
+        named = is_in(f"{alias}.parameter", has.parameters)
         return Sql(
             f"EXISTS (SELECT 1 FROM reference {alias} JOIN resource {source} ON {source}.key = {alias}.key"
-            f" AND {source}.deleted = 0 WHERE {named.text} AND {alias}.target_id = {row}.logical_id"
+            f" AND {source}.deleted = 0 AND {source}.type = ?"
+            f" WHERE {named.text} AND {alias}.target_id = {row}.logical_id"
             f" AND {alias}.target_type = {row}.type AND {inner.text})",
-            (*named.values, *inner.values),
+            (type_numbers().get(has.source_type, -1), *named.values, *inner.values),
         )
 
-    def keys(self, expression: Expression) -> Sql:
-        """The keys of the resources for which the expression holds; the expression's rank is below NEVER."""
+    def keys(self, expression: Expression, types: Numbers) -> Sql:
+        """The keys of the resources for which the expression holds; the expression's rank is below NEVER.
+
+        types are those that are looked for; keys of others may be among them.
+        """
         alias = self.alias()
         found = leaf(expression, alias)
         if found is not None:
@@ -289,11 +133,13 @@ class Composer:
             )
         match expression:
             case x.Or(parts):
-                return _union([self.keys(part) for part in parts])
+                return _union([self.keys(part, types) for part in parts])
             case x.And(parts):
-                return self._conjunction(parts, alias)
+                return self._conjunction(parts, types, alias)
             case x.IdIn(ids):
-                condition = _in(f"{alias}.logical_id", ids)
+                condition = join(
+                    [is_in(f"{alias}.type", types), is_in(f"{alias}.logical_id", ids)], " AND ", ""
+                )
                 return Sql(
                     f"SELECT {alias}.key FROM resource {alias} WHERE {condition.text}",
                     condition.values,
@@ -304,13 +150,13 @@ class Composer:
                 return self._has_keys(expression, alias)
         raise AssertionError(expression)
 
-    def _conjunction(self, parts: tuple[Expression, ...], alias: str) -> Sql:
+    def _conjunction(self, parts: tuple[Expression, ...], types: Numbers, alias: str) -> Sql:
         start = min(parts, key=rank)
-        first = self.keys(start)
+        first = self.keys(start, types)
         rest = [self.test(part, alias) for part in parts if part is not start]
         if not rest:
             return first
-        tests = _join(rest, " AND ", "")
+        tests = join(rest, " AND ", "")
         return Sql(
             f"SELECT {alias}.key FROM resource {alias} WHERE {alias}.key IN ({first.text}) AND {tests.text}",
             (*first.values, *tests.values),
@@ -318,22 +164,14 @@ class Composer:
 
     def _chain_keys(self, chain: x.Chain, alias: str) -> Sql:
         target = self.alias()
-        named = _in(f"{alias}.parameter", chain.parameters)
+        named = is_in(f"{alias}.parameter", chain.parameters)
         number = type_numbers().get(chain.target_type, -1)
-        if isinstance(chain.inner, x.IdIn):
-            ids = _in(f"{alias}.target_id", chain.inner.ids)
-            inner = Sql(
-                f"SELECT {target}.logical_id FROM resource {target} WHERE {target}.type = ? AND {target}.deleted = 0"
-                f" AND {_in(f'{target}.logical_id', chain.inner.ids).text}",
-                (number, *ids.values),
-            )
-        else:
-            keys = self.keys(chain.inner)
-            inner = Sql(
-                f"SELECT {target}.logical_id FROM resource {target} WHERE {target}.key IN ({keys.text})"
-                f" AND {target}.type = ? AND {target}.deleted = 0",
-                (*keys.values, number),
-            )
+        keys = self.keys(chain.inner, (number,))
+        inner = Sql(
+            f"SELECT {target}.logical_id FROM resource {target} WHERE {target}.key IN ({keys.text})"
+            f" AND {target}.type = ? AND {target}.deleted = 0",
+            (*keys.values, number),
+        )
         return Sql(
             f"SELECT {alias}.key FROM reference {alias} WHERE {named.text} AND {alias}.target_type = ?"
             f" AND {alias}.target_id IN ({inner.text})",
@@ -342,14 +180,15 @@ class Composer:
 
     def _has_keys(self, has: x.Has, alias: str) -> Sql:
         target, source = self.alias(), self.alias()
-        named = _in(f"{alias}.parameter", has.parameters)
-        keys = self.keys(has.inner)
+        named = is_in(f"{alias}.parameter", has.parameters)
+        number = type_numbers().get(has.source_type, -1)
+        keys = self.keys(has.inner, (number,))
         return Sql(
             f"SELECT {target}.key FROM resource {source} JOIN reference {alias} ON {alias}.key = {source}.key"
             f" JOIN resource {target} ON {target}.type = {alias}.target_type"
             f" AND {target}.logical_id = {alias}.target_id"
             f" WHERE {source}.key IN ({keys.text}) AND {source}.deleted = 0 AND {source}.type = ? AND {named.text}",
-            (*keys.values, type_numbers().get(has.source_type, -1), *named.values),
+            (*keys.values, number, *named.values),
         )
 
 
@@ -376,27 +215,75 @@ _SORT_COLUMNS = {
 }
 
 
-def where(query_types: tuple[str, ...], expression: Expression, *, streaming: bool) -> Sql:
-    """The condition on resource r: started from the most selective part where there is one.
-
-    A streaming statement reads resources in the order of their keys and stops at its limit, so it does not gather
-    the many keys of a broad part first.
-    """
-    composer = Composer()
-    numbers = tuple(type_numbers()[name] for name in dict.fromkeys(query_types))
-    parts = expression.parts if isinstance(expression, x.And) else (expression,)
+def where(query_types: tuple[str, ...], expression: Expression) -> Sql:
+    """The condition on resource r, started from the most selective part where there is one."""
+    composer, numbers = Composer(), _numbers(query_types)
+    parts = _parts(expression)
     start = min(parts, key=rank, default=None)
-    conditions = [Sql("r.deleted = 0")]
-    if start is not None and rank(start) < (_BROAD - 10 if streaming else NEVER):
-        keys = composer.keys(start)
-        conditions.append(Sql(f"r.key IN ({keys.text})", keys.values))
-        types = _in("+r.type" if len(numbers) == 1 else "r.type", numbers)
-        parts = tuple(part for part in parts if part is not start)
-    else:
-        types = _in("r.type", numbers)
-    conditions.append(types)
-    conditions += [composer.test(part, "r") for part in parts]
-    return _join(conditions, " AND ", "")
+    if start is None or rank(start) >= NEVER:
+        return _filter(composer, numbers, parts)
+    keys = composer.keys(start, numbers)
+    rest = tuple(part for part in parts if part is not start)
+    started = Sql(f"r.key IN ({keys.text})", keys.values)
+    return join([started, _filter(composer, numbers, rest, started=True)], " AND ", "")
+
+
+def _filter(
+    composer: Composer, numbers: Numbers, parts: tuple[Expression, ...], *, started: bool = False
+) -> Sql:
+    """Current, of the types, and passing the tests; the + keeps a started statement off the index by type."""
+    column = "+r.type" if started and len(numbers) == 1 else "r.type"
+    tests = [composer.test(part, "r") for part in parts]
+    return join([Sql("r.deleted = 0"), is_in(column, numbers), *tests], " AND ", "")
+
+
+def _streamed(query: Query) -> tuple[Sql, str]:
+    """The tables and condition of a page that stops at its limit, and the column of the keys it is in the order of.
+
+    A broad part would give many keys to gather first. One code is read from its index instead, where its resources
+    are in that order; anything else broad is a test of one resource after the other.
+    """
+    parts = _parts(query.where)
+    if min(map(rank, parts), default=NEVER) < _BROAD - 10:
+        return _prefixed("resource r", where(query.resource_types, query.where)), "r.key"
+    composer, numbers = Composer(), _numbers(query.resource_types)
+    codes = [part for part in parts if _is_one_code(part)]
+    if not codes:
+        return _prefixed("resource r", _filter(composer, numbers, parts)), "r.key"
+    start = min(codes, key=rank)
+    found = leaf(start, "l")
+    assert found is not None
+    # A resource may have the code in several systems: the first of them stands for it.
+    only = Sql(
+        "NOT EXISTS (SELECT 1 FROM token d WHERE d.parameter = l.parameter AND d.code = l.code"
+        " AND d.key = l.key AND d.system < l.system)"
+    )
+    rest = tuple(part for part in parts if part is not start)
+    condition = [found[1], _filter(composer, numbers, rest, started=True)]
+    if start.tokens[0].system is None:
+        condition.insert(1, only)
+    tables = "token l JOIN resource r ON r.key = l.key"
+    return _prefixed(tables, join(condition, " AND ", "")), "l.key"
+
+
+def _prefixed(tables: str, condition: Sql) -> Sql:
+    return Sql(f"{tables} JOIN version v ON v.seq = r.seq WHERE {condition.text}", condition.values)
+
+
+def _is_one_code(part: Expression) -> TypeGuard[x.TokenMatch]:
+    return (
+        isinstance(part, x.TokenMatch)
+        and len(part.parameters) == len(part.tokens) == 1
+        and part.tokens[0].code is not None
+    )
+
+
+def _parts(expression: Expression) -> tuple[Expression, ...]:
+    return expression.parts if isinstance(expression, x.And) else (expression,)
+
+
+def _numbers(query_types: tuple[str, ...]) -> Numbers:
+    return tuple(type_numbers()[name] for name in dict.fromkeys(query_types))
 
 
 def _sort_expression(item: SortKey) -> Sql:
@@ -404,7 +291,7 @@ def _sort_expression(item: SortKey) -> Sql:
         return Sql("r.last_updated")
     if item.table == "id":
         return Sql("r.logical_id")
-    named = _in("s.parameter", item.parameters)
+    named = is_in("s.parameter", item.parameters)
     function = "MAX" if item.descending else "MIN"
     if item.table == "reference":
         column = "CASE WHEN s.url <> '' THEN s.url ELSE s.target_id END"
@@ -418,14 +305,14 @@ def _sort_expression(item: SortKey) -> Sql:
 
 def search(query: Query) -> Sql:
     """The statement of a page: the version's columns, then a column for each sort key."""
-    condition = where(query.resource_types, query.where, streaming=not query.sort)
     if not query.sort:
-        after = Sql("") if query.after is None else Sql(" AND r.key > ?", (query.after[-1],))
+        found, key = _streamed(query)
+        after = Sql("") if query.after is None else Sql(f" AND {key} > ?", (query.after[-1],))
         return Sql(
-            f"SELECT {_VERSION} FROM resource r JOIN version v ON v.seq = r.seq"
-            f" WHERE {condition.text}{after.text} ORDER BY r.key LIMIT ?",
-            (*condition.values, *after.values, query.limit),
+            f"SELECT {_VERSION} FROM {found.text}{after.text} ORDER BY {key} LIMIT ?",
+            (*found.values, *after.values, query.limit),
         )
+    condition = where(query.resource_types, query.where)
     sorts = [_sort_expression(item) for item in query.sort]
     columns = ", ".join(f"{item.text} AS s{number}" for number, item in enumerate(sorts))
     order = ", ".join(
@@ -457,14 +344,14 @@ def _after(sort: tuple[SortKey, ...], position: Position) -> Sql:
             continue
         sign = "<" if item.descending else ">"
         later = Sql(f"({column} {sign} ? OR {column} IS NULL)", (value,))
-        alternatives.append(_join([*equal, later], " AND ", ""))
+        alternatives.append(join([*equal, later], " AND ", ""))
         equal.append(Sql(f"{column} = ?", (value,)))
-    alternatives.append(_join([*equal, Sql("q.key > ?", (position[-1],))], " AND ", ""))
-    found = _join(alternatives, " OR ", "")
+    alternatives.append(join([*equal, Sql("q.key > ?", (position[-1],))], " AND ", ""))
+    found = join(alternatives, " OR ", "")
     return Sql(f" WHERE {found.text}", found.values)
 
 
 def count(resource_types: tuple[str, ...], expression: Expression) -> Sql:
     """The statement that counts."""
-    condition = where(resource_types, expression, streaming=False)
+    condition = where(resource_types, expression)
     return Sql(f"SELECT COUNT(*) FROM resource r WHERE {condition.text}", condition.values)

@@ -6,34 +6,48 @@ gives each work a savepoint, and commits once for all of them. https://www.sqlit
 
 from __future__ import annotations
 
+import math
 import os
 import queue
-import secrets
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fhir_server.spec import errors
-from fhir_server.store.contract import OverBudget, ReadTransaction, Transaction, VersionConflict
+from fhir_server.store.checks import UnsafeDatabase
+from fhir_server.store.contract import (
+    AGAIN,
+    OverBudget,
+    ReadTransaction,
+    Transaction,
+    VersionConflict,
+)
 from fhir_server.store.rows import Row, type_numbers
-from fhir_server.store.statements import SqlTransaction
+from fhir_server.store.statements import SqlTransaction, keep_secret
 
 T = TypeVar("T")
 
 LARGEST_GROUP = 256
-BUSY_SECONDS = 10.0
-_TRIES = 3
+BUSY_SECONDS = 5.0
 _STEPS = 5_000
+_FULL = 2
+# A newest version that is further ahead of the clock was written when the clock was wrong; time goes on without it.
+_LONGEST_LEAP = 60_000_000
 _Work = tuple[Callable[[Transaction], Any], "Future[Any]"]
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """A connection in autocommit mode, WAL and FULL, that any thread may use (one at a time)."""
+    """A connection in autocommit mode, WAL and FULL, that any thread may use (one at a time).
+
+    Raises UnsafeDatabase when the file does not take these modes, as on some network file systems.
+    """
     connection = sqlite3.connect(
         path,
         timeout=BUSY_SECONDS,
@@ -41,8 +55,15 @@ def connect(path: str) -> sqlite3.Connection:
         check_same_thread=False,
         cached_statements=512,
     )
-    connection.execute("PRAGMA journal_mode=WAL")
+    journal = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     connection.execute("PRAGMA synchronous=FULL")
+    synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+    if (journal, synchronous) != ("wal", _FULL):
+        connection.close()
+        raise UnsafeDatabase(
+            f"SQLite works with journal_mode={journal}, synchronous={synchronous} on this file, but acknowledged"
+            " writes are safe in WAL with FULL (2) only; keep the database on a local disk"
+        )
     connection.execute("PRAGMA mmap_size=268435456")
     connection.execute("PRAGMA cache_size=-16000")
     return connection
@@ -54,6 +75,7 @@ class SqliteDriver:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.cursor = connection.cursor()
+        self.floor = 0
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         """All rows."""
@@ -72,6 +94,20 @@ class SqliteDriver:
         found = self.cursor.execute("SELECT MAX(seq) FROM version").fetchone()[0]
         return (found or 0) + 1
 
+    def newest(self) -> int:
+        """The moment of the newest version, 0 when there is none."""
+        found = self.cursor.execute("SELECT MAX(last_updated) FROM version").fetchone()[0]
+        return found or 0
+
+    def settled(self) -> int:
+        """Transactions follow one another, and none puts a version older than what was there (floor)."""
+        return self.newest()
+
+    def raise_floor(self) -> None:
+        """Remember at the beginning of a transaction what must not be undercut."""
+        newest = self.newest()
+        self.floor = newest if newest < time.time_ns() // 1000 + _LONGEST_LEAP else 0
+
     def lock(self, identities: Sequence[tuple[str, str]]) -> None:
         """BEGIN IMMEDIATE has locked everything."""
 
@@ -85,6 +121,7 @@ class SqliteStore:
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
+        self._queue_lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._connection = connect(path)
         self._driver = SqliteDriver(self._connection)
@@ -98,16 +135,20 @@ class SqliteStore:
         driver = getattr(self._local, "driver", None)
         if driver is None:
             driver = self._local.driver = self._reader()
-        self._local.deadline = time.monotonic() + (budget or self.search_timeout)
-        driver.cursor.execute("BEGIN")
+        given = self.search_timeout if budget is None else budget
+        self._local.deadline = time.monotonic() + given
         try:
+            driver.cursor.execute("BEGIN")
             yield SqlTransaction(driver)
-        except sqlite3.OperationalError as error:
-            if budget is not None and "interrupted" in str(error):
+        except sqlite3.DatabaseError as error:
+            if budget is not None and _code(error) == sqlite3.SQLITE_INTERRUPT:
                 raise OverBudget from None
             raise _refusal(error) from error
         finally:
-            driver.cursor.execute("ROLLBACK")
+            # Without this the deadline could interrupt even ROLLBACK, and this connection would never begin again.
+            self._local.deadline = math.inf
+            if driver.connection.in_transaction:
+                driver.cursor.execute("ROLLBACK")
 
     def _reader(self) -> SqliteDriver:
         connection = connect(self.path)
@@ -121,10 +162,11 @@ class SqliteStore:
     def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Queue the work for the writer."""
         future: Future[T] = Future()
-        if self._closed:
-            future.set_exception(errors.unavailable("The server is shutting down"))
-        else:
-            self._queue.put((work, future))
+        with self._queue_lock:
+            if not self._closed:
+                self._queue.put((work, future))
+                return future
+        future.set_exception(errors.unavailable("The server is shutting down"))
         return future
 
     def write(self, work: Callable[[Transaction], T]) -> T:
@@ -151,67 +193,77 @@ class SqliteStore:
         self._connection.close()
 
     def _commit(self, group: list[_Work]) -> None:
-        try:
-            self._begin()
-        except sqlite3.Error as error:
-            for _, future in group:
-                future.set_exception(_refusal(error))
+        """Run a group in one transaction; the futures get their results when that is durable."""
+        waiting = deque(item for item in group if item[1].set_running_or_notify_cancel())
+        while waiting:
+            try:
+                self._driver.cursor.execute("BEGIN IMMEDIATE")
+                self._driver.raise_floor()
+            except sqlite3.Error as error:
+                self._give_up(error, [future for _, future in waiting])
+                return
+            done: list[tuple[Future[Any], Any]] = []
+            lost = None
+            while waiting and lost is None:
+                lost = self._run(*waiting.popleft(), done)
+            self._end(done, lost)
+
+    def _end(self, done: list[tuple[Future[Any], Any]], lost: BaseException | None) -> None:
+        futures = [future for future, _ in done]
+        if lost is not None:
+            self._give_up(lost, futures)
             return
-        done: list[tuple[Future[Any], Any]] = []
-        for work, future in group:
-            if future.set_running_or_notify_cancel():
-                self._run(work, future, done)
         try:
             self._driver.cursor.execute("COMMIT")
         except sqlite3.Error as error:
-            self._abandon()
-            for future, _ in done:
-                future.set_exception(_refusal(error))
+            self._give_up(error, futures)
             return
         for future, result in done:
             future.set_result(result)
 
-    def _begin(self) -> None:
-        """BEGIN IMMEDIATE; another process may hold the lock for a while."""
-        for attempt in range(_TRIES):
-            try:
-                self._driver.cursor.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                if attempt == _TRIES - 1:
-                    raise
-            else:
-                return
+    def _give_up(self, error: BaseException, futures: list[Future[Any]]) -> None:
+        """Nothing of these works remains."""
+        if self._connection.in_transaction:
+            self._driver.cursor.execute("ROLLBACK")
+        for future in futures:
+            future.set_exception(_refusal(error))
 
     def _run(
         self,
         work: Callable[[Transaction], Any],
         future: Future[Any],
         done: list[tuple[Future[Any], Any]],
-    ) -> None:
-        """One work in its savepoint; what it raised is told at once, its result only after the commit."""
-        cursor = self._driver.cursor
-        for attempt in range(_TRIES):
-            cursor.execute("SAVEPOINT work")
+    ) -> BaseException | None:
+        """One work, again when it lost a race; what it raised is told at once, its result only after the commit.
+
+        Gives the error that took the whole transaction with it, as SQLite does when the disk is full.
+        """
+        for attempt in range(1 + AGAIN):
             try:
-                result = work(SqlTransaction(self._driver))
+                done.append((future, self._attempt(work)))
+            except VersionConflict as error:
+                if attempt == AGAIN:
+                    future.set_exception(_refusal(error))
             except BaseException as error:  # noqa: BLE001 - the future carries whatever the work raised
+                future.set_exception(_refusal(error) if isinstance(error, sqlite3.Error) else error)
+                return None if self._connection.in_transaction else error
+            else:
+                break
+        return None
+
+    def _attempt(self, work: Callable[[Transaction], T]) -> T:
+        """The result of a work in its savepoint; nothing of it remains when it raises."""
+        cursor = self._driver.cursor
+        cursor.execute("SAVEPOINT work")
+        try:
+            result = work(SqlTransaction(self._driver))
+        except BaseException:
+            if self._connection.in_transaction:
                 cursor.execute("ROLLBACK TO work")
                 cursor.execute("RELEASE work")
-                if isinstance(error, VersionConflict) and attempt < _TRIES - 1:
-                    continue
-                future.set_exception(
-                    _refusal(error)
-                    if isinstance(error, (sqlite3.Error, VersionConflict))
-                    else error
-                )
-                return
-            cursor.execute("RELEASE work")
-            done.append((future, result))
-            return
-
-    def _abandon(self) -> None:
-        if self._connection.in_transaction:
-            self._driver.cursor.execute("ROLLBACK")
+            raise
+        cursor.execute("RELEASE work")
+        return result
 
     def keys(
         self, resource_type: str | None = None, after: int = 0, limit: int = 1000
@@ -223,12 +275,10 @@ class SqliteStore:
 
     def secret(self, name: str) -> bytes:
         """32 random bytes kept in the database."""
-
-        def get_or_create(transaction: Transaction) -> bytes:
+        with self.read() as transaction:
             assert isinstance(transaction, SqlTransaction)
-            return transaction.secret(name, secrets.token_bytes(32))
-
-        return self.write(get_or_create)
+            kept = transaction.secret(name)
+        return kept or self.write(partial(keep_secret, name))
 
     def ready(self) -> bool:
         """Whether the file can be read."""
@@ -241,25 +291,35 @@ class SqliteStore:
 
     def close(self) -> None:
         """Write what is queued, then close every connection."""
-        if not self._closed:
+        with self._queue_lock:
+            if self._closed:
+                return
             self._closed = True
             self._queue.put(None)
-            self._writer.join()
-            with self._readers_lock:
-                for connection in self._readers:
-                    connection.close()
+        self._writer.join()
+        with self._readers_lock:
+            for connection in self._readers:
+                connection.close()
+
+
+def _code(error: BaseException) -> int:
+    """SQLite's primary result code (https://www.sqlite.org/rescode.html), 0 for an error of Python's."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _refusal(error: BaseException) -> errors.FhirError:
-    """What a caller is told of a database error."""
-    told = str(error)
-    if "interrupted" in told:
-        return errors.too_costly("The search takes too long; narrow it by another parameter")
-    if "full" in told:
-        full = errors.Issue(
-            "error", "no-store", "The disk of the server is full; nothing was stored"
-        )
-        return errors.FhirError(507, (full,))
+    """What a caller is told of a database error: never its text, which may quote values."""
+    match _code(error):
+        case sqlite3.SQLITE_INTERRUPT:
+            return errors.too_costly("The search takes too long; narrow it by another parameter")
+        case sqlite3.SQLITE_FULL:
+            return errors.no_space()
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return errors.damaged()
+        case sqlite3.SQLITE_READONLY:
+            return errors.unavailable(
+                "The database can only be read at present; nothing was stored"
+            )
     return errors.unavailable("The database is busy or cannot be written; try again")
 
 

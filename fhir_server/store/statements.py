@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from fhir_server.store.contract import (
     Link,
     Method,
     StoredVersion,
+    Transaction,
     VersionConflict,
 )
 from fhir_server.store.rows import METHODS, Row, rows, type_names, type_numbers
@@ -72,6 +74,13 @@ class Driver(Protocol):
     def next_seq(self) -> int:
         """A number for a new version, higher than all before it in this transaction."""
 
+    @property
+    def floor(self) -> int:
+        """See Transaction.floor."""
+
+    def settled(self) -> int:
+        """See ReadTransaction.settled."""
+
     def lock(self, identities: Sequence[Identity]) -> None:
         """See Transaction.lock."""
 
@@ -91,6 +100,15 @@ class SqlTransaction:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+
+    @property
+    def floor(self) -> int:
+        """No version put here may be older."""
+        return self._driver.floor
+
+    def settled(self) -> int:
+        """Histories are complete up to this moment."""
+        return self._driver.settled()
 
     def lock(self, identities: Sequence[Identity]) -> None:
         """Hold those identities until the end."""
@@ -112,8 +130,8 @@ class SqlTransaction:
         """A page of versions, newest first."""
         condition, values = _history(query)
         if query.after is not None:
-            condition += " AND (v.last_updated < ? OR (v.last_updated = ? AND v.seq < ?))"
-            values += [query.after[0], query.after[0], query.after[1]]
+            condition += " AND (v.last_updated, v.seq) < (?, ?)"
+            values += query.after
         text = (
             f"SELECT {_COLUMNS}, v.seq FROM version v WHERE {condition}"
             " ORDER BY v.last_updated DESC, v.seq DESC LIMIT ?"
@@ -154,28 +172,26 @@ class SqlTransaction:
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
     ) -> list[Link]:
-        """References to those resources."""
-        wanted = set(targets)
-        found: list[Link] = []
-        for part in _chunks(sorted({logical_id for _, logical_id in targets})):
-            text = (
-                "SELECT key, parameter, target_type, target_id, version FROM reference"
-                f" WHERE parameter IN ({_marks(parameters)}) AND target_id IN ({_marks(part)})"
-                " AND target_type > 0 ORDER BY key"
-            )
-            for row in self._driver.fetch(text, (*parameters, *part)):
-                link = Link(row[0], row[1], type_names()[row[2]], row[3], row[4])
-                if (link.target_type, link.target_id) in wanted:
-                    found.append(link)
-        return found[:limit]
+        """References to those resources, in the order of the resources that make them."""
+        found: list[Row] = []
+        for resource_type, ids in _by_type(targets).items():
+            for part in _chunks(ids):
+                text = (
+                    "SELECT key, parameter, target_type, target_id, version FROM reference"
+                    f" WHERE parameter IN ({_marks(parameters)}) AND target_id IN ({_marks(part)})"
+                    " AND target_type = ? ORDER BY key, parameter LIMIT ?"
+                )
+                number = type_numbers()[resource_type]
+                found += self._driver.fetch(text, (*parameters, *part, number, limit))
+        return [
+            Link(row[0], row[1], type_names()[row[2]], row[3], row[4])
+            for row in sorted(found)[:limit]
+        ]
 
     def many(self, identities: Sequence[Identity]) -> dict[Identity, StoredVersion]:
         """The current, not deleted versions of those."""
-        by_type: dict[str, list[str]] = {}
-        for resource_type, logical_id in identities:
-            by_type.setdefault(resource_type, []).append(logical_id)
         found: dict[Identity, StoredVersion] = {}
-        for resource_type, ids in by_type.items():
+        for resource_type, ids in _by_type(identities).items():
             for part in _chunks(ids):
                 text = f"{_LIVE} AND r.type = ? AND r.logical_id IN ({_marks(part)})"
                 for row in self._driver.fetch(text, (type_numbers()[resource_type], *part)):
@@ -209,13 +225,20 @@ class SqlTransaction:
             row[0] for row in self._driver.fetch(f"{text} ORDER BY key LIMIT ?", (*values, limit))
         ]
 
-    def secret(self, name: str, fresh: bytes) -> bytes:
-        """The value of a setting, which becomes fresh when it is not there yet."""
+    def secret(self, name: str) -> bytes | None:
+        """The value of a setting."""
+        found = self._driver.fetch("SELECT value FROM setting WHERE name = ?", (name,))
+        return bytes(found[0][0]) if found else None
+
+    def keep_secret(self, name: str) -> bytes:
+        """The value of a setting, which becomes random bytes when it is not there yet."""
         self._driver.change(
             "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
-            (name, fresh),
+            (name, secrets.token_bytes(32)),
         )
-        return bytes(self._driver.fetch("SELECT value FROM setting WHERE name = ?", (name,))[0][0])
+        kept = self.secret(name)
+        assert kept is not None
+        return kept
 
     def _rows(self, key: int) -> dict[str, set[Row]]:
         found: dict[str, set[Row]] = {}
@@ -302,6 +325,12 @@ class SqlTransaction:
                 self._driver.change_many(INSERT_ROW[table], list(new))
 
 
+def keep_secret(name: str, transaction: Transaction) -> bytes:
+    """The work that makes a secret, unless another process was faster."""
+    assert isinstance(transaction, SqlTransaction)
+    return transaction.keep_secret(name)
+
+
 def _history(query: HistoryQuery) -> tuple[str, list[Any]]:
     conditions: list[str] = ["1 = 1"]
     values: list[Any] = []
@@ -318,6 +347,9 @@ def _history(query: HistoryQuery) -> tuple[str, list[Any]]:
     if query.since is not None:
         conditions.append("v.last_updated >= ?")
         values.append(query.since)
+    if query.until is not None:
+        conditions.append("v.last_updated <= ?")
+        values.append(query.until)
     if query.at_low is not None and query.at_high is not None:
         conditions.append(
             "v.last_updated < ? AND NOT EXISTS (SELECT 1 FROM version n WHERE n.key = v.key"
@@ -325,6 +357,13 @@ def _history(query: HistoryQuery) -> tuple[str, list[Any]]:
         )
         values += [query.at_high, query.at_low]
     return " AND ".join(conditions), values
+
+
+def _by_type(identities: Sequence[Identity]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for resource_type, logical_id in dict.fromkeys(identities):
+        found.setdefault(resource_type, []).append(logical_id)
+    return found
 
 
 def _chunks(values: Sequence[Any]) -> list[Sequence[Any]]:

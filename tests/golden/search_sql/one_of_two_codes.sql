@@ -1,0 +1,19 @@
+SELECT v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body
+FROM resource r
+JOIN version v ON v.seq = r.seq
+WHERE (r.deleted = 0
+AND r.type = ?
+AND EXISTS (SELECT 1
+FROM token t1
+WHERE t1.key = r.key
+AND (+t1.parameter = ?
+AND (t1.code = ? OR (t1.code = ?
+AND t1.system = ?)))))
+ORDER BY r.key
+LIMIT ?
+-- 140
+-- 1
+-- 'b'
+-- 'A'
+-- 26410879374579709
+-- 20

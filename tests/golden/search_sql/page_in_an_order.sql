@@ -1,0 +1,28 @@
+SELECT v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body, q.s0
+FROM (SELECT r.key, r.seq, (SELECT MIN(s.low)
+FROM date s
+WHERE s.key = r.key
+AND s.parameter = ?) AS s0
+FROM resource r
+WHERE (r.key IN (SELECT t1.key
+FROM reference t1
+WHERE (t1.parameter = ?
+AND (t1.target_id = ?
+AND t1.url = ''
+AND t1.target_type = ?)))
+AND (r.deleted = 0
+AND +r.type = ?))) q
+JOIN version v ON v.seq = q.seq
+WHERE ((q.s0 > ? OR q.s0 IS NULL) OR (q.s0 = ?
+AND q.key > ?))
+ORDER BY (q.s0 IS NULL), q.s0, q.key
+LIMIT ?
+-- 4
+-- 3
+-- 'p'
+-- 103
+-- 140
+-- 1000
+-- 1000
+-- 7
+-- 20

@@ -1,0 +1,23 @@
+SELECT v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body
+FROM resource r
+JOIN version v ON v.seq = r.seq
+WHERE (r.key IN (SELECT t1.key
+FROM quantity t1
+WHERE (t1.parameter = ?
+AND ((t1.low >= ?
+AND t1.low <= ?
+AND t1.high <= ?)
+AND t1.system = ?
+AND t1.code = ?)))
+AND (r.deleted = 0
+AND +r.type = ?))
+ORDER BY r.key
+LIMIT ?
+-- 6
+-- 69.5
+-- 70.5
+-- 70.5
+-- -5921902377233607274
+-- 'kg'
+-- 140
+-- 20

@@ -1,0 +1,40 @@
+SELECT v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body, q.s0
+FROM (SELECT r.key, r.seq, (SELECT MIN(s.low)
+FROM date s
+WHERE s.key = r.key
+AND s.parameter = ?) AS s0
+FROM resource r
+WHERE (r.key IN (SELECT t1.key
+FROM reference t1
+WHERE (t1.parameter = ?
+AND (t1.target_id = ?
+AND t1.url = ''
+AND t1.target_type = ?)))
+AND (r.deleted = 0
+AND +r.type = ?
+AND EXISTS (SELECT 1
+FROM token t2
+WHERE t2.key = r.key
+AND (+t2.parameter = ?
+AND t2.code = ?))
+AND EXISTS (SELECT 1
+FROM date t3
+WHERE t3.key = r.key
+AND (+t3.parameter = ?
+AND (t3.high >= ?
+AND (t3.high > ? OR t3.low >= ?))))))) q
+JOIN version v ON v.seq = q.seq
+ORDER BY (q.s0 IS NULL), q.s0, q.key
+LIMIT ?
+-- 4
+-- 3
+-- 'p'
+-- 103
+-- 125
+-- 1
+-- 'free'
+-- 4
+-- 10
+-- 20
+-- 10
+-- 20

@@ -1,0 +1,17 @@
+SELECT v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body
+FROM resource r
+JOIN version v ON v.seq = r.seq
+WHERE (r.key IN (SELECT t1.key
+FROM string t1
+WHERE (t1.parameter = ?
+AND (t1.folded >= ?
+AND t1.folded < ?)))
+AND (r.deleted = 0
+AND +r.type = ?))
+ORDER BY r.key
+LIMIT ?
+-- 2
+-- 'smith'
+-- 'smith\U0010ffff'
+-- 140
+-- 20

@@ -1,0 +1,114 @@
+"""Making and checking the schema (https://alembic.sqlalchemy.org/en/latest/autogenerate.html)."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from conftest import plain
+from sqlalchemy import create_engine
+from writing import current, write
+
+from fhir_server.store import open as opening
+from fhir_server.store.checks import UnsafeDatabase
+from fhir_server.store.open import open_store, prepare_database
+from fhir_server.store.schema import METADATA
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_migrations_make_what_the_metadata_declare(database_url: str) -> None:
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+    engine.dispose()
+
+
+def test_the_named_head_is_the_newest_migration() -> None:
+    assert ScriptDirectory(str(opening._MIGRATIONS)).get_heads() == [opening.HEAD]
+
+
+def test_migrating_again_changes_nothing(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    prepare_database(url)
+    store = open_store(url)
+    made = write(store, "Patient/a")
+    secret = store.secret("cursor")
+    store.close()
+    prepare_database(url)
+    store = open_store(url)
+    assert current(store, "Patient/a") == made
+    assert store.secret("cursor") == secret
+    store.close()
+
+
+_START = """
+import sys
+from fhir_server.store.open import open_store
+store = open_store(sys.argv[1])
+print(store.secret("cursor").hex())
+store.close()
+"""
+
+
+def test_processes_that_start_at_once_on_an_empty_database_agree(
+    new_database: Callable[[], str],
+) -> None:
+    url = new_database()
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", _START, url],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(4)
+    ]
+    ended = [(*process.communicate(timeout=60), process.returncode) for process in started]
+    assert [told for _, told, status in ended if status] == []
+    assert len({secret for secret, _, _ in ended}) == 1
+
+
+def test_a_migration_that_fails_leaves_nothing(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = new_database()
+
+    def fail(connection: object) -> None:
+        migrate(connection)  # type: ignore[arg-type]
+        raise ZeroDivisionError
+
+    migrate = opening._upgrade
+    with monkeypatch.context() as patched:
+        patched.setattr(opening, "_upgrade", fail)
+        with pytest.raises(ZeroDivisionError):
+            prepare_database(url)
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        assert not engine.dialect.get_table_names(connection)
+    engine.dispose()
+    open_store(url).close()
+
+
+def test_a_schema_of_a_newer_version_is_refused(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    prepare_database(url)
+    change = "UPDATE alembic_version SET version_num = '9999'"
+    if url.startswith("sqlite"):
+        with sqlite3.connect(url.removeprefix("sqlite:///")) as file:
+            file.execute(change)
+        file.close()
+    else:
+        with psycopg.connect(plain(url)) as connection:
+            connection.execute(change)
+    with pytest.raises(UnsafeDatabase, match="newer version"):
+        prepare_database(url)

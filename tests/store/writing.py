@@ -1,0 +1,57 @@
+"""Putting versions into a store without the rest of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from fhir_server.search.entries import IndexEntry
+from fhir_server.store.contract import Method, Store, StoredVersion, Transaction
+
+SECOND = 1_000_000
+NOON = 1_700_000_000 * SECOND
+
+
+def put(
+    transaction: Transaction,
+    identity: str,
+    entries: Iterable[IndexEntry] = (),
+    *,
+    method: Method = "PUT",
+    at: int | None = None,
+    body: bytes | None = None,
+    previous: StoredVersion | str | None = "current",
+    above_floor: bool = True,
+) -> StoredVersion:
+    """The next version of Type/id; its body is its version id unless given, its time not below the store's floor."""
+    resource_type, _, logical_id = identity.partition("/")
+    if isinstance(previous, str):
+        previous = transaction.current(resource_type, logical_id)
+    moment = NOON if at is None else at
+    if above_floor:
+        moment = max(moment, transaction.floor)
+    number = previous.version_id + 1 if previous else 1
+    return transaction.put(
+        resource_type=resource_type,
+        logical_id=logical_id,
+        previous=previous,
+        last_updated=moment,
+        method=method,
+        created=previous is None or previous.deleted,
+        body=b"" if method == "DELETE" else body or b"%d" % number,
+        entries=frozenset(entries),
+    )
+
+
+def write(
+    store: Store, identity: str, entries: Iterable[IndexEntry] = (), **options: Any
+) -> StoredVersion:
+    """The next version of Type/id in a transaction of its own."""
+    return store.write(lambda transaction: put(transaction, identity, entries, **options))
+
+
+def current(store: Store, identity: str) -> StoredVersion | None:
+    """The newest version of Type/id."""
+    resource_type, _, logical_id = identity.partition("/")
+    with store.read() as view:
+        return view.current(resource_type, logical_id)
