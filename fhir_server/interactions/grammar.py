@@ -143,7 +143,7 @@ def _type(request: Request, resource_type: str) -> Call:
         )
     match request.method:
         case "POST":
-            exists = request.conditions.if_none_exist
+            exists = _criteria(request.conditions.if_none_exist)
             return calls.Create(resource_type, _resource(request, resource_type), exists)
         case "PUT":
             resource = _resource(request, resource_type)
@@ -155,6 +155,14 @@ def _type(request: Request, resource_type: str) -> Call:
         case "DELETE":
             return calls.ConditionalDelete(resource_type, criteria)
     return calls.Search(resource_type, request.query)
+
+
+def _criteria(text: str | None) -> str | None:
+    """The query of If-None-Exist, which some send with the path before it ("Patient?identifier=...")."""
+    if text is None:
+        return None
+    before, mark, after = text.partition("?")
+    return after if mark and "=" not in before else text
 
 
 def _instance(request: Request, resource_type: str, logical_id: str) -> Call:

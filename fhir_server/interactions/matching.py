@@ -46,9 +46,14 @@ def single(
     """The one resource for which the criteria hold, or None; FhirError 412 when there are several."""
     found = matches(resource_type, parameters, context, transaction)
     if len(found) > 1:
-        criteria = "&".join(name for name, _ in parameters)
-        raise errors.precondition_failed(
-            f"The criteria ({criteria}) match more than one {resource_type}; make them select one",
-            "multiple-matches",
-        )
+        raise several(resource_type, parameters)
     return found[0] if found else None
+
+
+def several(resource_type: str, parameters: Parameters) -> errors.FhirError:
+    """412: the criteria match more than one; their values stay out of the sentence."""
+    criteria = "&".join(name for name, _ in parameters)
+    return errors.precondition_failed(
+        f"The criteria ({criteria}) match more than one {resource_type}; make them select one",
+        "multiple-matches",
+    )

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/resource.html#Meta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_server import validation
@@ -136,6 +136,11 @@ def written(version: StoredVersion) -> Result:
         last_updated=version.last_updated,
         location=f"{version.resource_type}/{version.logical_id}/_history/{version.version_id}",
     )
+
+
+def existing(version: StoredVersion) -> Result:
+    """200 with the version that a conditional create finds there already."""
+    return replace(written(version), status=200)
 
 
 def refuse_criteria(resource: Json) -> None:
