@@ -36,6 +36,8 @@ Json = dict[str, Any]
 Identity = tuple[str, str]
 
 RESTFUL = re.compile(r"(https?://.*)/([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
+# In the place of an entry that is only a resource: that its request is missing is told with the entry.
+_UNTOLD = {"request": {"method": "GET", "url": "/"}}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -82,7 +84,10 @@ def entries(bundle: Json, context: Context) -> list[Json]:
 
 def _check_shape(bundle: Json, found: list[Json]) -> None:
     """Refuse what is no FHIR around the resources, which are each checked with their own entry."""
-    bare = [{name: value for name, value in entry.items() if name != "resource"} for entry in found]
+    bare = [
+        {name: value for name, value in entry.items() if name != "resource"} or _UNTOLD
+        for entry in found
+    ]
     issues = validation.validate(
         bundle | {"entry": bare} if bare else bundle, resource_type="Bundle"
     )

@@ -13,7 +13,7 @@ from fhir_server.interactions.bundle import Entry, Identity, placed
 from fhir_server.interactions.call import Call, Context, Parameters, Result
 from fhir_server.interactions.change import conditional_target, to_delete
 from fhir_server.interactions.grammar import parse_query
-from fhir_server.interactions.matching import matches, several
+from fhir_server.interactions.matching import matches, several, single
 from fhir_server.interactions.operation import changed_by
 from fhir_server.interactions.patch import patch_target
 from fhir_server.interactions.write import existing
@@ -116,8 +116,9 @@ class Settled:
 
 
 def settle(entries: Iterable[Entry], context: Context, transaction: ReadTransaction) -> Settled:
-    """Ask the database what the criteria select, as if the deletions had happened already.
+    """Ask the database what the criteria select.
 
+    A conditional create sees the deletions done already; an update or patch of what is deleted is a contradiction.
     Raises FhirError with the entry's place: 412 when criteria select several, 400 when two entries turn out to
     change one resource.
     """
@@ -177,7 +178,7 @@ def _settle(
     match entry.call:
         case calls.Create(resource_type, _, str(text)):
             criteria = parse_query(text)
-            found = _single(resource_type, criteria, gone, context, transaction)
+            found = _remaining(resource_type, criteria, gone, context, transaction)
             if found is not None:
                 settled.results[entry.number] = existing(found)
                 _move(entry, found.logical_id, settled)
@@ -185,9 +186,7 @@ def _settle(
             call = replace(entry.call, if_none_exist=None)
             settled.alone.append((entry, criteria))
         case calls.ConditionalUpdate():
-            found = _single(
-                entry.call.resource_type, entry.call.criteria, gone, context, transaction
-            )
+            found = single(entry.call.resource_type, entry.call.criteria, context, transaction)
             call = conditional_target(entry.call, found, transaction)
             if found is None:
                 settled.alone.append((entry, entry.call.criteria))
@@ -195,9 +194,7 @@ def _settle(
                 settled.selected.append(found)
                 _move(entry, found.logical_id, settled)
         case calls.ConditionalPatch():
-            found = _single(
-                entry.call.resource_type, entry.call.criteria, gone, context, transaction
-            )
+            found = single(entry.call.resource_type, entry.call.criteria, context, transaction)
             target = patch_target(entry.call, found)
             if found is not None:
                 settled.selected.append(found)
@@ -219,7 +216,7 @@ def _move(entry: Entry, logical_id: str, settled: Settled) -> None:
         settled.moved[entry.identity] = actual
 
 
-def _single(
+def _remaining(
     resource_type: str,
     criteria: Parameters,
     gone: dict[Identity, Entry],

@@ -143,6 +143,11 @@ def existing(version: StoredVersion) -> Result:
     return replace(written(version), status=200)
 
 
+def _is_by_criteria(reference: str) -> bool:
+    path, mark, _ = reference.partition("?")
+    return bool(mark) and "://" not in path
+
+
 def refuse_criteria(resource: Json) -> None:
     """A reference by criteria (Patient?identifier=...) has a meaning inside a transaction only (400)."""
     pending: list[tuple[Any, str]] = [(resource, resource["resourceType"])]
@@ -150,7 +155,7 @@ def refuse_criteria(resource: Json) -> None:
         value, place = pending.pop()
         if isinstance(value, dict):
             target = value.get("reference")
-            if isinstance(target, str) and "?" in target and "://" not in target:
+            if isinstance(target, str) and _is_by_criteria(target):
                 raise errors.invalid(
                     "A reference by criteria is resolved inside a transaction only; refer to an id",
                     f"{place}.reference",
