@@ -14,7 +14,7 @@ from fhir_server.interactions.call import (
     Result,
     Update,
 )
-from fhir_server.interactions.grammar import parse_query, valid_id
+from fhir_server.interactions.grammar import parse_if_none_exist, valid_id
 from fhir_server.interactions.matching import matches, single
 from fhir_server.interactions.preconditions import check_if_match, check_if_none_match
 from fhir_server.interactions.write import Write, existing, remove, store, written
@@ -26,7 +26,7 @@ def create(call: Create, context: Context, transaction: Transaction) -> Result:
     """201 with a new id; with If-None-Exist 200 and the existing resource when one matches, 412 when several do."""
     if call.if_none_exist is not None:
         transaction.lock([(call.resource_type, "")])
-        criteria = parse_query(call.if_none_exist)
+        criteria = parse_if_none_exist(call.resource_type, call.if_none_exist)
         found = single(call.resource_type, criteria, context, transaction)
         if found is not None:
             return existing(found)

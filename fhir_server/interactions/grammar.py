@@ -43,6 +43,14 @@ def parse_url(url: str) -> tuple[str, Parameters]:
     return path, parse_query(query) if query else ()
 
 
+def parse_if_none_exist(resource_type: str, text: str) -> Parameters:
+    """The criteria of a conditional create: a query, which may stand behind "?" or "Patient?" of its type."""
+    for prefix in (f"{resource_type}?", "?"):
+        if text.startswith(prefix):
+            return parse_query(text.removeprefix(prefix))
+    return parse_query(text)
+
+
 def valid_id(logical_id: str) -> bool:
     """Whether it is a logical id: the id datatype, but neither "." nor "..", which are paths."""
     return LOGICAL_ID.fullmatch(logical_id) is not None and logical_id not in (".", "..")
@@ -143,7 +151,7 @@ def _type(request: Request, resource_type: str) -> Call:
         )
     match request.method:
         case "POST":
-            exists = _criteria(request.conditions.if_none_exist)
+            exists = request.conditions.if_none_exist
             return calls.Create(resource_type, _resource(request, resource_type), exists)
         case "PUT":
             resource = _resource(request, resource_type)
@@ -155,14 +163,6 @@ def _type(request: Request, resource_type: str) -> Call:
         case "DELETE":
             return calls.ConditionalDelete(resource_type, criteria)
     return calls.Search(resource_type, request.query)
-
-
-def _criteria(text: str | None) -> str | None:
-    """The query of If-None-Exist, which some send with the path before it ("Patient?identifier=...")."""
-    if text is None:
-        return None
-    before, mark, after = text.partition("?")
-    return after if mark and "=" not in before else text
 
 
 def _instance(request: Request, resource_type: str, logical_id: str) -> Call:

@@ -12,7 +12,7 @@ from fhir_server.interactions import call as calls
 from fhir_server.interactions.bundle import Entry, Identity, placed
 from fhir_server.interactions.call import Call, Context, Parameters, Result
 from fhir_server.interactions.change import conditional_target, to_delete
-from fhir_server.interactions.grammar import parse_query
+from fhir_server.interactions.grammar import parse_if_none_exist
 from fhir_server.interactions.matching import matches, several, single
 from fhir_server.interactions.operation import changed_by
 from fhir_server.interactions.patch import patch_target
@@ -58,7 +58,9 @@ def refuse_duplicates(parsed: Iterable[Entry]) -> None:
             case calls.ConditionalUpdate() | calls.ConditionalPatch() | calls.ConditionalDelete():
                 keys.append((entry.call.resource_type, tuple(sorted(entry.call.criteria))))
             case calls.Create(resource_type, _, str(criteria)):
-                keys.append((resource_type, tuple(sorted(parse_query(criteria)))))
+                keys.append(
+                    (resource_type, tuple(sorted(parse_if_none_exist(resource_type, criteria))))
+                )
         for key in keys:
             if key is not None and key in seen:
                 raise _twice(entry, f"Bundle.entry[{seen[key].number}]")
@@ -177,7 +179,7 @@ def _settle(
     call: Call | None = None
     match entry.call:
         case calls.Create(resource_type, _, str(text)):
-            criteria = parse_query(text)
+            criteria = parse_if_none_exist(resource_type, text)
             found = _remaining(resource_type, criteria, gone, context, transaction)
             if found is not None:
                 settled.results[entry.number] = existing(found)
