@@ -11,6 +11,7 @@ from typing import Any
 from fhir_server import validation
 from fhir_server.interactions import integrity
 from fhir_server.interactions.call import Context, Result
+from fhir_server.interactions.subscription import SUBSCRIPTION, decided
 from fhir_server.search import extraction
 from fhir_server.search.entries import IndexEntries
 from fhir_server.spec import errors
@@ -44,6 +45,8 @@ def store(
 ) -> StoredVersion:
     """Append a version that holds the resource, with id, versionId and lastUpdated set by the server."""
     previous = write.previous
+    if write.resource_type == SUBSCRIPTION:
+        resource = decided(resource, previous)
     last_updated = _moment(previous, context)
     version_id = previous.version_id + 1 if previous else 1
     stamped = stamp(resource, write.logical_id, version_id, last_updated)
