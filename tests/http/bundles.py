@@ -1,6 +1,8 @@
 """Request Bundles for tests: entries by method, and what came of them."""
 
+import base64
 import itertools
+import json
 import uuid
 
 SYSTEM = "https://example.org/fhir/test"
@@ -86,3 +88,65 @@ def count(client, value, resource_type="Patient"):
     )
     assert found.status_code == 200, found.text
     return found.json()["total"]
+
+
+def by(value):
+    """The criteria that select what has that identifier."""
+    return f"identifier={SYSTEM}|{value}"
+
+
+def labels(code):
+    """The input of $meta-add for one tag."""
+    meta = {"tag": [{"system": SYSTEM, "code": code}]}
+    return {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": meta}]}
+
+
+def patch_in_binary(content, content_type="application/json-patch+json"):
+    """A JSON Patch, or the bytes of an XML Patch, as an entry carries it."""
+    data = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return {
+        "resourceType": "Binary",
+        "contentType": content_type,
+        "data": base64.b64encode(data).decode(),
+    }
+
+
+def parameters():
+    """A FHIRPath Patch that adds a gender."""
+    value = [
+        {"name": "type", "valueCode": "add"},
+        {"name": "path", "valueString": "Patient"},
+        {"name": "name", "valueString": "gender"},
+        {"name": "value", "valueCode": "other"},
+    ]
+    return {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": value}]}
+
+
+def everywhere(target):
+    """A resource that refers to a target wherever R4 has it rewritten, and in a canonical."""
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{target}">a</a><img src="{target}" alt="b"/></div>'
+    return {
+        "resourceType": "ServiceRequest",
+        "text": {"status": "additional", "div": div},
+        "contained": [
+            {
+                "resourceType": "Basic",
+                "id": "c",
+                "code": {"text": target},
+                "subject": {"reference": target},
+            }
+        ],
+        "extension": [
+            {"url": "https://example.org/a", "valueReference": {"reference": target}},
+            {"url": "https://example.org/b", "valueUri": target},
+            {"url": "https://example.org/c", "valueUrl": target},
+            {"url": "https://example.org/d", "valueCanonical": target},
+            {"url": "https://example.org/e", "valueString": target},
+        ],
+        "instantiatesCanonical": [target],
+        "instantiatesUri": [target],
+        "status": "active",
+        "intent": "order",
+        "subject": {"reference": target, "display": target},
+        "supportingInfo": [{"reference": "#c"}],
+    }
