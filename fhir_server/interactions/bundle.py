@@ -5,32 +5,54 @@ https://hl7.org/fhir/R4/http.html#transaction
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 
-from fhir_server.interactions.call import Call, Conditions, Context, Request, Result
+from fhir_server import validation
+from fhir_server.interactions.call import (
+    Call,
+    Conditions,
+    Context,
+    Operation,
+    Request,
+    Result,
+)
 from fhir_server.interactions.grammar import parse_call, parse_url
 from fhir_server.interactions.outcome import outcome
 from fhir_server.interactions.preconditions import write_etag
 from fhir_server.spec import errors
+from fhir_server.spec.dates import interval
+from fhir_server.spec.definitions import is_resource_type
 from fhir_server.spec.errors import FhirError
-from fhir_server.spec.instants import write_instant
+from fhir_server.spec.instants import write_http_date, write_instant
 from fhir_server.spec.json_format import serialise
+from fhir_server.validation.issues import is_shape
 
 Json = dict[str, Any]
+Identity = tuple[str, str]
+
+RESTFUL = re.compile(r"(https?://.*)/([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
+# In the place of an entry that is only a resource: that its request is missing is told with the entry.
+_UNTOLD = {"request": {"method": "GET", "url": "/"}}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a request Bundle: its place, what it calls itself, and what it asks for."""
+    """One entry of a request Bundle: its place, what it calls itself, and what it asks for.
+
+    identity: in a transaction the (type, id) that the entry changes; until criteria are resolved, what stands for it.
+    """
 
     number: int
     full_url: str | None
+    method: str
     call: Call
+    identity: Identity | None = None
 
     @property
     def place(self) -> str:
@@ -40,8 +62,9 @@ class Entry:
 def entries(bundle: Json, context: Context) -> list[Json]:
     """The entries of a request Bundle.
 
-    Raises FhirError 400 when the Bundle itself cannot be a request: total, search or response present (bdl-1 to
-    bdl-4), one fullUrl twice (bdl-7), a versioned fullUrl (bdl-8); 413 when it has too many entries.
+    Raises FhirError 400 when the Bundle itself cannot be a request: no FHIR around the resources, total, search or
+    response present (bdl-1 to bdl-4), one fullUrl twice (bdl-7), a versioned fullUrl (bdl-8); 413 when it has too
+    many entries.
     """
     found = bundle.get("entry", [])
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
@@ -52,13 +75,28 @@ def entries(bundle: Json, context: Context) -> list[Json]:
         )
     if "total" in bundle:
         raise errors.invalid("A request Bundle has no total; take it out (bdl-1)", "Bundle.total")
-    seen: set[str] = set()
+    _check_shape(bundle, found)
+    seen: set[tuple[str, Any]] = set()
     for number, entry in enumerate(found):
         _check_entry(entry, f"Bundle.entry[{number}]", seen)
     return found
 
 
-def _check_entry(entry: Json, place: str, seen: set[str]) -> None:
+def _check_shape(bundle: Json, found: list[Json]) -> None:
+    """Refuse what is no FHIR around the resources, which are each checked with their own entry."""
+    bare = [
+        {name: value for name, value in entry.items() if name != "resource"} or _UNTOLD
+        for entry in found
+    ]
+    issues = validation.validate(
+        bundle | {"entry": bare} if bare else bundle, resource_type="Bundle"
+    )
+    wrong = tuple(issue for issue in issues if is_shape(issue))
+    if wrong:
+        raise FhirError(400, wrong)
+
+
+def _check_entry(entry: Json, place: str, seen: set[tuple[str, Any]]) -> None:
     for name, rule in (("search", "bdl-2"), ("response", "bdl-4")):
         if name in entry:
             raise errors.invalid(
@@ -69,22 +107,28 @@ def _check_entry(entry: Json, place: str, seen: set[str]) -> None:
     if full_url is None:
         return
     where = f"{place}.fullUrl"
-    if not isinstance(full_url, str):
-        raise errors.malformed("fullUrl must be a string", where)
     if "/_history/" in full_url:
         raise errors.invalid(
             "fullUrl must not name a version; take /_history/... out (bdl-8)", where
         )
-    if full_url in seen:
+    named = (full_url, _version_sent(entry))
+    if named in seen:
         raise errors.invalid("Two entries have this fullUrl; give each its own (bdl-7)", where)
-    seen.add(full_url)
+    seen.add(named)
+
+
+def _version_sent(entry: Json) -> str | None:
+    match entry.get("resource"):
+        case {"meta": {"versionId": str(version_id)}}:
+            return version_id
+    return None
 
 
 def parse_entry(entry: Json, number: int, context: Context) -> Entry:
     """The entry as a Call, by the same grammar as a request over HTTP; FhirError names the entry's part."""
     place = f"Bundle.entry[{number}]"
     request = entry.get("request")
-    if not isinstance(request, dict):
+    if request is None:
         raise errors.required(
             "Every entry needs a request with method and url (bdl-3)", f"{place}.request"
         )
@@ -93,58 +137,62 @@ def parse_entry(entry: Json, number: int, context: Context) -> Entry:
         raise errors.invalid(
             f"request.method must be one of {', '.join(_METHODS)}", f"{place}.request.method"
         )
-    if not isinstance(url, str) or not url:
+    if not url:
         raise errors.required(
             "request.url is missing; write it relative to the base", f"{place}.request.url"
         )
-    path, query = parse_url(_relative(url, place, context))
+    try:
+        path, query = parse_url(_relative(url, context))
+    except FhirError as refusal:
+        raise refusal.under(f"{place}.request.url") from None
     resource = entry.get("resource")
     if resource is not None and not isinstance(resource, dict):
         raise errors.malformed("resource must be an object", f"{place}.resource")
-    if resource is None and method in ("POST", "PUT", "PATCH"):
+    if resource is None and method in ("POST", "PUT", "PATCH") and "$" not in path:
         raise errors.required(f"A {method} entry needs a resource", f"{place}.resource")
-    conditions = Conditions(
-        *(
-            _text(request, name, place)
-            for name in ("ifMatch", "ifNoneMatch", "ifModifiedSince", "ifNoneExist")
-        )
-    )
     if path.endswith("_search") and method == "POST":
         raise errors.not_supported("Search by GET inside a Bundle", f"{place}.request")
+    conditions = _conditions(request, f"{place}.request")
     try:
         call = parse_call(Request(method, path, query, conditions, resource))
     except FhirError as refusal:
         raise placed(refusal, number) from None
     full_url = entry.get("fullUrl")
     _check_full_url(full_url, resource, f"{place}.fullUrl")
-    return Entry(number, full_url, call)
+    return Entry(number, full_url, method, call)
 
 
-def _relative(url: str, place: str, context: Context) -> str:
+def _relative(url: str, context: Context) -> str:
     for base in context.policy.base_urls:
         if url.startswith(base + "/"):
             return url[len(base) + 1 :]
     if "://" in url.partition("?")[0] or url.startswith("//"):
-        raise errors.invalid(
-            "request.url names another server; write it relative to the base",
-            f"{place}.request.url",
-        )
+        raise errors.invalid("request.url names another server; write it relative to the base")
     return url.removeprefix("/")
 
 
-def _text(request: Json, name: str, place: str) -> str | None:
-    value = request.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    raise errors.malformed(f"request.{name} must be a string", f"{place}.request.{name}")
+def _conditions(request: Json, place: str) -> Conditions:
+    since = request.get("ifModifiedSince")
+    if since is not None:
+        try:
+            # An instant here, a date of HTTP in the header: the rules are written for the header.
+            since = write_http_date(interval(since)[0])
+        except ValueError:
+            raise errors.invalid(
+                "Write an instant, as 2026-03-01T10:00:00Z", f"{place}.ifModifiedSince"
+            ) from None
+    return Conditions(
+        request.get("ifMatch"), request.get("ifNoneMatch"), since, request.get("ifNoneExist")
+    )
 
 
 def _check_full_url(full_url: str | None, resource: Json | None, where: str) -> None:
     """A RESTful fullUrl ends with the resource's id (https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.fullUrl)."""
-    if full_url is None or resource is None or not full_url.startswith(("http://", "https://")):
+    restful = RESTFUL.fullmatch(full_url or "")
+    if restful is None or resource is None or not is_resource_type(restful[2]):
         return
     found = resource.get("id")
-    if found is not None and not full_url.endswith(f"/{found}"):
+    if found is not None and restful[3] != found:
         raise errors.invalid(f"fullUrl must end with the resource's id, '{found}'", where)
 
 
@@ -152,41 +200,50 @@ def placed(refusal: FhirError, number: int) -> FhirError:
     """The refusal with its issues placed in that entry, at its resource where they name an element of it."""
     place = f"Bundle.entry[{number}]"
     issues = tuple(
-        issue if any(item.startswith("Bundle.entry[") for item in issue.expression)
-        else issue.under(f"{place}.resource" if issue.expression else place)
-        for issue in refusal.issues
-    )  # fmt: skip
+        issue.under(f"{place}.resource" if issue.expression else place) for issue in refusal.issues
+    )
     return FhirError(refusal.status, issues, refusal.headers)
 
 
-def response_entry(entry_result: Result, context: Context, *, with_body: bool) -> Json:
-    """The entry of the response Bundle for one result."""
+def response_entry(entry: Entry, result: Result, context: Context, *, with_body: bool) -> Json:
+    """The entry of the response Bundle for one result; with_body: whether to show what a change has stored."""
     shown: Json = {}
-    if entry_result.body is not None and with_body:
-        shown["resource"] = orjson.Fragment(entry_result.body)
-        if entry_result.location is not None:
+    wanted = entry.method == "GET" or (
+        entry.method != "HEAD" and (with_body or not _changes(entry))
+    )
+    if result.body is not None and wanted:
+        shown["resource"] = orjson.Fragment(result.body)
+        if result.location is not None:
             shown = {
-                "fullUrl": f"{context.base_url}/{entry_result.location.partition('/_history/')[0]}"
+                "fullUrl": f"{context.base_url}/{result.location.partition('/_history/')[0]}"
             } | shown
-    response: Json = {"status": status_line(entry_result.status)}
-    if entry_result.location is not None:
-        response["location"] = f"{context.base_url}/{entry_result.location}"
-    if entry_result.version_id is not None:
-        response["etag"] = write_etag(entry_result.version_id)
-    if entry_result.last_updated is not None:
-        response["lastModified"] = write_instant(entry_result.last_updated)
-    if entry_result.issues:
-        response["outcome"] = outcome(entry_result.issues)
+    response: Json = {"status": _status_line(result.status)}
+    if result.location is not None:
+        response["location"] = f"{context.base_url}/{result.location}"
+    if result.version_id is not None:
+        response["etag"] = write_etag(result.version_id)
+    elif result.etag is not None:
+        response["etag"] = result.etag
+    if result.last_updated is not None:
+        response["lastModified"] = write_instant(result.last_updated)
+    if result.issues:
+        response["outcome"] = outcome(result.issues)
     shown["response"] = response
     return shown
 
 
+def _changes(entry: Entry) -> bool:
+    return not isinstance(entry.call, Operation)
+
+
 def refusal_entry(refusal: FhirError) -> Json:
     """The entry of a batch response for a request that was refused."""
-    return {"response": {"status": status_line(refusal.status), "outcome": outcome(refusal.issues)}}
+    return {
+        "response": {"status": _status_line(refusal.status), "outcome": outcome(refusal.issues)}
+    }
 
 
-def status_line(status: int) -> str:
+def _status_line(status: int) -> str:
     """ "201 Created"."""
     return f"{status} {HTTPStatus(status).phrase}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 from fhir_server.interactions.call import (
     ConditionalDelete,
@@ -17,9 +17,9 @@ from fhir_server.interactions.call import (
 from fhir_server.interactions.grammar import parse_if_none_exist, valid_id
 from fhir_server.interactions.matching import matches, single, single_held
 from fhir_server.interactions.preconditions import check_if_match, check_if_none_match
-from fhir_server.interactions.write import Write, remove, store, written
+from fhir_server.interactions.write import Write, existing, remove, store, written
 from fhir_server.spec import errors
-from fhir_server.store.contract import StoredVersion, Transaction
+from fhir_server.store.contract import ReadTransaction, StoredVersion, Transaction
 
 
 def create(call: Create, context: Context, transaction: Transaction) -> Result:
@@ -27,9 +27,9 @@ def create(call: Create, context: Context, transaction: Transaction) -> Result:
     if call.if_none_exist is not None:
         transaction.lock([(call.resource_type, "")])
         criteria = parse_if_none_exist(call.resource_type, call.if_none_exist)
-        existing = single(call.resource_type, criteria, context, transaction)
-        if existing is not None:
-            return replace(written(existing), status=200)
+        found = single(call.resource_type, criteria, context, transaction)
+        if found is not None:
+            return existing(found)
     write = Write("POST", call.resource_type, call.logical_id or context.new_id(), None)
     return written(store(write, call.resource, context, transaction))
 
@@ -61,34 +61,44 @@ def conditional_update(
 ) -> Result:
     """Update what the criteria match; create when nothing does; 412 when several do (http.html#cond-update)."""
     transaction.lock([(call.resource_type, "")])
-    existing = single_held(call.resource_type, call.criteria, context, transaction)
+    found = single_held(call.resource_type, call.criteria, context, transaction)
+    target = conditional_target(call, found, transaction)
+    if isinstance(target, Create):
+        return create(target, context, transaction)
+    return update(target, context, transaction)
+
+
+def conditional_target(
+    call: ConditionalUpdate, found: StoredVersion | None, transaction: ReadTransaction
+) -> Create | Update:
+    """What a conditional update comes to when its criteria match that resource, or none.
+
+    Raises FhirError 400 when the id sent is another one, 409 when it belongs to a resource that does not match,
+    412 when If-Match was sent and nothing matches.
+    """
     sent = call.resource.get("id")
-    if existing is not None:
-        if sent not in (None, existing.logical_id):
+    if found is not None:
+        if sent not in (None, found.logical_id):
             raise errors.invalid(
-                f"The criteria match {call.resource_type}/{existing.logical_id}, but the body's id is '{sent}'",
+                f"The criteria match {call.resource_type}/{found.logical_id}, but the body's id is '{sent}'",
                 f"{call.resource_type}.id",
             )
-        identified = call.resource | {"id": existing.logical_id}
-        target = Update(call.resource_type, existing.logical_id, identified, call.conditions)
-        return update(target, context, transaction)
+        identified = call.resource | {"id": found.logical_id}
+        return Update(call.resource_type, found.logical_id, identified, call.conditions)
     if call.conditions.if_match is not None:
         raise errors.precondition_failed("If-Match was sent, but nothing matches the criteria")
     if sent is None:
-        made = Create(call.resource_type, call.resource, logical_id=call.new_id)
-        return create(made, context, transaction)
+        return Create(call.resource_type, call.resource, logical_id=call.new_id)
     if not (isinstance(sent, str) and valid_id(sent)):
         raise errors.invalid("The id in the body is not a logical id", f"{call.resource_type}.id")
-    transaction.lock([(call.resource_type, sent)])
     taken = transaction.current(call.resource_type, sent)
     if taken is not None and not taken.deleted:
         raise errors.conflict(
             f"Nothing matches the criteria, but {call.resource_type}/{sent} exists; leave the id out",
             f"{call.resource_type}.id",
         )
-    return update(
-        Update(call.resource_type, sent, call.resource, Conditions()), context, transaction
-    )
+    # Should another create it in between, this must not overwrite it.
+    return Update(call.resource_type, sent, call.resource, Conditions(if_none_match="*"))
 
 
 def delete(call: Delete, context: Context, transaction: Transaction) -> Result:
@@ -108,15 +118,23 @@ def conditional_delete(
 
     If-Match holds for a single match; it is 412 when there is none, or more than one.
     """
+    transaction.lock([(call.resource_type, "")])
+    found = to_delete(call, context, transaction)
+    transaction.lock([(item.resource_type, item.logical_id) for item in found])
+    return delete_all(found, context, transaction)
+
+
+def to_delete(
+    call: ConditionalDelete, context: Context, transaction: ReadTransaction
+) -> list[StoredVersion]:
+    """What a conditional delete selects; FhirError 400, 412 or 403 when it may not delete that."""
     policy = context.policy
     if policy.conditional_delete == "not-supported":
         raise errors.not_supported(
             f"Conditional delete is not offered; search, then DELETE {call.resource_type}/[id]"
         )
-    transaction.lock([(call.resource_type, "")])
-    found = matches(
-        call.resource_type, call.criteria, context, transaction, policy.maximum_count + 1
-    )
+    limit = policy.maximum_count + 1
+    found = matches(call.resource_type, call.criteria, context, transaction, limit)
     if policy.conditional_delete == "single" and len(found) > 1:
         raise errors.precondition_failed(
             f"The criteria match more than one {call.resource_type}; this server deletes one at a time",
@@ -126,9 +144,15 @@ def conditional_delete(
         raise errors.too_costly(
             f"The criteria match more than {policy.maximum_count} resources; narrow them"
         )
-    transaction.lock([(item.resource_type, item.logical_id) for item in found])
     if len(found) == 1 or call.conditions.if_match is not None:
         check_if_match(call.conditions, found[0] if len(found) == 1 else None, context)
+    return found
+
+
+def delete_all(
+    found: Sequence[StoredVersion], context: Context, transaction: Transaction
+) -> Result:
+    """204; about the one resource when it is one."""
     result = Result(204)
     for item in found:
         result = _deleted(item, context, transaction)

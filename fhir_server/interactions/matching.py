@@ -51,11 +51,7 @@ def single(
     """The one resource for which the criteria hold, or None; FhirError 412 when there are several."""
     found = matches(resource_type, parameters, context, transaction)
     if len(found) > 1:
-        criteria = "&".join(name for name, _ in parameters)
-        raise errors.precondition_failed(
-            f"The criteria ({criteria}) match more than one {resource_type}; make them select one",
-            "multiple-matches",
-        )
+        raise several(resource_type, parameters)
     return found[0] if found else None
 
 
@@ -73,3 +69,12 @@ def single_held(
         if transaction.current(found.resource_type, found.logical_id) != found:
             raise VersionConflict(f"{found.resource_type}/{found.logical_id}")
     return found
+
+
+def several(resource_type: str, parameters: Parameters) -> errors.FhirError:
+    """412: the criteria match more than one; their values stay out of the sentence."""
+    criteria = "&".join(name for name, _ in parameters)
+    return errors.precondition_failed(
+        f"The criteria ({criteria}) match more than one {resource_type}; make them select one",
+        "multiple-matches",
+    )

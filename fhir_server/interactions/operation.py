@@ -65,3 +65,13 @@ def offered(call: Operation, context: Context) -> Offered:
         f"There is no operation ${call.code[:64]} at this place; the CapabilityStatement lists those offered",
         status=404,
     )
+
+
+def changed_by(call: Operation, context: Context) -> tuple[str, str] | None:
+    """The (type, id) of the resource that an operation at the instance level may change, or None.
+
+    Raises FhirError as offered does.
+    """
+    if offered(call, context).affects_state and call.resource_type and call.logical_id:
+        return call.resource_type, call.logical_id
+    return None

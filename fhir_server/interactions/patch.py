@@ -19,7 +19,7 @@ from fhir_server.spec import errors
 from fhir_server.spec.json_format import parse
 from fhir_server.spec.json_patch import apply_json_patch
 from fhir_server.spec.xml_patch import apply_xml_patch
-from fhir_server.store.contract import Transaction
+from fhir_server.store.contract import StoredVersion, Transaction
 
 Json = dict[str, Any]
 
@@ -98,7 +98,11 @@ def conditional_patch(call: ConditionalPatch, context: Context, transaction: Tra
     """Patch the one resource that the criteria match; 404 when none does, 412 when several do."""
     transaction.lock([(call.resource_type, "")])
     found = single_held(call.resource_type, call.criteria, context, transaction)
+    return patch(patch_target(call, found), context, transaction)
+
+
+def patch_target(call: ConditionalPatch, found: StoredVersion | None) -> Patch:
+    """What a conditional patch comes to when its criteria match that resource; FhirError 404 for none."""
     if found is None:
         raise errors.not_found(f"No {call.resource_type} matches the criteria")
-    target = Patch(call.resource_type, found.logical_id, call.document, call.conditions)
-    return patch(target, context, transaction)
+    return Patch(call.resource_type, found.logical_id, call.document, call.conditions)

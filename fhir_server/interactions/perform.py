@@ -151,12 +151,15 @@ def batch(call: calls.Batch, context: Context, store: Store, *, with_body: bool 
     for number, source in enumerate(entries(call.bundle, context)):
         try:
             entry = parse_entry(source, number, context)
+        except FhirError as refusal:
+            shown.append(refusal_entry(refusal))
+            continue
+        try:
             if isinstance(entry.call, calls.Batch | calls.Transaction):
                 raise errors.not_supported("A Bundle cannot be run inside a Bundle")
             result = execute(entry.call, context, store)
         except FhirError as refusal:
             shown.append(refusal_entry(placed(refusal, number)))
         else:
-            whole = with_body or not changes(entry.call, context)
-            shown.append(response_entry(result, context, with_body=whole))
+            shown.append(response_entry(entry, result, context, with_body=with_body))
     return response_bundle("batch-response", shown, context)

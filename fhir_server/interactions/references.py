@@ -4,25 +4,97 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+from fhir_server.interactions import call as calls
+from fhir_server.interactions.call import Call, PatchDocument
 from fhir_server.spec.definitions import NodeType, node_type
 
 Json = dict[str, Any]
-Resolve = Callable[[str, str], str | None]
 
 _URIS = frozenset({"uri", "url", "oid", "uuid"})
 _LINK = re.compile(r"""((?:href|src)\s*=\s*)(["'])(.*?)\2""", re.DOTALL)
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A text that may refer to a resource, where it stands (FHIRPath), and what holds it.
+
+    kind: "Reference" for Reference.reference, the datatype of a uri, url, oid or uuid, "xhtml" for href and src.
+    """
+
+    text: str
+    place: str
+    kind: str
+
+
+Resolve = Callable[[Link], str | None]
+
+
+def rewrite_call(call: Call, resolve: Resolve) -> Call:
+    """The call with the references of what it carries resolved: a resource, or the content of a patch."""
+    match call:
+        case calls.Create() | calls.Update() | calls.ConditionalUpdate():
+            resource = rewrite(call.resource, resolve)
+            return call if resource is call.resource else replace(call, resource=resource)
+        case calls.Patch() | calls.ConditionalPatch():
+            content = _patch(call.document, resolve)
+            if content is call.document.content:
+                return call
+            return replace(call, document=replace(call.document, content=content))
+    return call
+
+
 def rewrite(resource: Json, resolve: Resolve) -> Json:
-    """The resource with every reference that resolve(text, FHIRPath) answers replaced by the answer.
+    """The resource with every reference that resolve answers replaced by the answer.
 
     Looked at: Reference.reference, elements of type uri, url, oid and uuid (not canonical), and href and src in
     narratives, within contained resources and extensions too. The input stays as it is; unchanged parts are shared.
     """
     name = resource["resourceType"]
     return _object(resource, node_type(name), name, resolve)
+
+
+def _patch(document: PatchDocument, resolve: Resolve) -> Any:
+    """The content of a patch; one in XML refers to what exists already."""
+    match document.language:
+        case "fhirpath-patch":
+            return rewrite(document.content, resolve)
+        case "json-patch" if isinstance(document.content, list):
+            after = [_operation(item, resolve) for item in document.content]
+            same = all(new is old for new, old in zip(after, document.content, strict=True))
+            return document.content if same else after
+    return document.content
+
+
+def _operation(operation: Any, resolve: Resolve) -> Any:
+    """One operation of a JSON Patch: no definition says what its value is, so only references are seen."""
+    if not isinstance(operation, dict) or "value" not in operation:
+        return operation
+    value, path = operation["value"], operation.get("path")
+    if isinstance(value, str) and isinstance(path, str) and path.endswith("/reference"):
+        after: Any = resolve(Link(value, "Binary.data", "Reference")) or value
+    else:
+        after = _undefined(value, resolve)
+    return operation if after is value else operation | {"value": after}
+
+
+def _undefined(value: Any, resolve: Resolve) -> Any:
+    if isinstance(value, list):
+        listed = [_undefined(item, resolve) for item in value]
+        return value if all(n is o for n, o in zip(listed, value, strict=True)) else listed
+    if not isinstance(value, dict):
+        return value
+    changed: Json = {}
+    for name, child in value.items():
+        if name == "reference" and isinstance(child, str):
+            after: Any = resolve(Link(child, "Binary.data", "Reference")) or child
+        else:
+            after = _undefined(child, resolve)
+        if after is not child:
+            changed[name] = after
+    return value | changed if changed else value
 
 
 def _object(value: Json, kind: NodeType, place: str, resolve: Resolve) -> Json:
@@ -35,7 +107,9 @@ def _object(value: Json, kind: NodeType, place: str, resolve: Resolve) -> Json:
         if name.startswith("_"):
             after = _value(child, "Element", below, resolve)
         elif kind.name == "Reference" and name == "reference":
-            after = (resolve(child, below) if isinstance(child, str) else None) or child
+            after = child
+            if isinstance(child, str):
+                after = resolve(Link(child, below, "Reference")) or child
         else:
             after = _value(child, found.type, below, resolve)
         if after is not child:
@@ -46,7 +120,7 @@ def _object(value: Json, kind: NodeType, place: str, resolve: Resolve) -> Json:
 def _value(value: Any, type_name: str, place: str, resolve: Resolve) -> Any:
     match value:
         case str() if type_name in _URIS:
-            return resolve(value, place) or value
+            return resolve(Link(value, place, type_name)) or value
         case str() if type_name == "xhtml":
             return _narrative(value, place, resolve)
         case dict():
@@ -72,7 +146,7 @@ def _kind(value: Json, type_name: str) -> NodeType | None:
 
 def _narrative(text: str, place: str, resolve: Resolve) -> str:
     def link(match: re.Match[str]) -> str:
-        target = resolve(match[3], place)
+        target = resolve(Link(match[3], place, "xhtml"))
         return match[0] if target is None else f"{match[1]}{match[2]}{target}{match[2]}"
 
     if "href" not in text and "src" not in text:

@@ -5,12 +5,13 @@ https://hl7.org/fhir/R4/resource.html#Meta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_server import validation
 from fhir_server.interactions import integrity
 from fhir_server.interactions.call import Context, Result
+from fhir_server.interactions.subscription import SUBSCRIPTION, decided
 from fhir_server.search import extraction
 from fhir_server.search.entries import IndexEntries
 from fhir_server.spec import errors
@@ -44,6 +45,8 @@ def store(
 ) -> StoredVersion:
     """Append a version that holds the resource, with id, versionId and lastUpdated set by the server."""
     previous = write.previous
+    if write.resource_type == SUBSCRIPTION:
+        resource = decided(resource, previous)
     last_updated = _moment(previous, context, transaction)
     version_id = previous.version_id + 1 if previous else 1
     stamped = stamp(resource, write.logical_id, version_id, last_updated)
@@ -140,6 +143,16 @@ def written(version: StoredVersion) -> Result:
     )
 
 
+def existing(version: StoredVersion) -> Result:
+    """200 with the version that a conditional create finds there already."""
+    return replace(written(version), status=200)
+
+
+def _is_by_criteria(reference: str) -> bool:
+    path, mark, _ = reference.partition("?")
+    return bool(mark) and "://" not in path
+
+
 def refuse_criteria(resource: Json) -> None:
     """A reference by criteria (Patient?identifier=...) has a meaning inside a transaction only (400)."""
     pending: list[tuple[Any, str]] = [(resource, resource["resourceType"])]
@@ -147,7 +160,7 @@ def refuse_criteria(resource: Json) -> None:
         value, place = pending.pop()
         if isinstance(value, dict):
             target = value.get("reference")
-            if isinstance(target, str) and "?" in target and "://" not in target:
+            if isinstance(target, str) and _is_by_criteria(target):
                 raise errors.invalid(
                     "A reference by criteria is resolved inside a transaction only; refer to an id",
                     f"{place}.reference",

@@ -4,6 +4,16 @@ https://hl7.org/fhir/R4/operationslist.html
 """
 
 from fhir_server.interactions.operation import Offered
-from fhir_server.operations.validate import Validate
+from fhir_server.operations.everything import everything
+from fhir_server.operations.meta import meta, meta_add, meta_delete
+from fhir_server.operations.standard import Standard
+from fhir_server.operations.validate import validate
 
-OPERATIONS: tuple[Offered, ...] = (Validate(),)
+OPERATIONS: tuple[Offered, ...] = (
+    Standard("Resource-validate", validate),
+    Standard("Resource-meta", meta),
+    Standard("Resource-meta-add", meta_add, affects_state=True),
+    Standard("Resource-meta-delete", meta_delete, affects_state=True),
+    Standard("Patient-everything", everything),
+    Standard("Encounter-everything", everything),
+)

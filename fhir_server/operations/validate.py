@@ -5,113 +5,95 @@ https://hl7.org/fhir/R4/resource-operation-validate.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from fhir_server import validation
-from fhir_server.interactions.call import Context, Operation, Result
-from fhir_server.interactions.operation import Level
+from fhir_server.interactions import integrity
+from fhir_server.interactions.call import Context, Operation
 from fhir_server.interactions.outcome import outcome
+from fhir_server.interactions.write import refuse_criteria, refuse_subset
+from fhir_server.operations.inputs import Inputs
+from fhir_server.operations.standard import Output
 from fhir_server.spec import errors
-from fhir_server.spec.errors import Issue
-from fhir_server.spec.json_format import parse, serialise
-from fhir_server.store.contract import ReadTransaction
+from fhir_server.spec.errors import FhirError, Issue
+from fhir_server.spec.json_format import parse
+from fhir_server.store.contract import ReadTransaction, StoredVersion, Transaction
+from fhir_server.validation.issues import is_shape
 
 Json = dict[str, Any]
 _MODES = ("create", "update", "delete")
 
 
-@dataclass(frozen=True)
-class Validate:
-    """$validate at the type and instance level, against the base definitions of R4."""
-
-    code: str = "validate"
-    definition: str = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
-    levels: frozenset[Level] = frozenset({"type", "instance"})
-    resource_types: frozenset[str] = frozenset()
-    affects_state: bool = False
-
-    def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
-        """200 with an OperationOutcome whether the resource is valid or not; 4xx only if it cannot be told."""
-        del context
-        resource, mode, profile = _inputs(call)
-        if profile is not None:
-            raise errors.not_supported(
-                "Validation against a profile is not offered yet; leave the profile out",
-                "Parameters.parameter",
-            )
-        assert call.resource_type is not None
-        if mode is not None and mode not in _MODES:
-            raise errors.invalid(f"mode is '{mode[:64]}'; use {', '.join(_MODES)}")
-        stored = None
-        if call.logical_id is not None:
-            stored = transaction.current(call.resource_type, call.logical_id)
-            if stored is None or stored.deleted:
-                raise errors.not_found(f"There is no {call.resource_type}/{call.logical_id}")
-        if mode == "delete":
-            if stored is None:
-                raise errors.required("mode delete is asked of an instance: [type]/[id]/$validate")
-            return _told(())
-        if resource is None:
-            if stored is None:
-                raise errors.required("Send the resource to validate", "Parameters.parameter")
-            resource = parse(stored.body)
-        return _told(_issues(call, resource, mode))
+def validate(call: Operation, inputs: Inputs, context: Context, transaction: Transaction) -> Output:
+    """An OperationOutcome whether the resource is valid or not; FhirError 4xx only if that cannot be told."""
+    resource, mode, profile = (
+        next(iter(inputs[name]), None) for name in ("resource", "mode", "profile")
+    )
+    if profile is not None:
+        raise errors.not_supported(
+            "Validation against a profile is not offered yet; leave the profile out",
+            "Parameters.parameter",
+        )
+    if mode is not None and mode not in _MODES:
+        raise errors.invalid(f"mode is '{mode[:64]}'; use {', '.join(_MODES)}")
+    stored = _stored(call, transaction)
+    if mode == "delete":
+        return _told(_against_deletion(stored, context, transaction))
+    if resource is None:
+        if stored is None:
+            raise errors.required("Send the resource to validate", "Parameters.parameter")
+        resource = parse(stored.body)
+    issues = validation.explain(resource, resource_type=call.resource_type)
+    if not any(is_shape(issue) for issue in issues):
+        issues += _against_mode(call, resource, mode)
+    return _told(issues)
 
 
-def _issues(call: Operation, resource: Json, mode: str | None) -> tuple[Issue, ...]:
-    found = validation.explain(resource, resource_type=call.resource_type)
-    if mode == "update" and call.logical_id is not None and resource.get("id") != call.logical_id:
-        told = f"An update needs the id '{call.logical_id}' in the resource"
-        found += (Issue("error", "invalid", told, (f"{call.resource_type}.id",)),)
+def _stored(call: Operation, transaction: ReadTransaction) -> StoredVersion | None:
+    """The instance that the operation was asked of; None at the type level."""
+    if call.resource_type is None or call.logical_id is None:
+        return None
+    version = transaction.current(call.resource_type, call.logical_id)
+    if version is None or version.deleted:
+        raise errors.not_found(f"There is no {call.resource_type}/{call.logical_id}")
+    return version
+
+
+def _against_deletion(
+    stored: StoredVersion | None, context: Context, transaction: ReadTransaction
+) -> tuple[Issue, ...]:
+    if stored is None:
+        raise errors.required("mode delete is asked of an instance: [type]/[id]/$validate")
+    if not context.policy.referential_integrity:
+        return ()
+    return _refused(
+        lambda: integrity.check_referrers(stored.resource_type, stored.logical_id, transaction)
+    )
+
+
+def _against_mode(call: Operation, resource: Json, mode: str | None) -> tuple[Issue, ...]:
+    """What the interaction would refuse besides what is not valid."""
+    if mode is None:
+        return ()
+    found = _refused(lambda: refuse_criteria(resource))
+    if mode == "update":
+        found += _refused(lambda: refuse_subset(resource))
+        if call.logical_id is not None and resource.get("id") != call.logical_id:
+            told = f"An update needs the id '{call.logical_id}' in the resource"
+            found += (Issue("error", "invalid", told, (f"{call.resource_type}.id",)),)
     return found
 
 
-def _told(issues: tuple[Issue, ...]) -> Result:
+def _refused(check: Callable[[], None]) -> tuple[Issue, ...]:
+    try:
+        check()
+    except FhirError as refusal:
+        return refusal.issues
+    return ()
+
+
+def _told(issues: tuple[Issue, ...]) -> Output:
     if not issues:
         issues = (Issue("information", "informational", "The resource is valid"),)
-    return Result(200, serialise(outcome(issues)))
-
-
-def _inputs(call: Operation) -> tuple[Json | None, str | None, str | None]:
-    """The resource, mode and profile of a $validate, from Parameters, the bare resource or the URL."""
-    given: dict[str, Any] = {}
-    for name, value in call.parameters:
-        if name in ("mode", "profile"):
-            given[name] = value
-        elif name not in ("_format", "_pretty"):
-            raise errors.not_supported(
-                f"$validate takes resource, mode and profile, not '{name[:64]}'"
-            )
-    body = call.body
-    if (
-        isinstance(body, dict)
-        and body.get("resourceType") == "Parameters"
-        and call.resource_type != "Parameters"
-    ):
-        body = None
-        for number, parameter in enumerate(_listed(call.body)):
-            place = f"Parameters.parameter[{number}]"
-            match parameter:
-                case {"name": "resource", "resource": dict(resource)}:
-                    body = resource
-                case {"name": "mode", "valueCode": str(value)}:
-                    given["mode"] = value
-                case {"name": "profile", "valueUri": str(value)} | {
-                    "name": "profile",
-                    "valueCanonical": str(value),
-                }:
-                    given["profile"] = value
-                case _:
-                    raise errors.invalid(
-                        "$validate takes resource (a resource), mode (valueCode) and profile (valueUri)",
-                        place,
-                    )
-    return body, given.get("mode"), given.get("profile")
-
-
-def _listed(body: Json | None) -> list[Any]:
-    found = body.get("parameter", []) if body else []
-    if not isinstance(found, list):
-        raise errors.malformed("parameter must be a list", "Parameters.parameter")
-    return found
+    return Output(outcome(issues))

@@ -37,6 +37,21 @@ def compartment_types(compartment: str) -> tuple[str, ...]:
         ) from None
 
 
+@cache
+def compartment_parameters(compartment: str) -> Mapping[str, tuple[int, ...]]:
+    """Type -> the numbers of the reference parameters that put its resources into the compartment.
+
+    Raises FhirError 404 when R4 defines no such compartment.
+    """
+    found = {}
+    for name in compartment_types(compartment):
+        listed = (parameter(name, code) for code in _members()[compartment][name])
+        numbers = tuple(item.number for item in listed if item and item.type == "reference")
+        if numbers:
+            found[name] = numbers
+    return found
+
+
 def compartment_expression(compartment: str, logical_id: str, resource_type: str) -> Expression:
     """What holds of the resources of a type that are in the compartment of that (type, id).
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from fhir_server.search.entries import IndexEntries
-from fhir_server.search.expression import Expression, Position, Query
+from fhir_server.search.expression import Expression, Position, Query, Table
 
 T = TypeVar("T")
 # How often a work that lost a race is run again before its caller is told to (503).
@@ -131,6 +131,12 @@ class ReadTransaction(Protocol):
 
     def by_key(self, keys: Sequence[int]) -> dict[int, StoredVersion]:
         """The current, not deleted versions of the resources with those keys."""
+
+    def examples(self, table: Table, parameters: Sequence[int], limit: int) -> list[int]:
+        """At most limit keys: of one current resource for each different value of those parameters in the table.
+
+        A token differs from another by system and code, a uri by value and version.
+        """
 
     def index_difference(self, key: int, entries: IndexEntries) -> tuple[int, int]:
         """How many index rows of a resource are missing, and how many are too many, if these are its entries."""

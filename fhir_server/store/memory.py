@@ -10,11 +10,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cmp_to_key
 from typing import TypeVar
 
 from fhir_server.search.entries import IndexEntries, ReferenceEntry
-from fhir_server.search.expression import Expression, Position, Query, SortKey
+from fhir_server.search.expression import Expression, Position, Query, SortKey, Table
 from fhir_server.search.matcher import Candidate, matches, position, precedes
 from fhir_server.spec import errors
 from fhir_server.store.contract import (
@@ -258,6 +259,17 @@ class MemoryTransaction:
             if key in self.store.keyed
         }
         return {key: version for key, version in found.items() if not version.deleted}
+
+    def examples(self, table: Table, parameters: Sequence[int], limit: int) -> list[int]:
+        """The keys of one resource for each different value."""
+        del table  # a parameter's entries are all of one kind
+        wanted = set(parameters)
+        found: dict[object, int] = {}
+        for key in sorted(self.store.indexed):
+            for entry in self.store.indexed[key]:
+                if entry.parameter in wanted:
+                    found.setdefault(replace(entry, parameter=0), key)
+        return list(found.values())[:limit]
 
     def index_difference(self, key: int, entries: IndexEntries) -> tuple[int, int]:
         """Compare with what is indexed."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from fhir_server.search.entries import IndexEntries
-from fhir_server.search.expression import Expression, Query
+from fhir_server.search.expression import Expression, Query, Table
 from fhir_server.store import search_sql
 from fhir_server.store.contract import (
     HistoryHit,
@@ -206,6 +206,15 @@ class SqlTransaction:
             for row in self._driver.fetch(text, part):
                 found[row[0]] = _stored(row)
         return found
+
+    def examples(self, table: Table, parameters: Sequence[int], limit: int) -> list[int]:
+        """The keys of one resource for each different value."""
+        value = ", ".join(item for item in INDEX_COLUMNS[table] if item != "key")
+        text = (
+            f"SELECT MIN(key) FROM {table} WHERE parameter IN ({_marks(parameters)})"
+            f" GROUP BY {value} LIMIT ?"
+        )
+        return [row[0] for row in self._driver.fetch(text, (*parameters, limit))]
 
     def index_difference(self, key: int, entries: IndexEntries) -> tuple[int, int]:
         """Compare with the rows of the index tables."""

@@ -2,7 +2,9 @@
 
 https://hl7.org/fhir/R4/datatypes.html#primitive
 Beyond the regexes: dates are days of the calendar, `urn:uuid:` and `urn:oid:` uris have their form, integers fit
-32 bits. `\\s` means ASCII white space, as in XML Schema: a non-breaking space is a character like others.
+32 bits. `\\s` means ASCII white space, as in XML Schema: a non-breaking space is a character like others. Control
+characters but tab and line ends are in no text (https://hl7.org/fhir/R4/datatypes.html#string), nor is what XML
+cannot carry.
 """
 
 from __future__ import annotations
@@ -31,9 +33,10 @@ def _full(pattern: str) -> Callable[[str], object]:
     return re.compile(pattern, re.ASCII).fullmatch
 
 
-_string = _full(r"[ \r\n\t\S]+")
-_code = _full(r"\S++(?:\s\S++)*+")
-_unbroken = _full(r"\S+")
+_INK = r"[!-\ufffd\U00010000-\U0010ffff]"
+_string = _full(r"[\t\n\r -\ufffd\U00010000-\U0010ffff]+")
+_code = _full(rf"{_INK}++(?:[ \t\r\n]{_INK}++)*+")
+_unbroken = _full(rf"{_INK}+")
 _id = _full(r"[A-Za-z0-9\-.]{1,64}")
 _oid = _full(r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*+))++")
 _uuid = _full(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -170,7 +173,7 @@ class Primitive:
 _PRINTED = "type(v) is str and v >= '!' and v.isprintable()"
 _TEXT = Primitive(
     is_string,
-    "a text of at most 1 MB that is not only white space",
+    "a text of at most 1 MB that is not only white space and has no control characters",
     f"{_PRINTED} and len(v) <= {LONGEST_STRING}",
 )
 _URI = Primitive(

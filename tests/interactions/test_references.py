@@ -7,8 +7,8 @@ from fhir_server.interactions.references import rewrite
 NEW = {"urn:uuid:1": "Patient/9"}
 
 
-def resolve(text, place):
-    return NEW.get(text)
+def resolve(link):
+    return NEW.get(link.text)
 
 
 def test_reference_uri_and_narrative_are_rewritten_and_canonical_is_not():
