@@ -90,7 +90,7 @@ class Exchange:
             )
         if len(self.headers) < len(listed):
             self._check_repeated()
-        if b"host" not in self.headers:
+        if b"host" not in self.headers and self.scope["http_version"] != "1.0":
             raise errors.required("The Host header is missing")
 
     def _check_repeated(self) -> None:

@@ -393,6 +393,8 @@ def test_what_is_no_http_is_refused(client, request_bytes):
 def test_a_request_without_host_is_400(client):
     answer = send_raw(client, b"GET /fhir/metadata HTTP/1.1\r\n\r\n", "GET")
     assert answer.status == 400
+    answer = send_raw(client, b"GET /fhir/metadata HTTP/1.0\r\n\r\n", "GET")
+    assert answer.status == 200
 
 
 @pytest.mark.parametrize(
