@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from fhir_server.spec import errors
@@ -108,7 +108,8 @@ class Exchange:
                 f"The body has {declared[:18]} bytes; at most {limit} are allowed"
             )
         chunks: list[bytes] = []
-        size, more = 0, True
+        size = 0
+        more = True
         try:
             async with asyncio.timeout(timeout):
                 while more:
@@ -116,13 +117,15 @@ class Exchange:
                     if message["type"] == "http.disconnect":
                         raise errors.invalid("The connection closed before the body was whole")
                     chunks.append(message.get("body", b""))
-                    more = message.get("more_body", False)
                     size += len(chunks[-1])
                     if size > limit:
                         raise errors.too_large(f"The body is longer than {limit} bytes")
+                    more = message.get("more_body", False)
         except TimeoutError:
             raise _refused(
-                408, f"The body took longer than {timeout:g} seconds to arrive"
+                408,
+                f"The body took longer than {timeout:g} seconds to arrive",
+                {"Connection": "close"},
             ) from None
         return b"".join(chunks)
 
@@ -142,6 +145,8 @@ def _utf_8(value: bytes, name: str) -> str:
         raise errors.invalid(f"{name} is not UTF-8; percent-encode it") from None
 
 
-def _refused(status: int, diagnostics: str) -> errors.FhirError:
+def _refused(
+    status: int, diagnostics: str, headers: Mapping[str, str] | None = None
+) -> errors.FhirError:
     code = "timeout" if status == 408 else "too-long"
-    return errors.FhirError(status, (errors.Issue("error", code, diagnostics),))
+    return errors.FhirError(status, (errors.Issue("error", code, diagnostics),), headers or {})
