@@ -90,7 +90,7 @@ class Exchange:
             )
         if len(self.headers) < len(listed):
             self._check_repeated()
-        if b"host" not in self.headers:
+        if b"host" not in self.headers and self.scope["http_version"] != "1.0":
             raise errors.required("The Host header is missing")
 
     def _check_repeated(self) -> None:
@@ -108,7 +108,8 @@ class Exchange:
                 f"The body has {declared[:18]} bytes; at most {limit} are allowed"
             )
         chunks: list[bytes] = []
-        size, more = 0, True
+        size = 0
+        more = True
         try:
             async with asyncio.timeout(timeout):
                 while more:
@@ -116,7 +117,6 @@ class Exchange:
                     if message["type"] == "http.disconnect":
                         raise errors.invalid("The connection closed before the body was whole")
                     chunks.append(message.get("body", b""))
-                    more = message.get("more_body", False)
                     size += len(chunks[-1])
                     if size > limit:
                         raise errors.too_large(f"The body is longer than {limit} bytes")

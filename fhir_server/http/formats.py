@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -16,12 +17,14 @@ _FORMATS: dict[str, Format] = {
     "xml": "xml", "application/xml": "xml", "application/fhir+xml": "xml", "text/xml": "xml",
     "application/xml+fhir": "xml",
 }  # fmt: skip
+_VERSIONS = ("4.0", "4.0.1")
 _PLAIN = ("application/json", "text/json", "application/xml", "text/xml")
 _PATCHES = {
     "application/json-patch+json": "json-patch",
     "application/xml-patch+xml": "xml-patch",
 }
 ACCEPT_PATCH = "application/json-patch+json, application/xml-patch+xml, application/fhir+json, application/fhir+xml"
+_WEIGHT = re.compile(r"(?:0|1)?(?:\.[0-9]{0,3})?", re.ASCII)
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -48,10 +51,8 @@ def _parameters(parts: list[str]) -> dict[str, str]:
 def _accepted(item: str) -> tuple[float, str, dict[str, str]]:
     media_type, *rest = item.split(";")
     parameters = _parameters(rest)
-    try:
-        quality = float(parameters.get("q", "1"))
-    except ValueError:
-        quality = 0.0
+    weight = parameters.get("q", "1")
+    quality = float(weight) if _WEIGHT.fullmatch(weight) else 0.0
     return quality, media_type.strip().lower(), parameters
 
 
@@ -73,7 +74,7 @@ def negotiate(accept: str | None, asked: str | None) -> Answer:
     offers = sorted((_accepted(item) for item in accept.split(",")), key=lambda item: -item[0])
     refused = {media_type for quality, media_type, _ in offers if quality <= 0}
     for quality, media_type, parameters in offers:
-        if quality <= 0 or parameters.get("fhirversion", "4.0") not in ("4.0", "4.0.1"):
+        if quality <= 0 or parameters.get("fhirversion", "4.0") not in _VERSIONS:
             continue
         if media_type in ("*/*", "application/*"):
             for offer in (JSON, XML):
@@ -98,6 +99,8 @@ def _asked(asked: str) -> Answer:
     media_type = asked.partition(";")[0].strip().lower().replace(" ", "+")
     if media_type not in _FORMATS:
         raise errors.not_acceptable(f"_format is '{asked[:64]}'; use json or xml")
+    if _accepted(asked)[2].get("fhirversion", "4.0") not in _VERSIONS:
+        raise errors.not_acceptable(f"_format is '{asked[:64]}'; this server answers FHIR 4.0")
     return _answer(media_type)
 
 
@@ -113,7 +116,7 @@ def body_format(content_type: str | None) -> Format:
         )
     if parameters.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise errors.unsupported_media_type("The charset must be UTF-8")
-    if parameters.get("fhirversion", "4.0") not in ("4.0", "4.0.1"):
+    if parameters.get("fhirversion", "4.0") not in _VERSIONS:
         raise errors.unsupported_media_type("fhirVersion must be 4.0")
     return _FORMATS[media_type]
 

@@ -113,3 +113,9 @@ def read_raw(connection: socket.socket, method: str = "POST") -> Answer:
         return Answer(0, {}, b"")
     headers = {name.lower(): value for name, value in response.getheaders()}
     return Answer(response.status, headers, body)
+
+
+def head(client, line, *headers):
+    """The bytes of a request head to the client's server."""
+    host = f"Host: {client.base_url.netloc.decode()}"
+    return "\r\n".join([line, host, *headers, "", ""]).encode()

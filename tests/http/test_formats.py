@@ -94,7 +94,8 @@ def test_quality_values_are_honoured(client, stored, accept, expected):
 @pytest.mark.rule(24, "http#mime-type")
 @pytest.mark.parametrize(
     "accept",
-    ["text/plain", "text/plain, image/png", f"{JSON};q=0", "json", f"{JSON};q=many", ",", "application/pdf"],
+    ["text/plain", "text/plain, image/png", f"{JSON};q=0", "json", f"{JSON};q=many", f"{JSON};q=nan", f"{JSON};q=-1",
+     ",", "application/pdf"],
 )  # fmt: skip
 def test_a_type_that_is_not_offered_is_406(client, stored, accept):
     refused(client.get(f"Patient/{stored['id']}", headers={"Accept": accept}), 406)
@@ -291,6 +292,13 @@ def test_the_version_of_r4_may_be_named(client, stored, version):
     assert answer.status_code == 200
     answer = post(client, json.dumps(patient()), content_type=named, accept=named)
     assert answer.status_code == 201
+
+
+@pytest.mark.rule(36, "http#version-parameter")
+@pytest.mark.parametrize(("version", "status"), [("4.0", 200), ("3.0", 406), ("5.0", 406)])
+def test_the_version_in_format_is_heard_too(client, stored, version, status):
+    asked = {"_format": f"{JSON}; fhirVersion={version}"}
+    assert client.get(f"Patient/{stored['id']}", params=asked).status_code == status
 
 
 @pytest.mark.rule(36, "http#version-parameter")

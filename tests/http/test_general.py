@@ -89,6 +89,33 @@ def test_http_and_https_name_the_same_resource(client, scheme):
     assert [entry["resource"]["id"] for entry in found["entry"]] == [referrer["id"]]
 
 
+@pytest.mark.rule(4, "http#root")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_either_scheme_of_the_base_may_stand_in_a_bundle(client, scheme):
+    stored = created(client, patient())
+    base = str(client.base_url).rstrip("/").replace("http:", f"{scheme}:")
+    entry = {"request": {"method": "GET", "url": f"{base}/Patient/{stored['id']}"}}
+    bundle = {"resourceType": "Bundle", "type": "batch", "entry": [entry]}
+    answer = client.post("", json=bundle).json()
+    assert answer["entry"][0]["resource"] == stored
+
+
+@pytest.mark.rule(4, "http#root")
+def test_either_scheme_of_the_base_is_held_to_referential_integrity(serve):
+    client = serve(referential_integrity="true")
+    stored = created(client, patient())
+    for scheme in ("http", "https"):
+        base = str(client.base_url).rstrip("/").replace("http:", f"{scheme}:")
+        for logical_id, status in ((stored["id"], 201), ("nobody", 422)):
+            basic = {
+                "resourceType": "Basic",
+                "code": {"text": "test"},
+                "subject": {"reference": f"{base}/Patient/{logical_id}"},
+            }
+            assert client.post("Basic", json=basic).status_code == status
+    refused(client.delete(f"Patient/{stored['id']}"), 409)
+
+
 GETS = ["", "metadata", "_history", "Patient?_count=1", "Patient/_history?_count=1", "Patient/{id}",
         "Patient/{id}/_history", "Patient/{id}/_history/1", "Patient/nobody", "Nothing/1",
         "Patient/{id}/*", "Patient/{id}/Basic", "$nothing", "Patient/{id}/$validate"]  # fmt: skip
