@@ -72,7 +72,7 @@ def statement(policy: Policy, operations: tuple[Offered, ...]) -> Json:
     every = [item for item in operations if not item.resource_types and item.levels != {"system"}]
     rest: Json = {
         "mode": "server",
-        "documentation": facts["documentation"],
+        "documentation": " ".join(facts["documentation"]),
         "security": {"cors": True},
         "resource": [_resource(name, policy, operations) for name in resource_types()],
         "interaction": [{"code": code} for code in facts["systemInteraction"]],

@@ -19,7 +19,7 @@ from fhir_server.interactions.patch import patch_target
 from fhir_server.interactions.write import existing
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
-from fhir_server.store.contract import ReadTransaction, StoredVersion, VersionConflict
+from fhir_server.store.contract import ReadTransaction, StoredVersion
 
 
 def identified(entry: Entry, context: Context) -> Entry:
@@ -97,15 +97,12 @@ class Settled:
             found.update((item.resource_type, item.logical_id) for item in versions)
         return found
 
-    def refuse_stale(self, transaction: ReadTransaction) -> None:
-        """Once all is locked: VersionConflict when what criteria selected has changed since."""
+    def stale(self, transaction: ReadTransaction) -> bool:
+        """Whether what criteria selected has changed since."""
         if not self.selected:
-            return
+            return False
         now = transaction.many([(item.resource_type, item.logical_id) for item in self.selected])
-        for item in self.selected:
-            current = now.get((item.resource_type, item.logical_id))
-            if current is None or current.version_id != item.version_id:
-                raise VersionConflict(f"{item.resource_type}/{item.logical_id}")
+        return any(now.get((item.resource_type, item.logical_id)) != item for item in self.selected)
 
     def refuse_doubles(self, context: Context, transaction: ReadTransaction) -> None:
         """Once all is written: FhirError 412 when a create by criteria has made one of several that match."""

@@ -137,7 +137,9 @@ def _value(value: Any, type_name: str, place: str, resolve: Resolve) -> Any:
 
 
 def _kind(value: Json, type_name: str) -> NodeType | None:
-    named = value.get("resourceType", type_name) if type_name == "Resource" else type_name
+    named = value.get("resourceType") if type_name == "Resource" else type_name
+    if not isinstance(named, str):
+        return None
     try:
         return node_type(named)
     except KeyError:

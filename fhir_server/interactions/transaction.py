@@ -31,7 +31,7 @@ from fhir_server.interactions.references import Resolve
 from fhir_server.interactions.write import check, refuse_subset
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse
-from fhir_server.store.contract import ReadTransaction
+from fhir_server.store.contract import ReadTransaction, VersionConflict
 from fhir_server.store.contract import Transaction as StoreTransaction
 
 Json = dict[str, Any]
@@ -105,12 +105,7 @@ def run(
 
     Raises FhirError naming the failing entry; the store's transaction then undoes all of it.
     """
-    # Locks of types come before those of identities here as everywhere, and each kind at once and in order: so no
-    # two transactions wait for each other.
-    transaction.lock(_types(prepared))
-    settled = settle(prepared.entries, context, transaction)
-    transaction.lock(sorted(_identities(prepared, settled)))
-    settled.refuse_stale(transaction)
+    settled = _settled_and_locked(prepared, context, transaction)
     results = settled.results
     _resolve(prepared, settled, context, transaction)
     # What is referred to may be written later: references are checked once all is there.
@@ -136,6 +131,24 @@ def run(
         for entry in prepared.entries
     ]
     return response_bundle("transaction-response", shown, context)
+
+
+def _settled_and_locked(prepared: Plan, context: Context, transaction: StoreTransaction) -> Settled:
+    """What the criteria select, locked with everything else that will change.
+
+    Locks of types come before those of identities here as everywhere, and each kind at once and in order: so no two
+    transactions wait for each other in a circle. Raises VersionConflict when all has to be tried again.
+    """
+    transaction.lock(_types(prepared))
+    settled = settle(prepared.entries, context, transaction)
+    locked = _identities(prepared, settled)
+    transaction.lock(sorted(locked))
+    if settled.stale(transaction):
+        # Others changed it while this one waited. Now that it is locked the criteria can be asked for good.
+        settled = settle(prepared.entries, context, transaction)
+        if not _identities(prepared, settled) <= locked:
+            raise VersionConflict("the criteria select others now")
+    return settled
 
 
 def _types(prepared: Plan) -> list[Identity]:

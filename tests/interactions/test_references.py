@@ -45,5 +45,6 @@ def test_nothing_is_assumed_of_the_shape():
         "name": {"family": 1},
         "generalPractitioner": "urn:uuid:1",
         "odd": [None, 1],
+        "contained": [{"resourceType": {}}, {}, None, {"resourceType": "Nothing"}],
     }
     assert rewrite(resource, resolve) is resource

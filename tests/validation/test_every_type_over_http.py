@@ -18,19 +18,24 @@ JSON = {"Content-Type": "application/fhir+json"}
 XML = {"Content-Type": "application/fhir+xml"}
 
 
-# Its invariants are too many for chance.
+# The rules of these are too many for chance.
 STRUCTURE_DEFINITION = (
     b'{"resourceType":"StructureDefinition","url":"http://example.org/p","name":"P","status":"draft",'
     b'"kind":"resource","abstract":false,"type":"Patient","derivation":"constraint",'
     b'"baseDefinition":"http://hl7.org/fhir/StructureDefinition/Patient",'
     b'"differential":{"element":[{"id":"Patient","path":"Patient"}]}}'
 )
+SUBSCRIPTION = (
+    b'{"resourceType":"Subscription","status":"off","reason":"r","criteria":"Slot?status=free",'
+    b'"channel":{"type":"rest-hook"}}'
+)
+WRITTEN = {"StructureDefinition": STRUCTURE_DEFINITION, "Subscription": SUBSCRIPTION}
 
 
 def valid(resource_type: str) -> bytes:
     """A resource of the type that has no fault and no reference by criteria."""
-    if resource_type == "StructureDefinition":
-        return STRUCTURE_DEFINITION
+    if resource_type in WRITTEN:
+        return WRITTEN[resource_type]
     random = Random(resource_type)
     for _ in range(500):
         made = random_resources.resource(resource_type, random)
