@@ -5,5 +5,6 @@ https://hl7.org/fhir/R4/operationslist.html
 
 from fhir_server.interactions.operation import Offered
 from fhir_server.operations.validate import Validate
+from fhir_server.operations.versions import Versions
 
-OPERATIONS: tuple[Offered, ...] = (Validate(),)
+OPERATIONS: tuple[Offered, ...] = (Validate(), Versions())
