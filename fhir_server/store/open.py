@@ -8,12 +8,18 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from fhir_server.store.checks import UnsafeDatabase, check_postgresql, check_sqlite
+from fhir_server.store.checks import (
+    UnknownDatabase,
+    UnsafeDatabase,
+    check_postgresql,
+    check_sqlite,
+)
 from fhir_server.store.contract import Store
 from fhir_server.store.memory import MemoryStore
 from fhir_server.store.sqlite import SqliteStore, create_file
@@ -27,11 +33,11 @@ def _kind(url: str) -> str:
     try:
         kind = make_url(url).get_backend_name()
     except ArgumentError:
-        raise UnsafeDatabase(
+        raise UnknownDatabase(
             f"'{url}' is not a database URL; write sqlite:///path or postgresql+psycopg://..."
         ) from None
     if kind not in ("sqlite", "postgresql", "memory"):
-        raise UnsafeDatabase(
+        raise UnknownDatabase(
             f"{kind} is not a database that this server works with; use SQLite or PostgreSQL"
         )
     return kind
@@ -58,8 +64,11 @@ def prepare_database(url: str) -> None:
 
 
 def _prepare_sqlite(path: str) -> None:
-    create_file(path)
-    connection = sqlite3.connect(path)
+    try:
+        create_file(path)
+        connection = sqlite3.connect(path)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise UnsafeDatabase(f"{path} cannot be opened as a database: {error}") from None
     try:
         check_sqlite(connection)
         current = _sqlite_revision(connection)
@@ -114,7 +123,12 @@ def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError:
+        raise UnsafeDatabase(
+            "The database's schema is not one that this version knows: it is newer; use the version that made it"
+        ) from None
 
 
 def open_store(url: str, *, pool: int = 8, search_timeout: float = 5.0) -> Store:
