@@ -196,7 +196,8 @@ def check_store(database: Database = None, base_url: BaseUrl = None) -> None:
     from fhir_server.checking import differences
 
     checked = faulty = 0
-    with _opened(_settings(database=database, base_url=base_url)) as (store, context):
+    settings = _settings(database=database, base_url=base_url, search_timeout=3600.0)
+    with _opened(settings) as (store, context):
         for identity, missing, surplus in differences(store, context):
             checked += 1
             if missing or surplus:
