@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import tomllib
@@ -133,6 +134,8 @@ def serve(
 def _run(settings: Settings) -> None:
     import uvicorn
 
+    # uvicorn raises the signal again when it has finished everything: then the end is a good one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         "fhir_server.server:application",
         factory=True,
