@@ -127,7 +127,7 @@ def _upgrade(connection: Connection) -> None:
         command.upgrade(config, "head")
     except CommandError:
         raise UnsafeDatabase(
-            "The database's schema is not one that this version knows: it is newer; use the version that made it"
+            "The database has a schema that this version does not know; start the newer version that made it"
         ) from None
 
 

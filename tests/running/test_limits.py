@@ -81,14 +81,6 @@ def test_a_head_without_end_is_refused(client):
         assert connection.file.read(12) in (b"HTTP/1.1 400", b"")
 
 
-def test_a_url_that_is_too_long_is_414(client):
-    with Connection(port(client)) as connection:
-        url = b"/fhir/Patient?name=" + b"x" * 66_000
-        connection.send(b"GET " + url + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        status, _, body = connection.answer()
-    assert (status, outcome(body)["code"]) == (414, "too-long")
-
-
 @pytest.mark.parametrize("sent", [b"", b'{"resourceType": '])
 def test_a_body_that_does_not_arrive_in_time_is_408_and_the_connection_ends(serve, sent):
     client = serve(body_timeout="0.3")

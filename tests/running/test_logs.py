@@ -89,7 +89,7 @@ def use(client, mark):
         client.delete(f"Patient?identifier={mark()}"),
         client.delete(path),
         client.get(path),
-        client.request(mark()[:20].upper(), path),
+        client.put(f"_history?{mark()}={mark()}", json=resource),
     ]
     return {answer.status_code for answer in statuses}
 
@@ -115,7 +115,7 @@ def test_no_value_of_a_resource_query_or_header_is_logged_at_debug_level(
             connection.send(f"{markers.new()} {markers.new()}\r\n\r\n".encode())
             assert connection.answer()[0] == 400
         told = output(server)
-    assert len(markers) > 60
+    assert len(markers) > 40
     assert [value for value in markers if value in told] == []
     requests = [line for line in lines(told) if line["message"] == "request"]
     assert len(requests) >= 30
@@ -137,7 +137,7 @@ def test_a_fault_of_the_server_is_logged_with_its_place_and_without_values(new_d
         with psycopg.connect(plain.render_as_string(False), autocommit=True) as connection:
             connection.execute("ALTER TABLE version RENAME TO away")
         path = f"Patient/{markers.new()}"
-        resource = {"resourceType": "Patient", "id": path[8:], "language": markers.new()}
+        resource = {"resourceType": "Patient", "id": path[8:], "name": [{"family": markers.new()}]}
         answers = [
             client.put(path, json=resource),
             client.get(path),

@@ -43,9 +43,8 @@ def _accepts(port):
 def test_an_idle_server_ends_at_once_with_status_0_although_connections_are_open(
     new_database, workers
 ):
-    with ServerProcess(new_database(), workers=workers) as server:
-        with httpx.Client() as client:
-            client.get(f"{server.base}/metadata?_summary=true")
-            assert server.process is not None
-            server.process.send_signal(signal.SIGTERM)
-            assert server.process.wait(20) == 0
+    with ServerProcess(new_database(), workers=workers) as server, httpx.Client() as client:
+        client.get(f"{server.base}/metadata?_summary=true")
+        assert server.process is not None
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
