@@ -13,7 +13,10 @@ _PAGE = 500
 
 
 def differences(store: Store, context: Context) -> Iterator[tuple[str, int, int]]:
-    """For every current resource its name, how many index rows are missing, and how many should not be there."""
+    """For every current resource its name, how many index rows are missing, and how many should not be there.
+
+    At the end what has index rows without being a current resource.
+    """
     after = 0
     while keys := store.keys(after=after, limit=_PAGE):
         with store.read() as transaction:
@@ -26,3 +29,6 @@ def differences(store: Store, context: Context) -> Iterator[tuple[str, int, int]
                 missing, surplus = transaction.index_difference(key, wanted)
                 yield f"{version.resource_type}/{version.logical_id}", missing, surplus
         after = keys[-1]
+    with store.read() as transaction:
+        for (resource_type, logical_id), surplus in transaction.stray_rows().items():
+            yield f"{resource_type or 'unknown'}/{logical_id}", 0, surplus

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
 from fhir_server.settings import Settings
 
+if TYPE_CHECKING:
+    from fhir_server.interactions.call import Context
+    from fhir_server.store.contract import Store
+
 application = typer.Typer(
     help="A FHIR R4 server for referrals and appointments.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,  # they show the values of variables, which may be a patient's
 )
 
 Database = Annotated[
@@ -26,13 +36,63 @@ BaseUrl = Annotated[str | None, typer.Option(help="The FHIR base as clients see 
 
 def _settings(**given: Any) -> Settings:
     """The settings with what the command line says on top; a wrong one ends the command with a sentence."""
+    file = os.environ.get("FHIR_SETTINGS_FILE")
     try:
+        if file and not Path(file).is_file():
+            raise _ended(2, f"FHIR_SETTINGS_FILE names {file}, which is not a file")
         return Settings(**{name: value for name, value in given.items() if value is not None})
+    except tomllib.TOMLDecodeError as error:
+        raise _ended(2, f"{file} is not TOML: {error}") from None
     except ValidationError as error:
-        for fault in error.errors():
-            name = ".".join(str(item) for item in fault["loc"])
-            typer.echo(f"Setting {name or '?'}: {fault['msg']}", err=True)
-        raise typer.Exit(2) from None
+        told = [_sentence(fault["loc"], fault["msg"]) for fault in error.errors()]
+        raise _ended(2, "\n".join(told)) from None
+
+
+def _sentence(place: tuple[int | str, ...], told: str) -> str:
+    name = ".".join(str(item) for item in place)
+    told = told.removeprefix("Value error, ")
+    return f"Setting {name}: {told}" if name else f"Settings: {told}"
+
+
+def _ended(status: int, told: str) -> typer.Exit:
+    """The end of the command, with a sentence on standard error."""
+    typer.echo(told, err=True)
+    return typer.Exit(status)
+
+
+@contextmanager
+def _database_refusals() -> Iterator[None]:
+    """Ends the command when the database cannot be used: status 2 for a URL that names none, else 3."""
+    from fhir_server.store.checks import UnknownDatabase, UnsafeDatabase
+
+    try:
+        yield
+    except UnsafeDatabase as refusal:
+        status = 2 if isinstance(refusal, UnknownDatabase) else 3
+        raise _ended(status, str(refusal)) from None
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[tuple[Store, Context]]:
+    """The store that the settings name, and the core's context."""
+    from fhir_server.server import context_of, store_of
+
+    with _database_refusals():
+        store = store_of(settings)
+    try:
+        yield store, context_of(settings, store)
+    finally:
+        store.close()
+
+
+def _check_address(host: str, port: int) -> None:
+    """End the command when nobody could listen there, before anything else is started."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        told = f"Cannot listen on {host}, port {port}: {error.strerror}"
+        raise _ended(2, f"{told}; name others with --host and --port") from None
 
 
 @application.command()
@@ -44,10 +104,12 @@ def serve(
     base_url: BaseUrl = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error")] = None,
 ) -> None:
-    """Serve FHIR at /fhir until SIGTERM or Ctrl-C; running requests are finished first."""
-    import uvicorn
+    """Serve FHIR at /fhir until SIGTERM or Ctrl-C; running requests are finished first.
 
-    from fhir_server.store.checks import UnsafeDatabase
+    Exit status 2: a wrong option or setting. 3: a database that cannot be reached, or that would lose writes.
+    """
+    from fhir_server.http.metrics import shared_metrics
+    from fhir_server.logs import configure
     from fhir_server.store.open import prepare_database
 
     settings = _settings(
@@ -58,14 +120,22 @@ def serve(
         base_url=base_url,
         log_level=log_level,
     )
-    try:
+    _check_address(settings.host, settings.port)
+    with _database_refusals():
         prepare_database(settings.database)
-    except UnsafeDatabase as refusal:
-        typer.echo(str(refusal), err=True)
-        raise typer.Exit(3) from None
     # Workers are fresh processes: they read the settings from the environment.
     for name, value in settings.model_dump().items():
         os.environ[f"FHIR_{name.upper()}"] = str(value)
+    configure(settings.log_level)
+    with shared_metrics(settings.workers):
+        _run(settings)
+
+
+def _run(settings: Settings) -> None:
+    import uvicorn
+
+    # uvicorn raises the signal again when it has finished everything: then the end is a good one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         "fhir_server.server:application",
         factory=True,
@@ -97,21 +167,17 @@ def load(
 ) -> None:
     """Store resources; a bad one is reported with its reason and the rest goes on. Exit status 1 if any was refused."""
     from fhir_server.loading import Loading
-    from fhir_server.server import context_of, store_of
 
     settings = _settings(database=database, base_url=base_url)
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        typer.echo(f"There is no {missing[0]}", err=True)
-        raise typer.Exit(2)
-    store = store_of(settings)
-    try:
-        loading = Loading(store, context_of(settings, store))
+    for path in paths:
+        if not path.exists():
+            raise _ended(2, f"There is no {path}")
+    with _opened(settings) as (store, context):
+        loading = Loading(store, context)
         loading.run(paths, show_progress=not quiet and sys.stderr.isatty())
-    finally:
-        store.close()
     for refusal in loading.refusals:
-        typer.echo(f"{refusal.place}: {refusal.reason}", err=True)
+        for reason in refusal.reasons:
+            typer.echo(f"{refusal.place}: {reason}", err=True)
     typer.echo(f"{loading.stored} stored, {len(loading.refusals)} refused")
     raise typer.Exit(1 if loading.refusals else 0)
 
@@ -121,7 +187,9 @@ def migrate(database: Database = None) -> None:
     """Bring the database's schema up to date."""
     from fhir_server.store.open import prepare_database
 
-    prepare_database(_settings(database=database).database)
+    settings = _settings(database=database)
+    with _database_refusals():
+        prepare_database(settings.database)
     typer.echo("The schema is up to date")
 
 
@@ -129,21 +197,16 @@ def migrate(database: Database = None) -> None:
 def check_store(database: Database = None, base_url: BaseUrl = None) -> None:
     """Recompute the index rows of every resource and report differences. Exit status 1 if there is one."""
     from fhir_server.checking import differences
-    from fhir_server.server import context_of, store_of
 
-    settings = _settings(database=database, base_url=base_url)
-    store = store_of(settings)
     checked = faulty = 0
-    try:
-        for identity, missing, surplus in differences(store, context_of(settings, store)):
+    settings = _settings(database=database, base_url=base_url, search_timeout=3600.0)
+    with _opened(settings) as (store, context):
+        for identity, missing, surplus in differences(store, context):
             checked += 1
             if missing or surplus:
                 faulty += 1
-                typer.echo(
-                    f"{identity}: {missing} index rows missing, {surplus} too many", err=True
-                )
-    finally:
-        store.close()
+                told = f"{identity}: {missing} index rows missing, {surplus} too many"
+                typer.echo(told, err=True)
     typer.echo(f"{checked} resources checked, {faulty} with differences")
     raise typer.Exit(1 if faulty else 0)
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
+import threading
 from datetime import UTC, datetime
+from types import TracebackType
 
 import orjson
 
+# Whose messages are known to hold no value; of others, which may quote what they failed on, only the place is told.
+_TRUSTED = ("fhir_server", "uvicorn", "psycopg.pool")
 _FIELDS = ("request_id", "method", "interaction", "status", "milliseconds")
 
 
@@ -19,7 +24,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
         }
         for name in _FIELDS:
             if hasattr(record, name):
@@ -28,6 +33,12 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = record.exc_info[0].__name__
             line["places"] = _places(record)
         return orjson.dumps(line, default=str).decode()
+
+
+def _message(record: logging.LogRecord) -> str:
+    if any(record.name == name or record.name.startswith(f"{name}.") for name in _TRUSTED):
+        return record.getMessage()
+    return f"logged by {record.module}.{record.funcName}, line {record.lineno}"
 
 
 def _places(record: logging.LogRecord) -> list[str]:
@@ -52,3 +63,15 @@ def configure(level: str) -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(level.upper())
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda arguments: _log_uncaught(
+        arguments.exc_type, arguments.exc_value, arguments.exc_traceback
+    )
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> None:
+    """In place of Python's traceback, which ends with the exception's text."""
+    if error is not None and not issubclass(kind, KeyboardInterrupt):
+        logging.getLogger("fhir_server").critical("uncaught", exc_info=(kind, error, trace))

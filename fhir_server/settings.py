@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -96,10 +96,19 @@ class Settings(BaseSettings):
             raise ValueError("write the whole URL, as https://fhir.example.org/fhir")
         return url.rstrip("/")
 
+    @model_validator(mode="after")
+    def _shared_database(self) -> Self:
+        if self.workers > 1 and self.database.rstrip("/") in ("memory:", "sqlite:"):
+            raise ValueError(
+                f"{self.database} lives in one process; use workers 1, or a database that several can share"
+            )
+        return self
+
     @property
     def base(self) -> str:
         """The FHIR base, without a slash at its end."""
-        return self.base_url or f"http://{self.host}:{self.port}/fhir"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.base_url or f"http://{host}:{self.port}/fhir"
 
     @classmethod
     def settings_customise_sources(

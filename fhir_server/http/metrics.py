@@ -1,11 +1,29 @@
-"""Prometheus metrics: how many requests, how they ended, how long they took; no resource, no query, no caller."""
+"""Prometheus metrics: how many requests, how they ended, how long they took; no resource, no query, no caller.
+
+Several workers count into files that they share, so that /metrics tells of all of them whichever answers; a single
+worker's own metrics come with those of its process (memory, CPU, garbage collection).
+"""
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+# What prometheus_client looks for when it is loaded, in the environment of a worker.
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 _REQUESTS = Counter(
     "fhir_requests", "Requests by interaction and status", ["interaction", "status"]
@@ -30,6 +48,21 @@ def observe(interaction: str, status: int, seconds: float) -> None:
     histogram.observe(seconds)
 
 
+@contextmanager
+def shared_metrics(workers: int) -> Iterator[None]:
+    """The workers started within share what they count, in a folder that is removed at the end."""
+    if workers == 1 or _SHARED in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="fhir-metrics-") as folder:
+        os.environ[_SHARED] = folder
+        yield
+
+
 def exposition() -> tuple[bytes, str]:
     """The text of /metrics and its media type."""
-    return generate_latest(), CONTENT_TYPE_LATEST
+    if _SHARED not in os.environ:
+        return generate_latest(), CONTENT_TYPE_LATEST
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # it has no annotations
+    return generate_latest(registry), CONTENT_TYPE_LATEST

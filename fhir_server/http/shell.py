@@ -45,8 +45,8 @@ def shell(ready: Callable[[], bool], base_url: str) -> FastAPI:
         return {"status": "the database does not answer"}
 
     @application.get("/metrics", response_class=PlainTextResponse, tags=["health"])
-    async def metrics() -> Response:
-        """Prometheus metrics of this worker."""
+    def metrics() -> Response:
+        """Prometheus metrics, of all workers together."""
         body, media_type = exposition()
         return Response(body, media_type=media_type)
 

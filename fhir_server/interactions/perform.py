@@ -136,6 +136,8 @@ def execute(call: Call, context: Context, store: Store, *, with_body: bool = Tru
     """
     if isinstance(call, calls.Batch):
         return batch(call, context, store, with_body=with_body)
+    if isinstance(call, calls.Capabilities):
+        return capabilities(call, context)  # told without a database, also when that is away
     prepared = prepare(call, context)
     if changes(call, context):
         return store.write(

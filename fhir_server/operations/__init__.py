@@ -8,6 +8,7 @@ from fhir_server.operations.everything import everything
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.standard import Standard
 from fhir_server.operations.validate import validate
+from fhir_server.operations.versions import Versions
 
 OPERATIONS: tuple[Offered, ...] = (
     Standard("Resource-validate", validate),
@@ -16,4 +17,5 @@ OPERATIONS: tuple[Offered, ...] = (
     Standard("Resource-meta-delete", meta_delete, affects_state=True),
     Standard("Patient-everything", everything),
     Standard("Encounter-everything", everything),
+    Versions(),
 )

@@ -18,6 +18,10 @@ class UnsafeDatabase(Exception):
     """The server does not start on this database; the text says why and what to change."""
 
 
+class UnknownDatabase(UnsafeDatabase):
+    """The URL names no database that this server can work with."""
+
+
 def check_postgresql(connection: Connection) -> None:
     """Raises UnsafeDatabase when a commit would be acknowledged before it is durable."""
     for name in _MUST_BE_ON:

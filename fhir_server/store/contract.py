@@ -141,6 +141,9 @@ class ReadTransaction(Protocol):
     def index_difference(self, key: int, entries: IndexEntries) -> tuple[int, int]:
         """How many index rows of a resource are missing, and how many are too many, if these are its entries."""
 
+    def stray_rows(self) -> dict[tuple[str, str], int]:
+        """How many index rows there are of what is no current resource, by (type, id); ("", key) for what never was."""
+
 
 class Transaction(ReadTransaction, Protocol):
     """A consistent view that can change; everything in it is stored, or nothing."""

@@ -276,6 +276,15 @@ class MemoryTransaction:
         indexed = self.store.indexed.get(key, frozenset())
         return len(entries - indexed), len(indexed - entries)
 
+    def stray_rows(self) -> dict[Identity, int]:
+        """What is indexed of deleted resources."""
+        store = self.store
+        return {
+            identity: len(store.indexed[key])
+            for key, identity in store.keyed.items()
+            if store.by_identity[identity][-1].deleted and store.indexed[key]
+        }
+
     def put(
         self,
         *,

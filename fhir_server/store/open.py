@@ -14,7 +14,12 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from fhir_server.store.checks import UnsafeDatabase, check_postgresql, check_sqlite
+from fhir_server.store.checks import (
+    UnknownDatabase,
+    UnsafeDatabase,
+    check_postgresql,
+    check_sqlite,
+)
 from fhir_server.store.contract import Store
 from fhir_server.store.memory import MemoryStore
 from fhir_server.store.sqlite import SqliteStore, connect, create_file
@@ -29,11 +34,11 @@ def _kind(url: str) -> str:
     try:
         kind = make_url(url).get_backend_name()
     except ArgumentError:
-        raise UnsafeDatabase(
+        raise UnknownDatabase(
             f"'{url}' is not a database URL; write sqlite:///path or postgresql+psycopg://..."
         ) from None
     if kind not in ("sqlite", "postgresql", "memory"):
-        raise UnsafeDatabase(
+        raise UnknownDatabase(
             f"{kind} is not a database that this server works with; use SQLite or PostgreSQL"
         )
     return kind

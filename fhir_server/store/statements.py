@@ -224,6 +224,20 @@ class SqlTransaction:
         surplus = sum(len(listed - wanted.get(table, none)) for table, listed in stored.items())
         return missing, surplus
 
+    def stray_rows(self) -> dict[Identity, int]:
+        """Index rows without a current resource."""
+        found: dict[Identity, int] = {}
+        for table in INDEX_COLUMNS:
+            text = (
+                f"SELECT t.key, r.type, r.logical_id, COUNT(*) FROM {table} t LEFT JOIN resource r ON r.key = t.key"
+                " WHERE r.key IS NULL OR r.deleted = 1 GROUP BY t.key, r.type, r.logical_id"
+            )
+            for key, number, logical_id, count in self._driver.fetch(text, ()):
+                known = number is not None
+                identity = (type_names()[number], logical_id) if known else ("", str(key))
+                found[identity] = found.get(identity, 0) + count
+        return found
+
     def keys(self, resource_type: str | None, after: int, limit: int) -> list[int]:
         """Internal keys of current resources, ascending."""
         text, values = "SELECT key FROM resource WHERE deleted = 0 AND key > ?", [after]

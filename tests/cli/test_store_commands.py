@@ -1,0 +1,148 @@
+"""fhir-server migrate, check-store and capability."""
+
+import json
+import re
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine, text
+from typer.testing import CliRunner
+
+from fhir_server.cli import application
+from fhir_server.spec.definitions import resource_types
+from fhir_server.store.schema import INDEX_COLUMNS
+
+
+@pytest.fixture
+def filled(run, tmp_path):
+    """The database with resources that have rows in every index table."""
+    resources = [
+        {
+            "resourceType": "Patient",
+            "id": "a",
+            "active": True,
+            "name": [{"family": "Jones"}],
+            "birthDate": "1984-02-29",
+            "generalPractitioner": [{"reference": "Practitioner/x"}],
+        },
+        {
+            "resourceType": "Observation",
+            "id": "b",
+            "status": "final",
+            "code": {"text": "weight"},
+            "valueQuantity": {"value": 70.5, "unit": "kg"},
+        },
+        {
+            "resourceType": "RiskAssessment",
+            "id": "c",
+            "status": "final",
+            "subject": {"reference": "Patient/a"},
+            "prediction": [{"probabilityDecimal": 0.5}],
+        },
+        {"resourceType": "Questionnaire", "id": "d", "status": "draft", "url": "http://x.org/q"},
+    ]
+    file = tmp_path / "filled.ndjson"
+    file.write_text("\n".join(map(json.dumps, resources)))
+    assert run("load", file).exit_code == 0
+
+
+def change(database, statement):
+    """Damage the database behind the server's back."""
+    engine = create_engine(database)
+    with engine.begin() as connection:
+        rows = connection.execute(text(statement)).rowcount
+    engine.dispose()
+    assert rows > 0, statement
+
+
+def test_a_sound_store_has_no_differences(run, filled):
+    done = run("check-store")
+    assert (done.exit_code, done.stdout) == (0, "4 resources checked, 0 with differences\n")
+    assert done.stderr == ""
+
+
+def told(done):
+    """What check-store says: resource -> (rows missing, rows too many)."""
+    lines = re.findall(r"(\S+): (\d+) index rows missing, (\d+) too many\n", done.stderr)
+    return {identity: (int(missing), int(surplus)) for identity, missing, surplus in lines}
+
+
+def test_a_row_that_is_missing_is_found_in_every_index_table(run, filled, database):
+    chosen = "ctid" if database.startswith("postgresql") else "key, parameter"
+    for number, table in enumerate(sorted(INDEX_COLUMNS), 1):
+        one = f"SELECT {chosen} FROM {table} LIMIT 1"
+        change(database, f"DELETE FROM {table} WHERE ({chosen}) = ({one})")
+        done = run("check-store")
+        assert done.exit_code == 1
+        assert sum(missing for missing, _ in told(done).values()) == number
+        assert f"{len(told(done))} with differences\n" in done.stdout
+
+
+def test_a_row_that_was_changed_is_found_and_its_resource_named(run, filled, database):
+    patient = "(SELECT key FROM resource WHERE logical_id = 'a')"
+    one = "(SELECT MIN(parameter) FROM string WHERE value = 'Jones')"
+    for number, damage in enumerate(
+        [
+            f"UPDATE string SET value = 'Smith' WHERE value = 'Jones' AND parameter = {one}",
+            "UPDATE reference SET target_id = 'y' WHERE target_id = 'x'",
+            f"UPDATE date SET low = low + 1 WHERE key = {patient}",
+            f"UPDATE token SET code = 'false' WHERE code = 'true' AND key = {patient}",
+        ],
+        1,
+    ):
+        change(database, damage)
+        done = run("check-store")
+        assert (done.exit_code, told(done)) == (1, {"Patient/a": (number, number)})
+
+
+def test_rows_of_a_deleted_resource_are_found(run, filled, database):
+    change(database, "UPDATE resource SET deleted = 1 WHERE logical_id = 'c'")
+    done = run("check-store")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("RiskAssessment/c: 0 index rows missing, ")
+
+
+def test_rows_of_what_never_was_are_found(run, filled, database):
+    change(
+        database,
+        "INSERT INTO uri (parameter, value, key, version) VALUES (1, 'http://x.org', 999999, '')",
+    )
+    done = run("check-store")
+    assert done.exit_code == 1
+    assert done.stderr == "unknown/999999: 0 index rows missing, 1 too many\n"
+
+
+def test_migrate_makes_the_schema_and_can_be_repeated(run, database):
+    for _ in range(2):
+        done = run("migrate")
+        assert (done.exit_code, done.stdout) == (0, "The schema is up to date\n")
+    assert run("check-store").stdout == "0 resources checked, 0 with differences\n"
+
+
+@pytest.mark.parametrize("name", ["migrate", "check-store"])
+def test_a_schema_that_is_newer_is_refused(run, database, name):
+    run("migrate")
+    change(database, "UPDATE alembic_version SET version_num = '9999'")
+    done = run(name)
+    assert done.exit_code == 3
+    assert "newer" in done.stderr
+
+
+def test_a_database_that_forgets_is_refused(run, database):
+    if not database.startswith("postgresql"):
+        pytest.skip("only PostgreSQL can be set so")
+    plain = database.replace("+psycopg", "")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    done = run("migrate")
+    assert done.exit_code == 3
+    assert "synchronous_commit" in done.stderr
+
+
+def test_capability_prints_the_statement():
+    done = CliRunner().invoke(application, ["capability", "--base-url", "https://a.example/fhir"])
+    statement = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert statement["implementation"]["url"] == "https://a.example/fhir"
+    assert len(statement["rest"][0]["resource"]) == len(resource_types())
