@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-import uuid
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from itertools import count
 from typing import Any
 
 from fhir_server.spec import errors
@@ -30,6 +31,15 @@ _ECHOED = re.compile(rb"[ -~]{1,256}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9\-._]{1,64}")
 
 
+_PROCESS = secrets.token_hex(8)
+_NUMBERS = count(1)
+
+
+def _request_id() -> str:
+    """Unique among all processes: this one's name and a number."""
+    return f"{_PROCESS}-{next(_NUMBERS)}"
+
+
 class Exchange:
     """The request's parts, decoded once, and the response headers that every answer carries."""
 
@@ -48,7 +58,7 @@ class Exchange:
             known = self.headers.get(name)
             self.headers[name] = value if known is None else known + b", " + value
         sent = self.header(b"x-request-id")
-        self.request_id = sent if sent and _REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
+        self.request_id = sent if sent and _REQUEST_ID.fullmatch(sent) else _request_id()
 
     def header(self, name: bytes) -> str | None:
         """A header's value, or None."""

@@ -31,12 +31,11 @@ _STATUS = {True: "201 Created", False: "200 OK"}
 def history(call: History, context: Context, transaction: ReadTransaction) -> Result:
     """200 with a Bundle of type history, newest first; FhirError 404 for an id never used."""
     parameters, cursor = take_cursor(call.parameters)
-    query = _query(call, parameters, context)
-    if call.logical_id is None:
-        query = replace(query, until=transaction.settled())
     path = "/".join(part for part in (call.resource_type, call.logical_id, "_history") if part)
     applied = tuple(item for item in parameters if item[1])
     scope = f"{path}?{write_query(applied)}"
+    after = read_cursor(cursor, scope, context.policy.cursor_key) if cursor else None
+    query = _settled(_query(call, parameters, context), after, transaction)
     if call.logical_id is not None and call.resource_type is not None:
         known = transaction.current(call.resource_type, call.logical_id)
         if known is None:
@@ -51,16 +50,27 @@ def history(call: History, context: Context, transaction: ReadTransaction) -> Re
     bundle["link"] = links
     if _wants_count_only(parameters):
         return Result(200, serialise(bundle))
-    after = read_cursor(cursor, scope, context.policy.cursor_key) if cursor else None
     hits = transaction.history(_page(query, after))
     page = hits[: query.limit]
     if len(hits) > query.limit:
-        token = write_cursor(page[-1].position, scope, context.policy.cursor_key)
+        place = (*page[-1].position, query.until)
+        token = write_cursor(place, scope, context.policy.cursor_key)
         following = write_query((*applied, (CURSOR, token)))
         links.append({"relation": "next", "url": f"{context.base_url}/{path}?{following}"})
     if page:
         bundle["entry"] = [_entry(hit.version, context) for hit in page]
     return Result(200, serialise(bundle))
+
+
+def _settled(
+    query: HistoryQuery, after: tuple[Any, ...] | None, transaction: ReadTransaction
+) -> HistoryQuery:
+    """The query up to the moment until which the history is complete: of the first page, for all pages."""
+    if query.logical_id is not None:
+        return query
+    if after is None:
+        return replace(query, until=transaction.settled())
+    return replace(query, until=after[2])
 
 
 def _page(query: HistoryQuery, after: tuple[Any, ...] | None) -> HistoryQuery:

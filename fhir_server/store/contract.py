@@ -193,7 +193,7 @@ class Store(Protocol):
     def read(self, budget: float | None = None) -> AbstractContextManager[ReadTransaction]:
         """A consistent view, to be used by the calling thread only, and briefly.
 
-        budget: seconds after which a store may raise OverBudget, for callers that must not wait. Without one a
+        budget: seconds of work after which a store may raise OverBudget, for callers that must not wait. Without one a
         search that takes longer than the deployment allows raises FhirError too_costly.
         """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, Literal
 
@@ -31,26 +31,49 @@ def rows(entries: Iterable[IndexEntry], key: int) -> dict[str, set[Row]]:
     """Table -> rows in the order (parameter, *INDEX_COLUMNS[table])."""
     found: dict[str, set[Row]] = {}
     for entry in entries:
-        table, row = _row(entry, key)
-        found.setdefault(table, set()).add(row)
+        table, row = _ROWS[type(entry)]
+        listed = found.get(table)
+        if listed is None:
+            listed = found[table] = set()
+        listed.add(row(entry, key))
     return found
 
 
-def _row(entry: IndexEntry, key: int) -> tuple[str, Row]:
-    match entry:
-        case e.TokenEntry(parameter, system, code):
-            return "token", (parameter, fit(code), key, system_number(system))
-        case e.StringEntry(parameter, folded, value):
-            return "string", (parameter, fit(folded), key, fit(value))
-        case e.ReferenceEntry(parameter, target_type, target_id, url, version):
-            number = type_numbers().get(target_type, 0)
-            return "reference", (parameter, target_id, key, number, fit(url), fit(version))
-        case e.DateEntry(parameter, low, high):
-            return "date", (parameter, low, high, key)
-        case e.NumberEntry(parameter, low, high):
-            return "number", (parameter, low, high, key)
-        case e.QuantityEntry(parameter, low, high, system, code, unit):
-            row = (parameter, low, high, key, system_number(system), fit(code), fit(unit))
-            return "quantity", row
-        case e.UriEntry(parameter, value, version):
-            return "uri", (parameter, fit(value), key, fit(version))
+def _token(entry: e.TokenEntry, key: int) -> Row:
+    return (entry.parameter, fit(entry.code), key, system_number(entry.system))
+
+
+def _string(entry: e.StringEntry, key: int) -> Row:
+    return (entry.parameter, fit(entry.folded), key, fit(entry.value))
+
+
+def _reference(entry: e.ReferenceEntry, key: int) -> Row:
+    number = type_numbers().get(entry.target_type, 0)
+    return (entry.parameter, entry.target_id, key, number, fit(entry.url), fit(entry.version))
+
+
+def _range(entry: e.DateEntry | e.NumberEntry, key: int) -> Row:
+    return (entry.parameter, entry.low, entry.high, key)
+
+
+def _quantity(entry: e.QuantityEntry, key: int) -> Row:
+    system = system_number(entry.system)
+    return (
+        entry.parameter, entry.low, entry.high, key, system, fit(entry.code), fit(entry.unit),
+    )  # fmt: skip
+
+
+def _uri(entry: e.UriEntry, key: int) -> Row:
+    return (entry.parameter, fit(entry.value), key, fit(entry.version))
+
+
+# By class: some thirty entries are turned into rows at every write.
+_ROWS: dict[type[IndexEntry], tuple[str, Callable[[Any, int], Row]]] = {
+    e.TokenEntry: ("token", _token),
+    e.StringEntry: ("string", _string),
+    e.ReferenceEntry: ("reference", _reference),
+    e.DateEntry: ("date", _range),
+    e.NumberEntry: ("number", _range),
+    e.QuantityEntry: ("quantity", _quantity),
+    e.UriEntry: ("uri", _uri),
+}

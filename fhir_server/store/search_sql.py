@@ -315,21 +315,30 @@ def search(query: Query) -> Sql:
     condition = where(query.resource_types, query.where)
     sorts = [_sort_expression(item) for item in query.sort]
     columns = ", ".join(f"{item.text} AS s{number}" for number, item in enumerate(sorts))
-    order = ", ".join(
-        f"(q.s{number} IS NULL), q.s{number}{' DESC' if item.descending else ''}"
-        for number, item in enumerate(query.sort)
-    )
     after = Sql("") if query.after is None else _after(query.sort, query.after)
+    order = f"{_order(query.sort)}, q.key"
+    # The page is found by keys alone: what is sorted and left out again never carries a body.
+    page = (
+        f"SELECT q.* FROM (SELECT r.key, r.seq, {columns} FROM resource r WHERE {condition.text}) q"
+        f"{after.text} ORDER BY {order} LIMIT ?"
+    )
     return Sql(
         f"SELECT {_VERSION}, {', '.join(f'q.s{number}' for number in range(len(sorts)))}"
-        f" FROM (SELECT r.key, r.seq, {columns} FROM resource r WHERE {condition.text}) q"
-        f" JOIN version v ON v.seq = q.seq{after.text} ORDER BY {order}, q.key LIMIT ?",
+        f" FROM ({page}) q JOIN version v ON v.seq = q.seq ORDER BY {order}",
         (
             *(value for item in sorts for value in item.values),
             *condition.values,
             *after.values,
             query.limit,
         ),
+    )
+
+
+def _order(sort: tuple[SortKey, ...]) -> str:
+    """Missing values last, whichever the direction."""
+    return ", ".join(
+        f"(q.s{number} IS NULL), q.s{number}{' DESC' if item.descending else ''}"
+        for number, item in enumerate(sort)
     )
 
 

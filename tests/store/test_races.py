@@ -193,7 +193,7 @@ class Follower:
                 meta = entry["resource"]["meta"]
                 self.seen.add((entry["resource"]["id"], meta["versionId"]))
                 newest.append(meta["lastUpdated"])
-            if self.by_bundle and len(parameters) < 3 and "meta" in bundle:
+            if "meta" in bundle:
                 told = bundle["meta"]["lastUpdated"]
             following = [link["url"] for link in bundle["link"] if link["relation"] == "next"]
             if not following:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
+from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from writing import NOON, SECOND, put, write
 
+from fhir_server.interactions.call import Context, Create, History, Policy
+from fhir_server.interactions.grammar import parse_query
+from fhir_server.interactions.perform import execute
 from fhir_server.store.contract import HistoryQuery, Store, StoredVersion, Transaction
 
 # (identity, method, second after noon); the last three in the same instant.
@@ -151,3 +157,31 @@ def test_what_a_transaction_puts_is_in_its_own_view(store: Store) -> None:
         return [hit.version for hit in transaction.history(HistoryQuery("Patient", "a"))]
 
     assert [item.version_id for item in store.write(work)] == [2, 1]
+
+
+def test_all_pages_of_a_history_end_at_the_same_moment(store: Store) -> None:
+    """What is written while a client reads the pages belongs to its next look, so every page tells the same."""
+    clock = itertools.count(NOON, 1000)
+    context = Context(Policy(cursor_key=b"k" * 32), lambda: next(clock), lambda: str(next(clock)))
+
+    def make() -> None:
+        resource = {"resourceType": "Basic", "code": {"text": "x"}}
+        execute(Create("Basic", resource), context, store)
+
+    def bundle(*parameters: tuple[str, str]) -> dict[str, Any]:
+        found = execute(History("Basic", None, parameters), context, store)
+        return orjson.loads(found.body or b"")
+
+    for _ in range(3):
+        make()
+    first = bundle(("_count", "2"))
+    make()
+    (following,) = [link["url"] for link in first["link"] if link["relation"] == "next"]
+    second = bundle(*parse_query(following.partition("?")[2]))
+    assert second["meta"] == first["meta"]
+    assert second["total"] == first["total"] == 3
+    assert len(second["entry"]) == 1
+    since = bundle(("_since", first["meta"]["lastUpdated"]))
+    assert {entry["fullUrl"] for entry in since["entry"]} >= {
+        entry["fullUrl"] for entry in bundle(("_count", "1"))["entry"]
+    }

@@ -1,4 +1,5 @@
 SELECT v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body, q.s0, q.s1
+FROM (SELECT q.*
 FROM (SELECT r.key, r.seq, (SELECT MIN(s.low)
 FROM date s
 WHERE s.key = r.key
@@ -12,13 +13,14 @@ AND t1.url = ''
 AND t1.target_type = ?)))
 AND (r.deleted = 0
 AND +r.type = ?))) q
-JOIN version v ON v.seq = q.seq
 WHERE ((q.s0 > ? OR q.s0 IS NULL) OR (q.s0 = ?
 AND (q.s1 < ? OR q.s1 IS NULL)) OR (q.s0 = ?
 AND q.s1 = ?
 AND q.key > ?))
 ORDER BY (q.s0 IS NULL), q.s0, (q.s1 IS NULL), q.s1 DESC, q.key
-LIMIT ?
+LIMIT ?) q
+JOIN version v ON v.seq = q.seq
+ORDER BY (q.s0 IS NULL), q.s0, (q.s1 IS NULL), q.s1 DESC, q.key
 -- 4
 -- 3
 -- 'p'

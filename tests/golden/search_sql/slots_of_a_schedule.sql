@@ -1,4 +1,5 @@
 SELECT v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body, q.s0
+FROM (SELECT q.*
 FROM (SELECT r.key, r.seq, (SELECT MIN(s.low)
 FROM date s
 WHERE s.key = r.key
@@ -23,9 +24,10 @@ WHERE t3.key = r.key
 AND (+t3.parameter = ?
 AND (t3.high >= ?
 AND (t3.high > ? OR t3.low >= ?))))))) q
+ORDER BY (q.s0 IS NULL), q.s0, q.key
+LIMIT ?) q
 JOIN version v ON v.seq = q.seq
 ORDER BY (q.s0 IS NULL), q.s0, q.key
-LIMIT ?
 -- 4
 -- 3
 -- 'p'
