@@ -5,9 +5,10 @@ A function that evaluates its argument for each item gets trees; the others get 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import cmp_to_key
 
-from fhir_server.fhirpath import operators, strings
+from fhir_server.fhirpath import conversions, equality, numbers, operators, strings
 from fhir_server.fhirpath import syntax as s
 from fhir_server.fhirpath.compiler import (
     Collection,
@@ -22,8 +23,6 @@ from fhir_server.fhirpath.lexer import FhirPathError
 from fhir_server.fhirpath.node import Node
 from fhir_server.fhirpath.resolution import resolve
 
-MOST_ITEMS = 100_000
-
 
 def compile_call(source: Compiled | None, name: str, arguments: tuple[s.Tree, ...]) -> Compiled:
     """The closure of source.name(arguments). Raises FhirPathError for an unknown function or a wrong arity."""
@@ -34,6 +33,8 @@ def compile_call(source: Compiled | None, name: str, arguments: tuple[s.Tree, ..
             return type_test(name, inner, named)
         test = type_predicate(named)
         return lambda scope, focus: [node for node in inner(scope, focus) if test(node)]
+    if name == "sort":
+        return _sort(inner, arguments)
     if name in _ITERATING:
         low, high, make = _ITERATING[name]
         _check_arity(name, arguments, low, high)
@@ -82,9 +83,14 @@ def _where(inner: Compiled, arguments: list[Compiled]) -> Compiled:
 def _select(inner: Compiled, arguments: list[Compiled]) -> Compiled:
     def select(scope: Scope, focus: Collection) -> Collection:
         listed = _each(scope, inner(scope, focus), arguments[0])
-        return [item for _, found in listed for item in found]
+        return _counted(scope, [item for _, found in listed for item in found])
 
     return select
+
+
+def _counted(scope: Scope, found: Collection) -> Collection:
+    scope.step(len(found))
+    return operators.bounded(found)
 
 
 def _exists(inner: Compiled, arguments: list[Compiled]) -> Compiled:
@@ -105,16 +111,18 @@ def _all(inner: Compiled, arguments: list[Compiled]) -> Compiled:
 def _repeat(inner: Compiled, arguments: list[Compiled]) -> Compiled:
     def repeat(scope: Scope, focus: Collection) -> Collection:
         found: Collection = []
+        seen: set[Hashable] = set()
         level = inner(scope, focus)
         while level:
             fresh: Collection = []
             for _, items in _each(scope, level, arguments[0]):
                 for item in items:
-                    if not operators.contains(found, item):
-                        found.append(item)
+                    known = equality.mark(item)
+                    if known not in seen:
+                        seen.add(known)
                         fresh.append(item)
-            if len(found) > MOST_ITEMS:
-                raise FhirPathError("repeat() finds more items than are allowed")
+            found += fresh
+            operators.bounded(found)
             level = fresh
         return found
 
@@ -124,6 +132,8 @@ def _repeat(inner: Compiled, arguments: list[Compiled]) -> Compiled:
 def _iif(inner: Compiled, arguments: list[Compiled]) -> Compiled:
     def iif(scope: Scope, focus: Collection) -> Collection:
         items = inner(scope, focus)
+        if len(items) > 1:
+            raise FhirPathError(f"iif() takes one item, not {len(items)}")
         this = scope.this
         if items:
             scope.this = items
@@ -135,6 +145,44 @@ def _iif(inner: Compiled, arguments: list[Compiled]) -> Compiled:
             scope.this = this
 
     return iif
+
+
+def _sort(inner: Compiled, trees: tuple[s.Tree, ...]) -> Compiled:
+    """Items in the order of the keys, down for a key after a minus; an item without the key always comes first."""
+    keys: list[tuple[Compiled, bool]] = []
+    for tree in trees or (s.Special("$this"),):
+        down = isinstance(tree, s.Unary) and tree.sign == "-"
+        keys.append((compile_tree(tree.operand if isinstance(tree, s.Unary) else tree), down))
+
+    def sort(scope: Scope, focus: Collection) -> Collection:
+        items = inner(scope, focus)
+        scope.step(len(items) * 20)
+        rows = [(node, [_key(found) for found in row]) for node, row in _rows(scope, items)]
+
+        def compare(
+            one: tuple[Node, list[Node | None]], other: tuple[Node, list[Node | None]]
+        ) -> int:
+            for (_, down), mine, theirs in zip(keys, one[1], other[1], strict=True):
+                if mine is None or theirs is None:
+                    if mine is not theirs:
+                        return (mine is not None) - (theirs is not None)
+                elif order := operators.order_of(mine, theirs):
+                    return -order if down else order
+            return 0
+
+        return [node for node, _ in sorted(rows, key=cmp_to_key(compare))]
+
+    def _rows(scope: Scope, items: Collection) -> list[tuple[Node, list[Collection]]]:
+        columns = [_each(scope, items, key) for key, _ in keys]
+        return [
+            (node, [column[place][1] for column in columns]) for place, node in enumerate(items)
+        ]
+
+    return sort
+
+
+def _key(found: Collection) -> Node | None:
+    return operators.single(found) if found else None
 
 
 def _aggregate(inner: Compiled, arguments: list[Compiled]) -> Compiled:
@@ -183,8 +231,7 @@ def _descendants(scope: Scope, items: Collection) -> Collection:
     while level:
         level = _children(scope, level)
         found += level
-        if len(found) > MOST_ITEMS:
-            raise FhirPathError("descendants() finds more items than are allowed")
+        operators.bounded(found)
     return found
 
 
@@ -201,7 +248,7 @@ def _not(scope: Scope, items: Collection) -> Collection:
 
 
 def _subset(left: Collection, right: Collection) -> Collection:
-    return boolean(all(operators.contains(right, node) for node in left))
+    return boolean(equality.marks(left) <= equality.marks(right))
 
 
 def _slice(items: Collection, start: int | None, count: int | None) -> Collection:
@@ -210,7 +257,13 @@ def _slice(items: Collection, start: int | None, count: int | None) -> Collectio
 
 
 def _intersect(left: Collection, right: Collection) -> Collection:
-    return operators.distinct([node for node in left if operators.contains(right, node)])
+    there = equality.marks(right)
+    return equality.distinct([node for node in left if equality.mark(node) in there])
+
+
+def _exclude(left: Collection, right: Collection) -> Collection:
+    there = equality.marks(right)
+    return [node for node in left if equality.mark(node) not in there]
 
 
 def _has_value(scope: Scope, items: Collection) -> Collection:
@@ -258,6 +311,26 @@ def _conforms_to(scope: Scope, items: Collection, profile: Collection) -> Collec
     return boolean(found)
 
 
+def _subsumes(scope: Scope, items: Collection, other: Collection) -> Collection:
+    check = scope.environment.subsumes
+    if check is None:
+        raise FhirPathError("subsumes() needs a terminology, and none is at hand")
+    if not items or not other:
+        return []
+    found = check(operators.single(items), operators.single(other))
+    return [] if found is None else boolean(found)
+
+
+def _check_modifiers(scope: Scope, items: Collection, *urls: Collection) -> Collection:
+    """The input itself. Raises FhirPathError for a modifier extension that is not among the urls."""
+    known = {operators.text(url) for url in urls}
+    for node in items:
+        for extension in node.children("modifierExtension"):
+            if isinstance(extension.value, dict) and extension.value.get("url") not in known:
+                raise FhirPathError("checkModifiers() found a modifier extension that is not known")
+    return items
+
+
 def _type(scope: Scope, items: Collection) -> Collection:
     del scope
     found = []
@@ -288,11 +361,11 @@ _PLAIN: dict[str, tuple[int, int, Callable[..., Collection]]] = {
     "single": (0, 0, lambda scope, items: [operators.single(items)] if items else []),
     "skip": (1, 1, lambda scope, items, count: _slice(items, operators.integer(count), None)),
     "take": (1, 1, lambda scope, items, count: _slice(items, 0, operators.integer(count) or 0)),
-    "distinct": (0, 0, lambda scope, items: operators.distinct(items)),
+    "distinct": (0, 0, lambda scope, items: equality.distinct(items)),
     "isDistinct": (
         0,
         0,
-        lambda scope, items: boolean(len(operators.distinct(items)) == len(items)),
+        lambda scope, items: boolean(len(equality.distinct(items)) == len(items)),
     ),
     "allTrue": (0, 0, _all_true(True, False)),
     "anyTrue": (0, 0, _all_true(True, True)),
@@ -300,13 +373,13 @@ _PLAIN: dict[str, tuple[int, int, Callable[..., Collection]]] = {
     "anyFalse": (0, 0, _all_true(False, True)),
     "subsetOf": (1, 1, lambda scope, items, other: _subset(items, other)),
     "supersetOf": (1, 1, lambda scope, items, other: _subset(other, items)),
-    "union": (1, 1, lambda scope, items, other: operators.distinct(items + other)),
-    "combine": (1, 1, lambda scope, items, other: items + other),
+    "union": (1, 1, lambda scope, items, other: operators.union(items, other)),
+    "combine": (1, 1, lambda scope, items, other: _counted(scope, items + other)),
     "intersect": (1, 1, lambda scope, items, other: _intersect(items, other)),
     "exclude": (
         1,
         1,
-        lambda scope, items, other: [n for n in items if not operators.contains(other, n)],
+        lambda scope, items, other: _exclude(items, other),
     ),
     "children": (0, 0, _children),
     "descendants": (0, 0, _descendants),
@@ -317,5 +390,16 @@ _PLAIN: dict[str, tuple[int, int, Callable[..., Collection]]] = {
     "memberOf": (1, 1, _member_of),
     "conformsTo": (1, 1, _conforms_to),
     "type": (0, 0, _type),
+    "subsumes": (1, 1, lambda scope, items, other: _subsumes(scope, items, other)),
+    "subsumedBy": (1, 1, lambda scope, items, other: _subsumes(scope, other, items)),
+    "checkModifiers": (0, 9, _check_modifiers),
+    **conversions.FUNCTIONS,
+    **numbers.FUNCTIONS,
     **strings.FUNCTIONS,
 }
+
+
+def function_names(*, iterating: bool) -> frozenset[str]:
+    """The names of the functions; those alone that evaluate their argument for each item when iterating."""
+    names = frozenset(_ITERATING) | {"sort"}
+    return names if iterating else names | frozenset(_PLAIN) | {"is", "as", "ofType"}

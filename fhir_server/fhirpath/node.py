@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from fhir_server.spec.definitions import Property, is_a, node_type
+from fhir_server.spec.definitions import (
+    Property,
+    data_types,
+    is_a,
+    is_resource_type,
+    node_type,
+)
 
 Json = dict[str, Any]
 Place = tuple[Json, Property, int | None]
@@ -117,3 +123,12 @@ def type_is(kind: str, name: str) -> bool:
         return is_a(kind, name)
     except KeyError:
         return False
+
+
+_ABSTRACT = ("Resource", "DomainResource", "Element", "BackboneElement")
+
+
+@cache
+def is_type(name: str) -> bool:
+    """Whether R4 defines a type of that name."""
+    return name in _ABSTRACT or is_resource_type(name) or name in data_types()
