@@ -37,7 +37,7 @@ class Scope:
             raise FhirPathError("The evaluation takes more steps than are allowed")
 
 
-MOST_STEPS = 1_000_000
+MOST_STEPS = 500_000
 Compiled = Callable[[Scope, Collection], Collection]
 TRUE = Node(value=True, type="System.Boolean")
 FALSE = Node(value=False, type="System.Boolean")
@@ -75,6 +75,8 @@ def compile_tree(tree: s.Tree) -> Compiled:
             return _index(compile_tree(source), compile_tree(index))
         case s.Unary(sign, operand):
             return _unary(sign, compile_tree(operand))
+        case s.Binary("=" | "!=" as operator, left, s.Literal(str(value), "string") as right):
+            return _equals_text(compile_tree(left), value, compile_tree(right), operator == "=")
         case s.Binary(operator, left, right):
             return _binary(operator, compile_tree(left), compile_tree(right))
         case s.TypeTest(operator, operand, name):
@@ -204,6 +206,21 @@ def _equality(left: Compiled, right: Compiled, *, wanted: bool) -> Compiled:
             scope.step(len(one))
         found = equality.equal(one, other)
         return [] if found is None else boolean(found == wanted)
+
+    return compare
+
+
+def _equals_text(left: Compiled, text: str, right: Compiled, wanted: bool) -> Compiled:
+    """Equality with a literal string, what most conditions are made of."""
+    general = _equality(left, right, wanted=wanted)
+
+    def compare(scope: Scope, focus: Collection) -> Collection:
+        found = left(scope, focus)
+        if len(found) == 1:
+            node = found[0]
+            if isinstance(node.value, str) and node.type not in equality.TEMPORAL:
+                return boolean((node.value == text) == wanted)
+        return general(scope, focus) if found else []
 
     return compare
 

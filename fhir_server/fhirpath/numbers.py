@@ -30,6 +30,8 @@ def _math(work: Callable[..., Any]) -> Callable[..., Collection]:
             return []
         try:
             found = work(*values)
+        except FhirPathError:
+            raise
         except (ValueError, OverflowError, DecimalException, ZeroDivisionError):
             return []
         return [] if found is None else number(found)

@@ -98,10 +98,10 @@ def order_of(one: Node, other: Node) -> int | None:
         return None
     if (is_number(a) and is_number(b)) or (isinstance(a, str) and isinstance(b, str)):
         return int(a > b) - int(a < b)
-    first, second = _amount(one), _amount(other)
-    if first is None or second is None:
+    if not all(is_number(node.value) or quantities.is_quantity(node.type) for node in (one, other)):
         raise FhirPathError("These two have no order")
-    return quantities.compare(first, second)
+    first, second = _amount(one), _amount(other)
+    return None if first is None or second is None else quantities.compare(first, second)
 
 
 def _amount(node: Node) -> quantities.Amount | None:

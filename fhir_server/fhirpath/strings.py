@@ -85,7 +85,8 @@ def _replace_matches(subject: str, pattern: Any, replacement: str) -> Collection
 def _group(match: Any, found: re.Match[str]) -> str:
     if found[3] is not None:
         return found[3]
-    name: Any = int(found[1]) if found[1] else found[2]
+    text = found[1] or found[2]
+    name: Any = int(text) if text.isdecimal() else text
     try:
         return match.group(name) or ""
     except (IndexError, KeyError):

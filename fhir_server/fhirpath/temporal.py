@@ -179,8 +179,8 @@ def _moved_clock(
         raise FhirPathError("The result is beyond the calendar")
     total = Decimal(hour * 3600 + minute * 60) + second + seconds
     days = int((total / 86400).to_integral_value("ROUND_FLOOR"))
-    minutes, rest = divmod(total - days * 86400, 60)
-    hours, minutes = divmod(int(minutes), 60)
+    whole, rest = divmod(total - days * 86400, 60)
+    hours, minutes = divmod(int(whole), 60)
     digits = max(_digits(second), 3 if rest != rest.to_integral_value() else 0)
     written: int | Decimal = round(rest, digits) if digits else int(rest)
     return days, [hours, minutes, written]
