@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from third_party import DATA
 
 from fhir_server.fhirpath import Environment, FhirPathError, Node, check, compile_expression, root
 from fhir_server.spec.json_format import parse
 from fhir_server.spec.xml_format import parse_xml
 from fhir_server.validation import validate
 
-SUITE = next(
-    (
-        found
-        for parent in Path(__file__).resolve().parents
-        if (found := parent / "shared" / "data" / "fhirpath").is_dir()
-    ),
-    Path("absent"),
-)
+SUITE = DATA / "fhirpath"
 TESTS = SUITE / "tests-fhir-r4.xml"
 pytestmark = pytest.mark.skipif(not TESTS.exists(), reason="needs HL7's FHIRPath suite")
 
