@@ -64,7 +64,8 @@ def serve(
         typer.echo(str(refusal), err=True)
         raise typer.Exit(3) from None
     # Workers are fresh processes: they read the settings from the environment.
-    for name, value in settings.model_dump().items():
+    # Lists have no option on the command line: workers find them where this process found them.
+    for name, value in settings.model_dump(exclude={"terminology_servers"}).items():
         os.environ[f"FHIR_{name.upper()}"] = str(value)
     uvicorn.run(
         "fhir_server.server:application",

@@ -1,0 +1,259 @@
+"""What a value set is made of: its includes and excludes, listed or asked for one code.
+
+https://hl7.org/fhir/R4/valueset.html#compositions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from fhir_server.terminology.code_systems import Concept, System
+from fhir_server.terminology.faults import TerminologyFault, TooCostly, Unusable
+from fhir_server.terminology.filters import chosen_by
+
+Json = dict[str, Any]
+MOST_CODES = 50_000
+DEEPEST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A code in a value set; its concept has the display and designations that the value set gives it."""
+
+    system: str
+    version: str | None
+    concept: Concept
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(system, code)."""
+        return self.system, self.concept.code
+
+
+Members = dict[tuple[str, str], Member]
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Versions of code systems that a caller asks for, by url: where none is named, to be checked, and in any case."""
+
+    default: Mapping[str, str] = field(default_factory=dict)
+    check: Mapping[str, str] = field(default_factory=dict)
+    force: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, url: str, named: str | None) -> str | None:
+        """The version of a system to use where a value set names that one; raises Unusable for a failed check."""
+        version = self.force.get(url) or named or self.default.get(url)
+        wanted = self.check.get(url)
+        if wanted is not None and version is not None and version != wanted:
+            raise Unusable(
+                f"The value set uses version {version} of {url}, but {wanted} is asked for"
+            )
+        return wanted or version
+
+
+class Remote(Protocol):
+    """A terminology server that knows code systems which are not here."""
+
+    def listed(self, part: Json) -> list[Member]:
+        """The codes of an include; raises a TerminologyFault."""
+
+    def member(self, part: Json, system: str, code: str) -> Member | None:
+        """The code as a member of an include, or None; raises a TerminologyFault."""
+
+
+class Resolver(Protocol):
+    """Where a composition finds what it names."""
+
+    def system(self, url: str, version: str | None) -> System:
+        """The code system; raises Unknown."""
+
+    def value_set(self, canonical: str) -> Json:
+        """The ValueSet; raises Unknown."""
+
+    def remote(self, system: str) -> Remote | None:
+        """The server to ask about a code system that is not here."""
+
+
+class Composition:
+    """Lists a value set, or tells whether a code is in it."""
+
+    def __init__(self, resolver: Resolver, versions: Versions = Versions()) -> None:
+        self.resolver = resolver
+        self.versions = versions
+        self.used: dict[str, str | None] = {}
+
+    def members(self, value_set: Json, depth: int = 0) -> Members:
+        """Every code, in the order of the includes. Raises a TerminologyFault."""
+        compose = self._compose(value_set, depth)
+        if compose is None:
+            return {member.key: member for member in _expanded(value_set)}
+        found: Members = {}
+        for part in compose.get("include", ()):
+            for key, member in self._listed(part, depth).items():
+                found.setdefault(key, member)
+            if len(found) > MOST_CODES:
+                raise TooCostly(
+                    f"The value set has more than {MOST_CODES} codes; use one that has fewer, or a filter"
+                )
+        for part in compose.get("exclude", ()):
+            for system, code in list(found):
+                if self._part_member(part, system, code, depth) is not None:
+                    del found[system, code]
+        if compose.get("inactive") is False:
+            found = {key: item for key, item in found.items() if not item.concept.inactive}
+        return found
+
+    def member(
+        self, value_set: Json, system: str | None, code: str, depth: int = 0
+    ) -> Member | None:
+        """The code as a member (system None: of whatever system), or None. Raises a TerminologyFault if in doubt."""
+        compose = self._compose(value_set, depth)
+        if compose is None:
+            return next(
+                (
+                    item
+                    for item in _expanded(value_set)
+                    if item.concept.code == code and system in (None, item.system)
+                ),
+                None,
+            )
+        doubt: TerminologyFault | None = None
+        for part in compose.get("include", ()):
+            try:
+                found = self._part_member(part, system, code, depth)
+            except TerminologyFault as fault:
+                doubt = doubt or fault
+                continue
+            if found is not None and not self._is_excluded(compose, found, depth):
+                return found
+        if doubt is not None:
+            raise doubt
+        return None
+
+    def _is_excluded(self, compose: Json, member: Member, depth: int) -> bool:
+        if compose.get("inactive") is False and member.concept.inactive:
+            return True
+        return any(
+            self._part_member(part, *member.key, depth) is not None
+            for part in compose.get("exclude", ())
+        )
+
+    def _compose(self, value_set: Json, depth: int) -> Json | None:
+        if depth > DEEPEST:
+            raise Unusable("The value set imports itself, or is nested too deep")
+        compose: Json | None = value_set.get("compose")
+        if compose is None and "expansion" not in value_set:
+            raise Unusable("The value set has neither compose nor expansion")
+        return compose
+
+    def _import(self, canonical: str) -> Json:
+        return self.resolver.value_set(canonical)
+
+    def _system(self, part: Json) -> System:
+        url = part["system"]
+        system = self.resolver.system(url, self.versions.of(url, part.get("version")))
+        self.used[url] = system.version
+        return system
+
+    def _listed(self, part: Json, depth: int) -> Members:
+        found: Members | None = None
+        if "system" in part:
+            found = {member.key: member for member in self._of_system(part)}
+        for canonical in part.get("valueSet", ()):
+            other = self.members(self._import(canonical), depth + 1)
+            mine = other if found is None else found
+            found = {key: member for key, member in mine.items() if key in other}
+        return found or {}
+
+    def _of_system(self, part: Json) -> Iterator[Member]:
+        url = part["system"]
+        if "concept" in part:
+            for item in part["concept"]:
+                yield self._given(part, item)
+            return
+        remote = self.resolver.remote(url)
+        if remote is not None:
+            yield from remote.listed(_alone(part))
+            return
+        system = self._system(part)
+        tests = [chosen_by(system, rule) for rule in part.get("filter", ())]
+        for concept in system.concepts():
+            if all(test(concept) for test in tests):
+                yield Member(url, system.version, concept)
+
+    def _given(self, part: Json, item: Json) -> Member:
+        """A code that the value set lists, with the display and designations given there."""
+        concept, version = Concept(item["code"]), part.get("version")
+        if self.resolver.remote(part["system"]) is None:
+            try:
+                system = self._system(part)
+                concept, version = system.find(item["code"]) or concept, system.version
+            except TerminologyFault:
+                pass  # the codes are told; what the system says of them would be an addition
+        display, designations = item.get("display"), tuple(item.get("designation", ()))
+        if display or designations:
+            concept = replace(
+                concept,
+                display=display or concept.display,
+                designations=designations or concept.designations,
+            )
+        return Member(part["system"], version, concept)
+
+    def _part_member(self, part: Json, system: str | None, code: str, depth: int) -> Member | None:
+        found: Member | None = None
+        if "system" in part:
+            if system not in (None, part["system"]):
+                return None
+            found = self._in_system(part, code)
+            if found is None:
+                return None
+        for canonical in part.get("valueSet", ()):
+            other = self.member(self._import(canonical), system, code, depth + 1)
+            if other is None:
+                return None
+            found = found or other
+        return found
+
+    def _in_system(self, part: Json, code: str) -> Member | None:
+        if "concept" in part:
+            item = next((item for item in part["concept"] if item["code"] == code), None)
+            return None if item is None else self._given(part, item)
+        remote = self.resolver.remote(part["system"])
+        if remote is not None:
+            return remote.member(_alone(part), part["system"], code)
+        system = self._system(part)
+        concept = system.find(code)
+        if concept is None:
+            return None
+        tests = (chosen_by(system, rule) for rule in part.get("filter", ()))
+        if not all(test(concept) for test in tests):
+            return None
+        return Member(part["system"], system.version, concept)
+
+
+def _alone(part: Json) -> Json:
+    return {name: value for name, value in part.items() if name != "valueSet"}
+
+
+def _expanded(value_set: Json) -> Iterator[Member]:
+    """The codes of an expansion that the value set carries."""
+    pending = list(reversed(value_set["expansion"].get("contains", ())))
+    while pending:
+        item = pending.pop()
+        if "code" in item:
+            yield Member(item.get("system", ""), item.get("version"), concept_of(item))
+        pending.extend(reversed(item.get("contains", ())))
+
+
+def concept_of(item: Json) -> Concept:
+    """The concept that ValueSet.expansion.contains tells."""
+    return Concept(
+        code=item["code"],
+        display=item.get("display"),
+        designations=tuple(item.get("designation", ())),
+        abstract=item.get("abstract", False),
+        inactive=item.get("inactive", False),
+    )
