@@ -24,6 +24,7 @@ from fhir_server.terminology.verdicts import Asked, Verdict, asked_of
 Json = dict[str, Any]
 _PLACE = "Parameters.parameter"
 _RETRY_AFTER = 30
+MOST_CODINGS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,4 +174,6 @@ def codes_asked(question: Question, system: str | None, version: str | None) -> 
         display = question.first("display") if "display" in question.inputs else None
         return [Asked(system, code, version, display)]
     codings = [coding] if coding is not None else concept.get("coding", [])
+    if len(codings) > MOST_CODINGS:
+        raise errors.too_costly(f"The concept has more than {MOST_CODINGS} codings")
     return [asked_of(item) for item in codings]

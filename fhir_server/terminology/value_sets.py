@@ -5,16 +5,18 @@ https://hl7.org/fhir/R4/valueset.html#compositions
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from fhir_server.terminology.code_systems import Concept, System
-from fhir_server.terminology.faults import TerminologyFault, TooCostly, Unusable
+from fhir_server.terminology.faults import NotEnumerable, TerminologyFault, TooCostly, Unusable
 from fhir_server.terminology.filters import chosen_by
 
 Json = dict[str, Any]
 MOST_CODES = 50_000
+MOST_WORK = 1_000_000
 DEEPEST = 10
 
 
@@ -84,33 +86,46 @@ class Composition:
         self.resolver = resolver
         self.versions = versions
         self.used: dict[str, str | None] = {}
+        self._imported: dict[str, Members] = {}
+        self._answers: dict[tuple[str, str | None, str], Member | TerminologyFault | None] = {}
+        self._importing: set[str] = set()
+        self._work = 0
 
-    def members(self, value_set: Json, depth: int = 0) -> Members:
+    def _spend(self, work: int) -> None:
+        self._work += work
+        if self._work > MOST_WORK:
+            raise TooCostly("The value set takes more work than is done for one question")
+
+    def members(self, value_set: Json) -> Members:
         """Every code, in the order of the includes. Raises a TerminologyFault."""
-        compose = self._compose(value_set, depth)
+        compose = _compose(value_set)
         if compose is None:
             return {member.key: member for member in _expanded(value_set)}
         found: Members = {}
         for part in compose.get("include", ()):
-            for key, member in self._listed(part, depth).items():
+            for key, member in self._listed(part).items():
                 found.setdefault(key, member)
             if len(found) > MOST_CODES:
                 raise TooCostly(
                     f"The value set has more than {MOST_CODES} codes; use one that has fewer, or a filter"
                 )
         for part in compose.get("exclude", ()):
-            for system, code in list(found):
-                if self._part_member(part, system, code, depth) is not None:
-                    del found[system, code]
+            for key in self._excluded(part, found):
+                found.pop(key, None)
         if compose.get("inactive") is False:
             found = {key: item for key, item in found.items() if not item.concept.inactive}
         return found
 
-    def member(
-        self, value_set: Json, system: str | None, code: str, depth: int = 0
-    ) -> Member | None:
+    def _excluded(self, part: Json, found: Members) -> Iterable[tuple[str, str]]:
+        try:
+            return self._listed(part)
+        except NotEnumerable:
+            self._spend(len(found))
+            return [key for key in found if self._part_member(part, *key) is not None]
+
+    def member(self, value_set: Json, system: str | None, code: str) -> Member | None:
         """The code as a member (system None: of whatever system), or None. Raises a TerminologyFault if in doubt."""
-        compose = self._compose(value_set, depth)
+        compose = _compose(value_set)
         if compose is None:
             return next(
                 (
@@ -123,34 +138,59 @@ class Composition:
         doubt: TerminologyFault | None = None
         for part in compose.get("include", ()):
             try:
-                found = self._part_member(part, system, code, depth)
+                found = self._part_member(part, system, code)
             except TerminologyFault as fault:
                 doubt = doubt or fault
                 continue
-            if found is not None and not self._is_excluded(compose, found, depth):
+            if found is not None and not self._is_excluded(compose, found):
                 return found
         if doubt is not None:
             raise doubt
         return None
 
-    def _is_excluded(self, compose: Json, member: Member, depth: int) -> bool:
+    def _is_excluded(self, compose: Json, member: Member) -> bool:
         if compose.get("inactive") is False and member.concept.inactive:
             return True
         return any(
-            self._part_member(part, *member.key, depth) is not None
-            for part in compose.get("exclude", ())
+            self._part_member(part, *member.key) is not None for part in compose.get("exclude", ())
         )
 
-    def _compose(self, value_set: Json, depth: int) -> Json | None:
-        if depth > DEEPEST:
-            raise Unusable("The value set imports itself, or is nested too deep")
-        compose: Json | None = value_set.get("compose")
-        if compose is None and "expansion" not in value_set:
-            raise Unusable("The value set has neither compose nor expansion")
-        return compose
+    @contextmanager
+    def _import(self, canonical: str) -> Iterator[Json]:
+        """An imported value set, while it is worked on. Raises Unusable when it is so already: it imports itself."""
+        if canonical in self._importing or len(self._importing) > DEEPEST:
+            raise Unusable(
+                f"The value set {canonical[:300]} imports itself, or imports go too deep"
+            )
+        self._importing.add(canonical)
+        try:
+            yield self.resolver.value_set(canonical)
+        finally:
+            self._importing.discard(canonical)
 
-    def _import(self, canonical: str) -> Json:
-        return self.resolver.value_set(canonical)
+    def _members_of(self, canonical: str) -> Members:
+        if canonical not in self._imported:
+            with self._import(canonical) as value_set:
+                self._imported[canonical] = self.members(value_set)
+        found = self._imported[canonical]
+        self._spend(len(found))
+        return found
+
+    def _member_of(self, canonical: str, system: str | None, code: str) -> Member | None:
+        """The code as a member of an imported value set; what was found once, a fault too, is not worked out again."""
+        key = (canonical, system, code)
+        if key not in self._answers:
+            try:
+                with self._import(canonical) as value_set:
+                    self._answers[key] = self.member(value_set, system, code)
+            except TooCostly:
+                raise
+            except TerminologyFault as fault:
+                self._answers[key] = fault
+        found = self._answers[key]
+        if isinstance(found, TerminologyFault):
+            raise found
+        return found
 
     def _system(self, part: Json) -> System:
         url = part["system"]
@@ -158,12 +198,12 @@ class Composition:
         self.used[url] = system.version
         return system
 
-    def _listed(self, part: Json, depth: int) -> Members:
+    def _listed(self, part: Json) -> Members:
         found: Members | None = None
         if "system" in part:
             found = {member.key: member for member in self._of_system(part)}
         for canonical in part.get("valueSet", ()):
-            other = self.members(self._import(canonical), depth + 1)
+            other = self._members_of(canonical)
             mine = other if found is None else found
             found = {key: member for key, member in mine.items() if key in other}
         return found or {}
@@ -171,6 +211,7 @@ class Composition:
     def _of_system(self, part: Json) -> Iterator[Member]:
         url = part["system"]
         if "concept" in part:
+            self._spend(len(part["concept"]))
             for item in part["concept"]:
                 yield self._given(part, item)
             return
@@ -181,6 +222,7 @@ class Composition:
         system = self._system(part)
         tests = [chosen_by(system, rule) for rule in part.get("filter", ())]
         for concept in system.concepts():
+            self._spend(1 + len(tests))
             if all(test(concept) for test in tests):
                 yield Member(url, system.version, concept)
 
@@ -202,7 +244,8 @@ class Composition:
             )
         return Member(part["system"], version, concept)
 
-    def _part_member(self, part: Json, system: str | None, code: str, depth: int) -> Member | None:
+    def _part_member(self, part: Json, system: str | None, code: str) -> Member | None:
+        self._spend(1 + len(part.get("concept", ())) + 10 * len(part.get("filter", ())))
         found: Member | None = None
         if "system" in part:
             if system not in (None, part["system"]):
@@ -211,7 +254,7 @@ class Composition:
             if found is None:
                 return None
         for canonical in part.get("valueSet", ()):
-            other = self.member(self._import(canonical), system, code, depth + 1)
+            other = self._member_of(canonical, system, code)
             if other is None:
                 return None
             found = found or other
@@ -232,6 +275,13 @@ class Composition:
         if not all(test(concept) for test in tests):
             return None
         return Member(part["system"], system.version, concept)
+
+
+def _compose(value_set: Json) -> Json | None:
+    compose: Json | None = value_set.get("compose")
+    if compose is None and "expansion" not in value_set:
+        raise Unusable("The value set has neither compose nor expansion")
+    return compose
 
 
 def _alone(part: Json) -> Json:

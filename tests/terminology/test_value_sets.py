@@ -151,6 +151,28 @@ def test_too_many_codes_are_refused() -> None:
         codes(value_set({"system": many["url"]}), many)
 
 
+def test_imports_of_imports_cannot_take_time() -> None:
+    url = "http://example.org/ValueSet/{}".format
+    chain = [value_set(*[{"valueSet": [url(at + 1)]}] * 50, url=url(at)) for at in range(8)] + [
+        value_set({"system": ANIMALS}, url=url(8))
+    ]
+    assert codes(chain[0], *chain) == ALL
+    circle = [value_set(*[{"valueSet": [url(at ^ 1)]}] * 50, url=url(at)) for at in range(2)]
+    for ask in (
+        lambda: codes(circle[0], *circle),
+        lambda: terminology(*circle).member(circle[0], ANIMALS, "cat"),
+    ):
+        with pytest.raises(Unusable):
+            ask()
+    repeated = value_set(*[{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode"}] * 5000)
+    with pytest.raises(TooCostly):
+        codes(repeated)
+    assert terminology(*chain).member(chain[0], ANIMALS, "dragon") is None
+    broken = [*chain[:-1], value_set({"system": "http://nobody.example"}, url=url(8))]
+    with pytest.raises(Unknown):
+        terminology(*broken).member(broken[0], "http://nobody.example", "dragon")
+
+
 def test_versions_asked_for_are_used_and_checked() -> None:
     old = code_system(version="1", concept=[{"code": "dodo"}])
     known = terminology(old)
