@@ -40,18 +40,19 @@ _LANGUAGE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Algorithmic:
-    """A System whose codes are found by a function; listed: all of them, where they can be listed."""
+    """A System whose codes are told by has; display: how one is called; listed: all codes, where they can be listed."""
 
     url: str
     name: str
-    test: Callable[[str], Concept | None]
-    listed: Callable[[], Iterable[Concept]] | None = None
+    has: Callable[[str], object]
+    display: Callable[[str], str]
+    listed: Callable[[], Iterable[str]] | None = None
     version: str | None = None
     complete: bool = True
 
     def find(self, code: str) -> Concept | None:
         """See System."""
-        return self.test(code)
+        return Concept(code, self.display(code)) if self.has(code) else None
 
     def concepts(self) -> Iterable[Concept]:
         """See System."""
@@ -60,7 +61,7 @@ class Algorithmic:
                 f"The codes of {self.url} are made by a grammar and cannot be listed; "
                 "ask $validate-code, or include the codes that you need one by one"
             )
-        return self.listed()
+        return (Concept(code, self.display(code)) for code in self.listed())
 
     def below(self, code: str) -> frozenset[str]:
         """See System: nothing subsumes anything else."""
@@ -69,10 +70,6 @@ class Algorithmic:
     def above(self, code: str) -> frozenset[str]:
         """See System."""
         return frozenset({code})
-
-
-def _media_type(code: str) -> Concept | None:
-    return Concept(code, code) if _MEDIA_TYPE.fullmatch(code) else None
 
 
 @cache
@@ -86,16 +83,6 @@ def _language_names() -> Mapping[str, str]:
     return {item["code"]: item["display"] for item in listed if "display" in item}
 
 
-def _language(code: str) -> Concept | None:
-    if not _LANGUAGE.fullmatch(code):
-        return None
-    return Concept(code, _language_names().get(code, code))
-
-
-def _unit(code: str) -> Concept | None:
-    return Concept(code, ucum.names().get(code, code)) if ucum.is_unit(code) else None
-
-
 @cache
 def _iso_codes() -> dict[str, Any]:
     path = Path(ucum.__file__).with_name("iso_codes.json")
@@ -104,39 +91,46 @@ def _iso_codes() -> dict[str, Any]:
 
 
 @cache
-def _currencies() -> Mapping[str, Concept]:
-    return {code: Concept(code, name) for code, name in _iso_codes()["currencies"].items()}
+def _currencies() -> Mapping[str, str]:
+    found: Mapping[str, str] = _iso_codes()["currencies"]
+    return found
 
 
 @cache
-def _countries() -> Mapping[str, Concept]:
+def _countries() -> Mapping[str, str]:
     """By two letters, three letters and number, as R4 takes all three from one system."""
     rows = list(_iso_codes()["countries"].items())
     return {
-        code: Concept(code, name)
+        (two, three, number)[place]: name
         for place in range(3)
         for two, (three, number, name) in rows
-        for code in ((two, three, number)[place],)
     }
 
 
 ALGORITHMIC: Final[Mapping[str, Algorithmic]] = {
     item.url: item
     for item in (
-        Algorithmic("urn:ietf:bcp:13", "MimeTypes", _media_type),
-        Algorithmic("urn:ietf:bcp:47", "Languages", _language),
-        Algorithmic(ucum.SYSTEM, "UCUM", _unit),
+        Algorithmic("urn:ietf:bcp:13", "MimeTypes", _MEDIA_TYPE.fullmatch, lambda code: code),
+        Algorithmic(
+            "urn:ietf:bcp:47",
+            "Languages",
+            _LANGUAGE.fullmatch,
+            lambda code: _language_names().get(code, code),
+        ),
+        Algorithmic(ucum.SYSTEM, "UCUM", ucum.is_unit, lambda code: ucum.names().get(code, code)),
         Algorithmic(
             "urn:iso:std:iso:4217",
             "Currencies",
-            lambda code: _currencies().get(code),
-            lambda: _currencies().values(),
+            lambda code: code in _currencies(),
+            lambda code: _currencies()[code],
+            lambda: _currencies(),
         ),
         Algorithmic(
             "urn:iso:std:iso:3166",
             "Countries",
-            lambda code: _countries().get(code),
-            lambda: _countries().values(),
+            lambda code: code in _countries(),
+            lambda code: _countries()[code],
+            lambda: _countries(),
         ),
     )
 }

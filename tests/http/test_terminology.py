@@ -606,6 +606,16 @@ def test_operations_are_declared_and_not_offered_elsewhere(client: httpx.Client)
     assert issue(ask(client, "CodeSystem/x/$lookup", 404, code="a")) == "not-supported"
 
 
+@pytest.mark.rule(263, "http#capabilities")
+def test_the_terminology_capabilities_are_told_and_valid(client: httpx.Client) -> None:
+    found = ask(client, "metadata", mode="terminology")
+    assert found["resourceType"] == "TerminologyCapabilities"
+    assert {"uri": "http://unitsofmeasure.org"} in found["codeSystem"]
+    assert "filter" in {item["name"] for item in found["expansion"]["parameter"]}
+    outcome = client.post("TerminologyCapabilities/$validate", json=found).json()
+    assert [item["severity"] for item in outcome["issue"]] == ["information"]
+
+
 def test_terminology_operations_run_in_a_batch(client: httpx.Client) -> None:
     bundle = {
         "resourceType": "Bundle",
