@@ -32,7 +32,7 @@ def read_inputs(call: Operation, definition: OperationDefinition) -> Inputs:
     found: dict[str, list[Any]] = {name: [] for name in known}
     for number, given in enumerate(listed):
         place = f"{_PARAMETERS}.parameter[{number}]"
-        name = given["name"]
+        name = given.get("name", "")  # or an extension says why it is absent
         if name not in known:
             raise _unknown(definition, name, place)
         found[name].append(_value(given, known[name], place))

@@ -35,7 +35,7 @@ class Concept:
             wanted = language.lower()
             for designation in self.designations:
                 told = str(designation.get("language", "")).lower()
-                if told == wanted or told.partition("-")[0] == wanted:
+                if wanted in (told, told.partition("-")[0]) and "value" in designation:
                     return str(designation["value"])
         return self.display
 
@@ -174,13 +174,14 @@ def _add(parents: dict[str, list[str]], code: str, above: str) -> None:
 
 def _nested(items: Iterable[Json], above: str | None = None) -> Iterator[tuple[Json, str | None]]:
     for item in items:
-        yield item, above
-        yield from _nested(item.get("concept", ()), item["code"])
+        if "code" in item:  # or an extension says why it is absent
+            yield item, above
+        yield from _nested(item.get("concept", ()), item.get("code", above))
 
 
 def _concept(item: Json, parents: tuple[str, ...]) -> Concept:
     properties = tuple(item.get("property", ()))
-    told = {entry["code"]: value_of(entry) for entry in properties}
+    told = {entry.get("code"): value_of(entry) for entry in properties}
     return Concept(
         code=item["code"],
         display=item.get("display"),

@@ -37,3 +37,11 @@ class Unavailable(TerminologyFault):
     """The remote terminology server does not answer."""
 
     code = "transient"
+
+
+class TransportError(Exception):
+    """No answer, or none that can be used; the message has no details of what was asked."""
+
+
+class Refused(Exception):
+    """The remote server answered that it cannot: 400, 404, 422."""

@@ -12,11 +12,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from fhir_server.terminology.code_systems import Concept, Relation, System, value_of
-from fhir_server.terminology.faults import NotEnumerable, TooCostly, Unavailable, Unknown
-from fhir_server.terminology.transport import Refused, Transport, TransportError
+from fhir_server.terminology.faults import (
+    NotEnumerable,
+    Refused,
+    TooCostly,
+    TransportError,
+    Unavailable,
+    Unknown,
+)
 from fhir_server.terminology.value_sets import MOST_CODES, Member, concept_of
 
 Json = dict[str, Any]
@@ -42,23 +48,38 @@ class RemoteSettings:
     cache: float = 86_400.0
 
 
+class Posting(Protocol):
+    """HTTP to the server."""
+
+    def post(self, operation: str, body: bytes) -> Json:
+        """The resource that an operation answers; raises Refused and TransportError."""
+
+
+def transport_of(settings: RemoteSettings) -> Posting:
+    """The connection that the settings describe."""
+    # Few deployments have a remote server; the others need not load an HTTP client.
+    from fhir_server.terminology.transport import Transport
+
+    return Transport(
+        settings.url,
+        settings.timeout,
+        token_url=settings.token_url,
+        client_id=settings.client_id,
+        client_secret=settings.client_secret,
+    )
+
+
 class RemoteServer:
     """Asks a terminology server; every question raises Unavailable when it does not answer, Unknown when it refuses."""
 
     def __init__(
         self,
         settings: RemoteSettings,
-        transport: Transport | None = None,
+        transport: Posting | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
-        self._transport = transport or Transport(
-            settings.url,
-            settings.timeout,
-            token_url=settings.token_url,
-            client_id=settings.client_id,
-            client_secret=settings.client_secret,
-        )
+        self._transport = transport or transport_of(settings)
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[float, Json | None]] = OrderedDict()

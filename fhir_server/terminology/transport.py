@@ -11,20 +11,14 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from fhir_server.terminology.faults import Refused, TransportError
+
 Json = dict[str, Any]
 LARGEST_ANSWER = 20_000_000
 _CHUNK = 65_536
 _JSON = "application/fhir+json"
 # A token is renewed this many seconds before it expires.
 _EARLY = 30
-
-
-class TransportError(Exception):
-    """No answer, or none that can be used; the message has no details of what was asked."""
-
-
-class Refused(Exception):
-    """The server answered that it cannot: 400, 404, 422."""
 
 
 class _NoRedirects(HTTPRedirectHandler):

@@ -202,7 +202,7 @@ class Composition:
         found: Members | None = None
         if "system" in part:
             found = {member.key: member for member in self._of_system(part)}
-        for canonical in part.get("valueSet", ()):
+        for canonical in _imports(part):
             other = self._members_of(canonical)
             mine = other if found is None else found
             found = {key: member for key, member in mine.items() if key in other}
@@ -213,7 +213,8 @@ class Composition:
         if "concept" in part:
             self._spend(len(part["concept"]))
             for item in part["concept"]:
-                yield self._given(part, item)
+                if "code" in item:
+                    yield self._given(part, item)
             return
         remote = self.resolver.remote(url)
         if remote is not None:
@@ -253,7 +254,7 @@ class Composition:
             found = self._in_system(part, code)
             if found is None:
                 return None
-        for canonical in part.get("valueSet", ()):
+        for canonical in _imports(part):
             other = self._member_of(canonical, system, code)
             if other is None:
                 return None
@@ -262,7 +263,7 @@ class Composition:
 
     def _in_system(self, part: Json, code: str) -> Member | None:
         if "concept" in part:
-            item = next((item for item in part["concept"] if item["code"] == code), None)
+            item = next((item for item in part["concept"] if item.get("code") == code), None)
             return None if item is None else self._given(part, item)
         remote = self.resolver.remote(part["system"])
         if remote is not None:
@@ -282,6 +283,10 @@ def _compose(value_set: Json) -> Json | None:
     if compose is None and "expansion" not in value_set:
         raise Unusable("The value set has neither compose nor expansion")
     return compose
+
+
+def _imports(part: Json) -> list[str]:
+    return [canonical for canonical in part.get("valueSet", ()) if canonical is not None]
 
 
 def _alone(part: Json) -> Json:

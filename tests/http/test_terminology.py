@@ -274,6 +274,55 @@ def test_what_cannot_be_expanded_is_told_with_its_code(client: httpx.Client, col
     assert issue(ask(client, f"ValueSet/{colours['set']['id']}/$expand", 410)) == "deleted"
 
 
+def test_absent_codes_and_urls_are_passed_over(client: httpx.Client, colours: Json) -> None:
+    absent = {
+        "extension": [
+            {
+                "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+                "valueCode": "unknown",
+            }
+        ]
+    }
+    system = {
+        "resourceType": "CodeSystem",
+        "url": f"http://example.org/{uuid4()}",
+        "status": "active",
+        "content": "complete",
+        "concept": [
+            {
+                "_code": absent,
+                "concept": [{"code": "a", "designation": [{"language": "cy", "_value": absent}]}],
+            },
+            {"code": "b", "property": [{"_code": absent, "valueCode": "x"}]},
+        ],
+    }
+    created(client, system)
+    source = {
+        "resourceType": "ValueSet",
+        "status": "active",
+        "compose": {
+            "include": [
+                {"system": system["url"]},
+                {
+                    "system": colours["system"]["url"],
+                    "concept": [{"_code": absent}, {"code": "red"}],
+                },
+                {"_system": absent, "valueSet": [None], "_valueSet": [absent]},
+            ],
+        },
+    }
+    answer = client.post("ValueSet/$expand", params={"displayLanguage": "cy"}, json=source)
+    assert answer.status_code == 200, answer.text
+    assert codes(answer.json()) == ["a", "b", "red"]
+    found = send(
+        client,
+        "ValueSet/$validate-code",
+        {"name": "valueSet", "resource": source},
+        {"name": "coding", "valueCoding": {"system": system["url"], "_code": absent}},
+    )
+    assert values(found)["result"] is False
+
+
 def test_an_expansion_is_valid_and_comes_in_xml_too(client: httpx.Client, colours: Json) -> None:
     found = ask(
         client,
