@@ -11,7 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from fhir_server.terminology.code_systems import Concept, System
-from fhir_server.terminology.faults import NotEnumerable, TerminologyFault, TooCostly, Unusable
+from fhir_server.terminology.faults import (
+    NotEnumerable,
+    TerminologyFault,
+    TooCostly,
+    Unknown,
+    Unusable,
+)
 from fhir_server.terminology.filters import chosen_by
 
 Json = dict[str, Any]
@@ -97,10 +103,21 @@ class Composition:
             raise TooCostly("The value set takes more work than is done for one question")
 
     def members(self, value_set: Json) -> Members:
-        """Every code, in the order of the includes. Raises a TerminologyFault."""
+        """Every code, in the order of the includes. Raises a TerminologyFault.
+
+        An expansion that the value set carries stands for what it is composed of where that is not known here.
+        """
         compose = _compose(value_set)
         if compose is None:
-            return {member.key: member for member in _expanded(value_set)}
+            return _expanded(value_set)
+        try:
+            return self._composed(compose)
+        except (Unknown, NotEnumerable):
+            if not _is_expanded(value_set):
+                raise
+            return _expanded(value_set)
+
+    def _composed(self, compose: Json) -> Members:
         found: Members = {}
         for part in compose.get("include", ()):
             for key, member in self._listed(part).items():
@@ -127,14 +144,15 @@ class Composition:
         """The code as a member (system None: of whatever system), or None. Raises a TerminologyFault if in doubt."""
         compose = _compose(value_set)
         if compose is None:
-            return next(
-                (
-                    item
-                    for item in _expanded(value_set)
-                    if item.concept.code == code and system in (None, item.system)
-                ),
-                None,
-            )
+            return _among(value_set, system, code)
+        try:
+            return self._in_composed(compose, system, code)
+        except (Unknown, NotEnumerable):
+            if not _is_expanded(value_set):
+                raise
+            return _among(value_set, system, code)
+
+    def _in_composed(self, compose: Json, system: str | None, code: str) -> Member | None:
         doubt: TerminologyFault | None = None
         for part in compose.get("include", ()):
             try:
@@ -293,14 +311,31 @@ def _alone(part: Json) -> Json:
     return {name: value for name, value in part.items() if name != "valueSet"}
 
 
-def _expanded(value_set: Json) -> Iterator[Member]:
+def _is_expanded(value_set: Json) -> bool:
+    """Whether the value set carries an expansion with all its codes."""
+    expansion = value_set.get("expansion", {})
+    listed = len(expansion.get("contains", ()))
+    return bool(listed and not expansion.get("offset") and expansion.get("total", 0) <= listed)
+
+
+def _expanded(value_set: Json) -> Members:
     """The codes of an expansion that the value set carries."""
+    found: Members = {}
     pending = list(reversed(value_set["expansion"].get("contains", ())))
     while pending:
         item = pending.pop()
         if "code" in item:
-            yield Member(item.get("system", ""), item.get("version"), concept_of(item))
+            member = Member(item.get("system", ""), item.get("version"), concept_of(item))
+            found.setdefault(member.key, member)
         pending.extend(reversed(item.get("contains", ())))
+    return found
+
+
+def _among(value_set: Json, system: str | None, code: str) -> Member | None:
+    found = _expanded(value_set)
+    if system is not None:
+        return found.get((system, code))
+    return next((item for item in found.values() if item.concept.code == code), None)
 
 
 def concept_of(item: Json) -> Concept:

@@ -120,6 +120,19 @@ def test_a_stored_expansion_stands_for_a_value_set_without_compose() -> None:
     assert terminology().member(source, ANIMALS, "c") is not None
 
 
+def test_a_carried_expansion_stands_for_a_system_that_is_not_here() -> None:
+    contains = [{"system": "http://snomed.info/sct", "code": "1", "display": "One"}]
+    source = value_set({"system": "http://snomed.info/sct"}, expansion={"contains": contains})
+    assert codes(source) == ["1"]
+    assert terminology().member(source, "http://snomed.info/sct", "1") is not None
+    assert terminology().member(source, "http://snomed.info/sct", "2") is None
+    source["expansion"]["total"] = 2  # a page of it says little
+    with pytest.raises(Unknown):
+        codes(source)
+    known_here = value_set({"system": ANIMALS}, expansion={"contains": contains})
+    assert codes(known_here) == ALL
+
+
 @pytest.mark.parametrize(
     ("source", "fault"),
     [
