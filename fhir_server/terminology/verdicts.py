@@ -29,7 +29,7 @@ class Asked:
     @property
     def shown(self) -> str:
         """For a sentence."""
-        return f"{self.system or ''}#{self.code}"[:300]
+        return (f"{self.system}#{self.code}" if self.system else self.code)[:300]
 
 
 @dataclass(frozen=True, slots=True)
