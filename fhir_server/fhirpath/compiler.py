@@ -120,6 +120,8 @@ def _first_member(name: str) -> Compiled:
     if not name[0].isupper():
 
         def element(scope: Scope, focus: Collection) -> Collection:
+            if len(focus) == 1:
+                return focus[0].children(name)
             return [child for node in focus for child in node.children(name)]
 
         return element

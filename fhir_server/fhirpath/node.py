@@ -54,6 +54,12 @@ class Node:
         if items is None:
             return []
         found: list[Node] = []
+        if len(items) == 1:
+            (item,) = items
+            value = holder.get(item.name)
+            plain = not item.primitive or "_" + item.name not in holder
+            if plain and not isinstance(value, list) and item.type != "Resource":
+                return [] if value is None else [Node(value, item.type, None, (holder, item, None))]
         if len(items) > FEW and len(holder) < len(items):
             items = _written(holder, _by_name(self.type))
             items = tuple(item for item in items if item.element == name)

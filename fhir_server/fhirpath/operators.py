@@ -25,6 +25,7 @@ SYSTEM_TYPES = frozenset(
 LARGEST_INTEGER = 2**63 - 1
 LONGEST_STRING = 1_048_576
 MOST_ITEMS = 100_000
+_DAY = len("2026-03-05")
 
 
 def single(found: Collection) -> Node:
@@ -87,6 +88,10 @@ def order(left: Collection, right: Collection) -> int | None:
 
 def order_of(one: Node, other: Node) -> int | None:
     """The order of two nodes, as order() gives it for two collections of one."""
+    if one.type in _WRITTEN_IN_ORDER and other.type == one.type:
+        a, b = one.value, other.value
+        if isinstance(a, str) and isinstance(b, str) and _alike(a, b):
+            return (a > b) - (a < b)
     mine, theirs = temporal(one), temporal(other)
     if mine is not None or theirs is not None:
         mine, theirs = mine or loose_temporal(one), theirs or loose_temporal(other)
@@ -102,6 +107,16 @@ def order_of(one: Node, other: Node) -> int | None:
         raise FhirPathError("These two have no order")
     first, second = _amount(one), _amount(other)
     return None if first is None or second is None else quantities.compare(first, second)
+
+
+# Dates and times of one form, and in UTC, are in the order of their texts.
+_WRITTEN_IN_ORDER = frozenset({"date", "dateTime", "instant"})
+
+
+def _alike(one: str, other: str) -> bool:
+    if len(one) != len(other):
+        return False
+    return len(one) <= _DAY or (one[-1] == "Z" == other[-1] and one[_DAY] == "T" == other[_DAY])
 
 
 def _amount(node: Node) -> quantities.Amount | None:

@@ -19,6 +19,8 @@ from fhir_server.fhirpath.node import Node
 from fhir_server.spec.narrative import narrative_faults
 from fhir_server.spec.patterns import LONGEST_SUBJECT, BadPattern, compile_pattern
 
+_SHORT = 256
+
 
 def _string(value: str) -> Collection:
     return [operators.bounded_text(value)]
@@ -52,7 +54,16 @@ def _on_text(work: Callable[..., Collection], *kinds: str) -> Callable[..., Coll
         scope.step(len(subject) >> 8)
         return work(subject, *values)
 
-    return apply
+    def apply_one(scope: Any, items: Collection, argument: Collection) -> Collection:
+        subject = operators.text(items)
+        value = operators.text(argument)
+        if subject is None or value is None:
+            return []
+        if len(subject) > _SHORT:
+            scope.step(len(subject) >> 8)
+        return work(subject, value)
+
+    return apply_one if kinds == ("text",) else apply
 
 
 def _matching(work: Callable[..., Collection]) -> Callable[..., Collection]:
