@@ -34,7 +34,7 @@ UNKNOWN_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class RemoteSettings:
-    """url: its FHIR base; systems: the code systems to ask there, by the start of their urls.
+    """url: its FHIR base; systems: the code systems (and value sets) to ask there, by the start of their urls.
 
     token_url, client_id, client_secret: OAuth 2.0 client credentials, where it wants them; timeout, cache: seconds.
     """
@@ -143,18 +143,22 @@ class RemoteServer:
                 f"The value set has {expansion['total']} codes elsewhere; use a smaller one"
             )
         return [
-            Member(item.get("system", part["system"]), item.get("version"), concept_of(item))
+            Member(
+                item.get("system", part.get("system", "")), item.get("version"), concept_of(item)
+            )
             for item in listed
             if "code" in item
         ]
 
-    def member(self, part: Json, system: str, code: str) -> Member | None:
+    def member(self, part: Json, system: str | None, code: str) -> Member | None:
         """See value_sets.Remote."""
-        asked = [*_value_set(part), _of("system", "Uri", system), _of("code", "Code", code)]
+        asked = [*_value_set(part), _of("code", "Code", code)]
+        if system is not None:
+            asked.append(_of("system", "Uri", system))
         told = _named(self.ask("ValueSet/$validate-code", asked))
         if told.get("result") is not True:
             return None
-        return Member(system, part.get("version"), Concept(code, told.get("display")))
+        return Member(system or "", part.get("version"), Concept(code, told.get("display")))
 
     def relation(self, system: System, one: str, other: str) -> Relation:
         """How two codes of a system relate."""
@@ -234,9 +238,9 @@ def _of(name: str, kind: str, value: Any) -> Json:
 
 
 def _value_set(part: Json) -> list[Json]:
-    """The value set of one include: by its url when that is implicit, else as a resource."""
-    if "implicit" in part:
-        return [_of("url", "Uri", part["implicit"])]
+    """The value set of one include: by its url when it is defined there, else as a resource."""
+    if "elsewhere" in part:
+        return [_of("url", "Uri", part["elsewhere"])]
     source = {"resourceType": "ValueSet", "status": "active", "compose": {"include": [part]}}
     return [{"name": "valueSet", "resource": source}]
 

@@ -58,21 +58,18 @@ class Terminology:
     def value_set(self, canonical: str) -> Json:
         """The ValueSet with that canonical url; raises Unknown."""
         if canonical not in self._sets:
-            self._sets[canonical] = self.find("ValueSet", canonical) or self._whole_system(
-                canonical
-            )
+            self._sets[canonical] = self.find("ValueSet", canonical) or self._elsewhere(canonical)
         found = self._sets[canonical]
         if found is None:
             raise Unknown(f"The value set {canonical[:300]} is not known here")
         return found
 
-    def _whole_system(self, canonical: str) -> Json | None:
-        """The implicit value set of all codes of a system, named by CodeSystem.valueSet, or one of SNOMED CT's."""
-        url, _ = split_canonical(canonical)
-        if "?fhir_vs" in url and self.remote(url.partition("?")[0]) is not None:
-            part = {"system": url.partition("?")[0], "implicit": url}
-            return {"resourceType": "ValueSet", "url": url, "compose": {"include": [part]}}
-        return None
+    def _elsewhere(self, canonical: str) -> Json | None:
+        """A value set that a remote server has: an implicit one of SNOMED CT, or one whose url is routed there."""
+        if self._server(canonical) is None:
+            return None
+        compose = {"include": [{"elsewhere": canonical}]}
+        return {"resourceType": "ValueSet", "url": canonical, "compose": compose}
 
     def system(self, url: str, version: str | None = None) -> System:
         """The code system; raises Unknown. One that is kept elsewhere is asked for there."""

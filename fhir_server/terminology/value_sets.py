@@ -68,8 +68,8 @@ class Remote(Protocol):
     def listed(self, part: Json) -> list[Member]:
         """The codes of an include; raises a TerminologyFault."""
 
-    def member(self, part: Json, system: str, code: str) -> Member | None:
-        """The code as a member of an include, or None; raises a TerminologyFault."""
+    def member(self, part: Json, system: str | None, code: str) -> Member | None:
+        """The code (system None: of whatever system) as a member of an include, or None; raises a TerminologyFault."""
 
 
 class Resolver(Protocol):
@@ -216,8 +216,16 @@ class Composition:
         self.used[url] = system.version
         return system
 
+    def _there(self, part: Json) -> Remote:
+        server = self.resolver.remote(part["elsewhere"])
+        if server is None:
+            raise Unknown(f"The value set {part['elsewhere'][:300]} is not known here")
+        return server
+
     def _listed(self, part: Json) -> Members:
         found: Members | None = None
+        if "elsewhere" in part:
+            found = {member.key: member for member in self._there(part).listed(part)}
         if "system" in part:
             found = {member.key: member for member in self._of_system(part)}
         for canonical in _imports(part):
@@ -266,6 +274,8 @@ class Composition:
     def _part_member(self, part: Json, system: str | None, code: str) -> Member | None:
         self._spend(1 + len(part.get("concept", ())) + 10 * len(part.get("filter", ())))
         found: Member | None = None
+        if "elsewhere" in part:
+            return self._there(part).member(part, system, code)
         if "system" in part:
             if system not in (None, part["system"]):
                 return None

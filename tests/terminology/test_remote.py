@@ -180,6 +180,19 @@ def test_an_implicit_value_set_is_asked_by_its_url(elsewhere: Elsewhere) -> None
     assert {"name": "url", "valueUri": url} in elsewhere.asked[-1][1]["parameter"]
 
 
+def test_a_value_set_whose_url_is_routed_there_is_asked_by_its_url(elsewhere: Elsewhere) -> None:
+    contains = [{"system": SNOMED, "code": "1", "display": "One"}]
+    elsewhere.answers["ValueSet/$expand"] = (
+        200,
+        {"resourceType": "ValueSet", "expansion": {"total": 1, "contains": contains}},
+    )
+    url = "https://sets.example/ValueSet/x"
+    known = terminology(elsewhere, systems=(SNOMED, "https://sets.example/"))
+    assert known.members(url) == {(SNOMED, "1")}
+    assert {"name": "url", "valueUri": url} in elsewhere.asked[-1][1]["parameter"]
+    assert known.members("https://other.example/ValueSet/x") is None
+
+
 def test_subsumption_is_asked_there(elsewhere: Elsewhere) -> None:
     elsewhere.answers["CodeSystem/$subsumes"] = (200, parameters(outcome="subsumed-by"))
     server = remote(elsewhere)
