@@ -25,9 +25,9 @@ class Published:
     """R4's own terminology."""
 
     def find(self, resource_type: str, url: str, version: str | None) -> Json | None:
-        """From the archive that the server carries."""
+        """From the archive that the server carries; R4's bindings name version 4.0.1 of v2 and v3 value sets, too."""
         found = definitions.terminology(resource_type, url)
-        if found is None or version in (None, found.get("version")):
+        if found is None or version in (None, found.get("version")) or version.startswith("4.0."):
             return found
         return None
 

@@ -124,6 +124,7 @@ def colours(client: httpx.Client) -> Json:
 # $expand
 
 
+@pytest.mark.rule(314, "operations#response")
 def test_expand_by_url_and_by_id_and_inline_is_the_same(
     client: httpx.Client, colours: Json
 ) -> None:
@@ -258,6 +259,7 @@ def test_expand_by_the_context_of_a_binding(client: httpx.Client) -> None:
     assert issue(ask(client, "ValueSet/$expand", 404, context="Patient.colour")) == "not-found"
 
 
+@pytest.mark.rule(324, "operations")
 def test_what_cannot_be_expanded_is_told_with_its_code(client: httpx.Client, colours: Json) -> None:
     assert issue(ask(client, "ValueSet/$expand", 400)) == "required"
     assert issue(ask(client, "ValueSet/$expand", 404, url="http://nobody.example/x")) == "not-found"

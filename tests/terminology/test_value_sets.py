@@ -260,3 +260,18 @@ def test_most_value_sets_of_r4_can_be_listed() -> None:
     listed = [url for url in urls if known.members(url) is not None]
     assert len(urls) == 1316
     assert len(listed) >= 1218
+
+
+def test_the_value_sets_of_r4s_required_bindings_are_known() -> None:
+    known = Terminology()
+    missing = set()
+    for name in definitions.resource_types():
+        for element in definitions.structure_by_id(name)["snapshot"]:
+            binding = element.get("binding", {})
+            required = binding.get("strength") == "required"
+            if required and known.find("ValueSet", binding["valueSet"]) is None:
+                missing.add(binding["valueSet"])
+    assert missing == {"http://loinc.org/vs/LL379-9|4.0.1"}
+    v3 = "http://terminology.hl7.org/ValueSet/v3-NullFlavor"
+    assert known.find("ValueSet", v3 + "|4.0.1") is not None
+    assert known.find("ValueSet", v3 + "|3") is None
