@@ -27,12 +27,12 @@ def read_inputs(call: Operation, definition: OperationDefinition) -> Inputs:
     """
     known = {item.name: item for item in definition.inputs}
     listed = [*_from_body(call, known), *_from_url(call, known)]
-    whole = {"resourceType": _PARAMETERS, **({"parameter": listed} if listed else {})}
-    check(whole, _PARAMETERS)
+    if listed:
+        check({"resourceType": _PARAMETERS, "parameter": _bare(listed)}, _PARAMETERS)
     found: dict[str, list[Any]] = {name: [] for name in known}
     for number, given in enumerate(listed):
         place = f"{_PARAMETERS}.parameter[{number}]"
-        name = given.get("name", "")  # or an extension says why it is absent
+        name = given["name"]
         if name not in known:
             raise _unknown(definition, name, place)
         found[name].append(_value(given, known[name], place))
@@ -50,14 +50,27 @@ def _from_body(call: Operation, known: Mapping[str, OperationParameter]) -> list
     body = call.body
     if body is None:
         return []
-    if isinstance(body, dict) and body.get("resourceType") == _PARAMETERS:
-        listed = body.get("parameter", [])
-        # Anything else is refused with the whole.
-        return listed if isinstance(listed, list) else [listed]
+    named = body.get("resourceType") if isinstance(body, dict) else None
     resources = [item for item in known.values() if item.is_resource]
+    if named == _PARAMETERS and not (resources and call.resource_type == _PARAMETERS):
+        listed = body.get("parameter")
+        check(
+            body | {"parameter": _bare(listed)} if isinstance(listed, list) else body, _PARAMETERS
+        )
+        return listed or []
     if isinstance(body, dict) and len(resources) == 1 and _is(body, resources[0].type):
         return [{"name": resources[0].name, "resource": body}]
     raise errors.malformed("Send the parameters as a Parameters resource", _PARAMETERS)
+
+
+def _bare(listed: list[Any]) -> list[Any]:
+    """The parameters without what is in their resources: what that has to be is for the operation to say."""
+    return [
+        item | {"resource": {"resourceType": _PARAMETERS}}
+        if isinstance(item, dict) and isinstance(item.get("resource"), dict)
+        else item
+        for item in listed
+    ]
 
 
 def _is(resource: Json, type_name: str) -> bool:

@@ -84,6 +84,11 @@ def structure_by_id(identifier: str) -> Json:
     return found
 
 
+def terminology_urls(resource_type: str) -> tuple[str, ...]:
+    """The canonical urls of R4's own CodeSystems, ValueSets or ConceptMaps."""
+    return tuple(_terminology_index().get(resource_type, ()))
+
+
 @cache
 def resource_types() -> tuple[str, ...]:
     """The 146 concrete resource types, sorted."""
@@ -242,8 +247,3 @@ def terminology(resource_type: str, url: str) -> Json | None:
         return None
     found: Json = orjson.loads(_terminology().read(f"{resource_type}/{identifier}.json"))
     return found
-
-
-def terminology_urls(resource_type: str) -> tuple[str, ...]:
-    """The canonical urls of R4's own CodeSystems, ValueSets or ConceptMaps."""
-    return tuple(_terminology_index().get(resource_type, ()))

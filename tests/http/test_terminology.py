@@ -276,6 +276,22 @@ def test_what_cannot_be_expanded_is_told_with_its_code(client: httpx.Client, col
     assert issue(ask(client, f"ValueSet/{colours['set']['id']}/$expand", 410)) == "deleted"
 
 
+def test_an_inline_definition_that_is_not_valid_is_refused(client: httpx.Client) -> None:
+    wrong = {
+        "resourceType": "ValueSet",
+        "status": "active",
+        "compose": {"include": [{"concept": [{}]}]},
+    }
+    answer = client.post("ValueSet/$expand", json=wrong)
+    assert answer.status_code == 400
+    assert "ValueSet.compose.include[0].concept[0]" in answer.json()["issue"][0]["expression"]
+    nameless = {
+        "_name": {"extension": [{"url": "http://x.example", "valueString": "x"}]},
+        "valueUri": GENDERS,
+    }
+    assert issue(send(client, "ValueSet/$expand", nameless, status=400)) == "required"
+
+
 def test_absent_codes_and_urls_are_passed_over(client: httpx.Client, colours: Json) -> None:
     absent = {
         "extension": [
