@@ -124,7 +124,8 @@ def serve(
     with _database_refusals():
         prepare_database(settings.database)
     # Workers are fresh processes: they read the settings from the environment.
-    for name, value in settings.model_dump().items():
+    # Lists have no option on the command line: workers find them where this process found them.
+    for name, value in settings.model_dump(exclude={"terminology_servers"}).items():
         os.environ[f"FHIR_{name.upper()}"] = str(value)
     configure(settings.log_level)
     with shared_metrics(settings.workers):

@@ -20,6 +20,8 @@ from fhir_server.operations import OPERATIONS
 from fhir_server.settings import Settings
 from fhir_server.store.contract import Store
 from fhir_server.store.open import open_store
+from fhir_server.terminology import Published, RemoteServer, Terminology
+from fhir_server.terminology.remote import RemoteSettings
 
 
 def now() -> int:
@@ -60,7 +62,32 @@ def policy_of(settings: Settings, cursor_key: bytes) -> Policy:
 
 def context_of(settings: Settings, store: Store) -> Context:
     """What the core needs from the outside, for one deployment."""
-    return Context(policy_of(settings, store.secret("cursor")), now, new_id, operations=OPERATIONS)
+    return Context(
+        policy_of(settings, store.secret("cursor")),
+        now,
+        new_id,
+        operations=OPERATIONS,
+        terminology=terminology_of(settings),
+    )
+
+
+def terminology_of(settings: Settings) -> Terminology:
+    """R4's own terminology, and the servers that the settings name for what is not in it."""
+    servers = [
+        RemoteServer(
+            RemoteSettings(
+                url=item.url,
+                systems=item.systems,
+                token_url=item.token_url,
+                client_id=item.client_id,
+                client_secret=item.client_secret.get_secret_value(),
+                timeout=item.timeout,
+                cache=item.cache,
+            )
+        )
+        for item in settings.terminology_servers
+    ]
+    return Terminology((Published(),), servers)
 
 
 def store_of(settings: Settings) -> Store:

@@ -6,13 +6,27 @@ import os
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+
+class TerminologyServer(BaseModel):
+    """A terminology server elsewhere, for code systems that are not here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(pattern=r"^https?://\S+$")
+    systems: tuple[str, ...] = Field(min_length=1)
+    token_url: str = Field("", pattern=r"^(https?://\S+)?$")
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")
+    timeout: float = Field(2.0, gt=0, le=60)
+    cache: float = Field(86_400.0, ge=0)
 
 
 class Settings(BaseSettings):
@@ -77,6 +91,12 @@ class Settings(BaseSettings):
     cors_origins: str = Field(
         "*",
         description="Origins that browsers may call from, separated by blanks; `*`: any (without credentials)",
+    )
+    terminology_servers: tuple[TerminologyServer, ...] = Field(
+        (),
+        description="Where code systems are asked for that are not here, such as SNOMED CT: a list of `url`, `systems` "
+        "(the starts of their urls), and as needed `token_url`, `client_id` and `client_secret` (OAuth 2.0 client "
+        "credentials), `timeout` and `cache` (seconds); as JSON in the environment",
     )
     database_pool: int = Field(8, ge=1, le=200, description="PostgreSQL connections of a worker")
 

@@ -6,16 +6,15 @@ A compiled expression takes the scope and the focus (a list of nodes) and gives 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fhir_server.fhirpath import operators
+from fhir_server.fhirpath import equality, operators, quantities
 from fhir_server.fhirpath import syntax as s
 from fhir_server.fhirpath.environment import Environment
 from fhir_server.fhirpath.lexer import FhirPathError
-from fhir_server.fhirpath.node import Node, type_is
-from fhir_server.spec.definitions import base_of, is_resource_type
+from fhir_server.fhirpath.node import Node, is_type, type_is
+from fhir_server.fhirpath.temporal import read_temporal
 
 Collection = list[Node]
 
@@ -38,7 +37,7 @@ class Scope:
             raise FhirPathError("The evaluation takes more steps than are allowed")
 
 
-MOST_STEPS = 1_000_000
+MOST_STEPS = 500_000
 Compiled = Callable[[Scope, Collection], Collection]
 TRUE = Node(value=True, type="System.Boolean")
 FALSE = Node(value=False, type="System.Boolean")
@@ -56,10 +55,9 @@ def compile_tree(tree: s.Tree) -> Compiled:
             node = _literal(value, kind)
             return lambda scope, focus: [node]
         case s.QuantityLiteral(value, unit, calendar):
-            shown: dict[str, Any] = {"value": value, "unit": unit}
-            if not calendar:
-                shown = {"value": value, "system": operators.UCUM, "code": unit, "unit": unit}
-            quantity = Node(shown, "System.Quantity")
+            word = quantities.singular(unit)
+            calendar = calendar or word in quantities.CALENDAR
+            quantity = quantities.make(quantities.Amount(value, word, calendar=calendar))
             return lambda scope, focus: [quantity]
         case s.Empty():
             return lambda scope, focus: []
@@ -77,6 +75,8 @@ def compile_tree(tree: s.Tree) -> Compiled:
             return _index(compile_tree(source), compile_tree(index))
         case s.Unary(sign, operand):
             return _unary(sign, compile_tree(operand))
+        case s.Binary("=" | "!=" as operator, left, s.Literal(str(value), "string") as right):
+            return _equals_text(compile_tree(left), value, compile_tree(right), operator == "=")
         case s.Binary(operator, left, right):
             return _binary(operator, compile_tree(left), compile_tree(right))
         case s.TypeTest(operator, operand, name):
@@ -89,12 +89,14 @@ def compile_tree(tree: s.Tree) -> Compiled:
 
 
 def _literal(value: Any, kind: str) -> Node:
-    if kind == "temporal":
-        text = value[1:]
-        if text.startswith("T"):
-            return Node(text[1:], "System.Time")
-        return Node(text.removesuffix("T"), "System.DateTime" if "T" in text else "System.Date")
-    return Node(value, "System." + kind.capitalize())
+    if kind != "temporal":
+        return Node(value, "System." + kind.capitalize())
+    text = value[1:]
+    kind = "Time" if text.startswith("T") else "DateTime" if "T" in text else "Date"
+    shown = text[1:] if kind == "Time" else text.removesuffix("T")
+    if read_temporal(shown, kind) is None:
+        raise FhirPathError(f"{value} is no date or time")
+    return Node(shown, "System." + kind)
 
 
 def _member(source: s.Tree | None, name: str) -> Compiled:
@@ -106,8 +108,9 @@ def _member(source: s.Tree | None, name: str) -> Compiled:
         found = inner(scope, focus)
         if len(found) == 1:
             return found[0].children(name)
-        scope.step(len(found))
-        return [child for node in found for child in node.children(name)]
+        children = [child for node in found for child in node.children(name)]
+        scope.step(len(found) + len(children))
+        return children
 
     return member
 
@@ -117,10 +120,12 @@ def _first_member(name: str) -> Compiled:
     if not name[0].isupper():
 
         def element(scope: Scope, focus: Collection) -> Collection:
+            if len(focus) == 1:
+                return focus[0].children(name)
             return [child for node in focus for child in node.children(name)]
 
         return element
-    known = is_resource_type(name) or base_of(name) is not None or name in ("Resource", "Element")
+    known = is_type(name)
 
     def typed(scope: Scope, focus: Collection) -> Collection:
         if known:
@@ -147,13 +152,12 @@ def _unary(sign: str, inner: Compiled) -> Compiled:
         if not found:
             return []
         node = operators.single(found)
-        if node.type in ("System.Quantity", "Quantity"):
-            value = node.value["value"]
-            return [Node(node.value | {"value": -value if sign == "-" else value}, node.type)]
-        if isinstance(node.value, bool) or not isinstance(node.value, (int, Decimal)):
+        amount = quantities.read(node)
+        if amount is not None:
+            return [quantities.make(replace(amount, value=-amount.value))] if sign == "-" else found
+        if not equality.is_number(node.value):
             raise FhirPathError(f"{sign} needs a number")
-        kind = "System.Integer" if isinstance(node.value, int) else "System.Decimal"
-        return [Node(-node.value if sign == "-" else node.value, kind)]
+        return operators.number(-node.value if sign == "-" else node.value)
 
     return signed
 
@@ -163,31 +167,74 @@ def _binary(operator: str, left: Compiled, right: Compiled) -> Compiled:
         case "and" | "or" | "xor" | "implies":
             return _logic(operator, left, right)
         case "|":
-            return lambda scope, focus: operators.union(left(scope, focus), right(scope, focus))
+            return _union(left, right)
         case "=" | "!=":
             return _equality(left, right, wanted=operator == "=")
         case "~" | "!~":
-            wanted = operator == "~"
-            return lambda scope, focus: boolean(
-                operators.equivalent(left(scope, focus), right(scope, focus)) == wanted
-            )
+            return _equivalence(left, right, wanted=operator == "~")
         case "<" | "<=" | ">" | ">=":
             return _ordering(operator, left, right)
         case "in":
-            return lambda scope, focus: operators.member_of(left(scope, focus), right(scope, focus))
+            return _membership(left, right)
         case "contains":
-            return lambda scope, focus: operators.member_of(right(scope, focus), left(scope, focus))
+            return _membership(right, left)
         case _:
             work = operators.ARITHMETIC[operator]
             return lambda scope, focus: work(left(scope, focus), right(scope, focus))
 
 
+def _union(left: Compiled, right: Compiled) -> Compiled:
+    def union(scope: Scope, focus: Collection) -> Collection:
+        found = operators.union(left(scope, focus), right(scope, focus))
+        scope.step(len(found))
+        return found
+
+    return union
+
+
+def _membership(item: Compiled, collection: Compiled) -> Compiled:
+    def member(scope: Scope, focus: Collection) -> Collection:
+        wanted, found = item(scope, focus), collection(scope, focus)
+        scope.step(len(found))
+        return operators.member_of(wanted, found)
+
+    return member
+
+
 def _equality(left: Compiled, right: Compiled, *, wanted: bool) -> Compiled:
-    def equality(scope: Scope, focus: Collection) -> Collection:
-        found = operators.equal(left(scope, focus), right(scope, focus))
+    def compare(scope: Scope, focus: Collection) -> Collection:
+        one, other = left(scope, focus), right(scope, focus)
+        if len(one) > 1:
+            scope.step(len(one))
+        found = equality.equal(one, other)
         return [] if found is None else boolean(found == wanted)
 
-    return equality
+    return compare
+
+
+def _equals_text(left: Compiled, text: str, right: Compiled, wanted: bool) -> Compiled:
+    """Equality with a literal string, what most conditions are made of."""
+    general = _equality(left, right, wanted=wanted)
+
+    def compare(scope: Scope, focus: Collection) -> Collection:
+        found = left(scope, focus)
+        if len(found) == 1:
+            node = found[0]
+            if isinstance(node.value, str) and node.type not in equality.TEMPORAL:
+                return boolean((node.value == text) == wanted)
+        return general(scope, focus) if found else []
+
+    return compare
+
+
+def _equivalence(left: Compiled, right: Compiled, *, wanted: bool) -> Compiled:
+    def compare(scope: Scope, focus: Collection) -> Collection:
+        one, other = left(scope, focus), right(scope, focus)
+        if len(one) == len(other) > 1:
+            scope.step(len(one) ** 2)
+        return boolean(equality.equivalent(one, other) == wanted)
+
+    return compare
 
 
 def _ordering(operator: str, left: Compiled, right: Compiled) -> Compiled:
@@ -243,17 +290,17 @@ def type_test(operator: str, inner: Compiled, name: str) -> Compiled:
     if operator == "as":
         return lambda scope, focus: [node for node in inner(scope, focus) if test(node)]
 
-    def is_type(scope: Scope, focus: Collection) -> Collection:
+    def of_type(scope: Scope, focus: Collection) -> Collection:
         found = inner(scope, focus)
         if not found:
             return []
         return boolean(test(operators.single(found)))
 
-    return is_type
+    return of_type
 
 
 def type_predicate(name: str) -> Callable[[Node], bool]:
-    """Whether a node is of a named type: FHIR.Patient, Patient, System.Boolean, Boolean."""
+    """Whether a node is of a named type: FHIR.Patient, Patient, System.Boolean, Boolean. Raises FhirPathError."""
     prefix, _, plain = name.rpartition(".")
     if prefix not in ("", "FHIR", "System"):
         raise FhirPathError(f"{name} is no type")
@@ -262,4 +309,6 @@ def type_predicate(name: str) -> Callable[[Node], bool]:
         if prefix == "" and plain == "Quantity":
             return lambda node: node.type == wanted or type_is(node.type, "Quantity")
         return lambda node: node.type == wanted
+    if not is_type(plain):
+        raise FhirPathError(f"R4 has no type {plain}")
     return lambda node: type_is(node.type, plain)

@@ -22,7 +22,8 @@ class Environment:
     """resource and root_resource: %resource and %rootResource (the focus when None).
 
     resolve: the resource of a reference that is not contained, or None. member_of(node, value set) and
-    conforms_to(node, profile) answer those functions; without them they cannot be evaluated.
+    conforms_to(node, profile) answer those functions, subsumes(node, other) both subsumes() and subsumedBy(); without
+    them they cannot be evaluated.
     """
 
     resource: Node | None = None
@@ -30,6 +31,7 @@ class Environment:
     resolve: Callable[[str], dict[str, Any] | None] | None = None
     member_of: Callable[[Node, str], bool | None] | None = None
     conforms_to: Callable[[Node, str], bool | None] | None = None
+    subsumes: Callable[[Node, Node], bool | None] | None = None
     variables: Mapping[str, list[Node]] = field(default_factory=dict)
     now: datetime | None = None
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from fhir_server.fhirpath import operators, syntax
 from fhir_server.fhirpath.compiler import Scope, compile_tree
 from fhir_server.fhirpath.environment import Environment
+from fhir_server.fhirpath.lexer import FhirPathError
 from fhir_server.fhirpath.node import Node
 
 _PLAIN = Environment()
@@ -20,12 +21,18 @@ class Expression:
     def __init__(self, text: str) -> None:
         self.text = text
         self.tree = syntax.parse(text)
-        self._compiled = compile_tree(self.tree)
+        try:
+            self._compiled = compile_tree(self.tree)
+        except RecursionError:
+            raise FhirPathError("The expression is nested too deep") from None
 
     def evaluate(self, focus: Node, environment: Environment = _PLAIN) -> list[Node]:
         """The nodes that the expression gives. Raises FhirPathError."""
         here = [focus]
-        return self._compiled(Scope(environment, here, here), here)
+        try:
+            return self._compiled(Scope(environment, here, here), here)
+        except RecursionError:
+            raise FhirPathError("The expression is nested too deep") from None
 
     def is_true(self, focus: Node, environment: Environment = _PLAIN) -> bool:
         """Whether the expression holds; an empty result counts as false. Raises FhirPathError."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fhir_server.fhirpath import operators, strings
+from fhir_server.fhirpath import conversions, equality, fhir_functions, numbers, operators, strings
 from fhir_server.fhirpath import syntax as s
 from fhir_server.fhirpath.compiler import (
     Collection,
@@ -18,11 +18,9 @@ from fhir_server.fhirpath.compiler import (
     type_predicate,
     type_test,
 )
+from fhir_server.fhirpath.iteration import ITERATING, counted, sort_by
 from fhir_server.fhirpath.lexer import FhirPathError
 from fhir_server.fhirpath.node import Node
-from fhir_server.fhirpath.resolution import resolve
-
-MOST_ITEMS = 100_000
 
 
 def compile_call(source: Compiled | None, name: str, arguments: tuple[s.Tree, ...]) -> Compiled:
@@ -34,8 +32,10 @@ def compile_call(source: Compiled | None, name: str, arguments: tuple[s.Tree, ..
             return type_test(name, inner, named)
         test = type_predicate(named)
         return lambda scope, focus: [node for node in inner(scope, focus) if test(node)]
-    if name in _ITERATING:
-        low, high, make = _ITERATING[name]
+    if name == "sort":
+        return sort_by(inner, arguments)
+    if name in ITERATING:
+        low, high, make = ITERATING[name]
         _check_arity(name, arguments, low, high)
         return make(inner, [compile_tree(item) for item in arguments])
     if name in _PLAIN:
@@ -55,122 +55,6 @@ def _check_arity(name: str, arguments: tuple[s.Tree, ...], low: int, high: int) 
         raise FhirPathError(f"{name}() takes {low} to {high} arguments, not {len(arguments)}")
 
 
-def _each(scope: Scope, items: Collection, criteria: Compiled) -> list[tuple[Node, Collection]]:
-    """The criteria's result for every item, with $this and $index set."""
-    this, index = scope.this, scope.index
-    found = []
-    scope.step(len(items) + 1)
-    try:
-        for place, node in enumerate(items):
-            scope.this, scope.index = [node], place
-            found.append((node, criteria(scope, scope.this)))
-    finally:
-        scope.this, scope.index = this, index
-    return found
-
-
-def _where(inner: Compiled, arguments: list[Compiled]) -> Compiled:
-    def where(scope: Scope, focus: Collection) -> Collection:
-        items = inner(scope, focus)
-        if not items:
-            return []
-        return [node for node, found in _each(scope, items, arguments[0]) if operators.truth(found)]
-
-    return where
-
-
-def _select(inner: Compiled, arguments: list[Compiled]) -> Compiled:
-    def select(scope: Scope, focus: Collection) -> Collection:
-        listed = _each(scope, inner(scope, focus), arguments[0])
-        return [item for _, found in listed for item in found]
-
-    return select
-
-
-def _exists(inner: Compiled, arguments: list[Compiled]) -> Compiled:
-    if not arguments:
-        return lambda scope, focus: boolean(bool(inner(scope, focus)))
-    where = _where(inner, arguments)
-    return lambda scope, focus: boolean(bool(where(scope, focus)))
-
-
-def _all(inner: Compiled, arguments: list[Compiled]) -> Compiled:
-    def every(scope: Scope, focus: Collection) -> Collection:
-        listed = _each(scope, inner(scope, focus), arguments[0])
-        return boolean(all(operators.truth(found) for _, found in listed))
-
-    return every
-
-
-def _repeat(inner: Compiled, arguments: list[Compiled]) -> Compiled:
-    def repeat(scope: Scope, focus: Collection) -> Collection:
-        found: Collection = []
-        level = inner(scope, focus)
-        while level:
-            fresh: Collection = []
-            for _, items in _each(scope, level, arguments[0]):
-                for item in items:
-                    if not operators.contains(found, item):
-                        found.append(item)
-                        fresh.append(item)
-            if len(found) > MOST_ITEMS:
-                raise FhirPathError("repeat() finds more items than are allowed")
-            level = fresh
-        return found
-
-    return repeat
-
-
-def _iif(inner: Compiled, arguments: list[Compiled]) -> Compiled:
-    def iif(scope: Scope, focus: Collection) -> Collection:
-        items = inner(scope, focus)
-        this = scope.this
-        if items:
-            scope.this = items
-        try:
-            if operators.truth(arguments[0](scope, items)):
-                return arguments[1](scope, items)
-            return arguments[2](scope, items) if len(arguments) > 2 else []
-        finally:
-            scope.this = this
-
-    return iif
-
-
-def _aggregate(inner: Compiled, arguments: list[Compiled]) -> Compiled:
-    def aggregate(scope: Scope, focus: Collection) -> Collection:
-        total = scope.total
-        scope.total = arguments[1](scope, focus) if len(arguments) > 1 else []
-        this, index = scope.this, scope.index
-        try:
-            for place, node in enumerate(inner(scope, focus)):
-                scope.step()
-                scope.this, scope.index = [node], place
-                scope.total = arguments[0](scope, scope.this)
-            return scope.total
-        finally:
-            scope.total, scope.this, scope.index = total, this, index
-
-    return aggregate
-
-
-def _trace(inner: Compiled, arguments: list[Compiled]) -> Compiled:
-    del arguments  # there is nobody to show a trace to
-    return inner
-
-
-_ITERATING: dict[str, tuple[int, int, Callable[[Compiled, list[Compiled]], Compiled]]] = {
-    "where": (1, 1, _where),
-    "select": (1, 1, _select),
-    "exists": (0, 1, _exists),
-    "all": (1, 1, _all),
-    "repeat": (1, 1, _repeat),
-    "iif": (2, 3, _iif),
-    "aggregate": (1, 2, _aggregate),
-    "trace": (1, 2, _trace),
-}
-
-
 def _children(scope: Scope, items: Collection) -> Collection:
     found = [child for node in items for child in node.all_children()]
     scope.step(len(found))
@@ -183,8 +67,7 @@ def _descendants(scope: Scope, items: Collection) -> Collection:
     while level:
         level = _children(scope, level)
         found += level
-        if len(found) > MOST_ITEMS:
-            raise FhirPathError("descendants() finds more items than are allowed")
+        operators.bounded(found)
     return found
 
 
@@ -201,7 +84,7 @@ def _not(scope: Scope, items: Collection) -> Collection:
 
 
 def _subset(left: Collection, right: Collection) -> Collection:
-    return boolean(all(operators.contains(right, node) for node in left))
+    return boolean(equality.marks(left) <= equality.marks(right))
 
 
 def _slice(items: Collection, start: int | None, count: int | None) -> Collection:
@@ -210,63 +93,13 @@ def _slice(items: Collection, start: int | None, count: int | None) -> Collectio
 
 
 def _intersect(left: Collection, right: Collection) -> Collection:
-    return operators.distinct([node for node in left if operators.contains(right, node)])
+    there = equality.marks(right)
+    return equality.distinct([node for node in left if equality.mark(node) in there])
 
 
-def _has_value(scope: Scope, items: Collection) -> Collection:
-    del scope
-    return boolean(
-        len(items) == 1 and items[0].value is not None and not isinstance(items[0].value, dict)
-    )
-
-
-def _extension(scope: Scope, items: Collection, url: Collection) -> Collection:
-    wanted = operators.text(url)
-    scope.step(len(items))
-    return [
-        child
-        for node in items
-        for child in node.children("extension")
-        if isinstance(child.value, dict) and child.value.get("url") == wanted
-    ]
-
-
-def _resolve(scope: Scope, items: Collection) -> Collection:
-    scope.step(len(items))
-    return [found for node in items if (found := resolve(node, scope.environment)) is not None]
-
-
-def _member_of(scope: Scope, items: Collection, value_set: Collection) -> Collection:
-    check = scope.environment.member_of
-    if check is None:
-        raise FhirPathError("memberOf() needs a terminology, and none is at hand")
-    if not items:
-        return []
-    found = check(operators.single(items), operators.text(value_set) or "")
-    return [] if found is None else boolean(found)
-
-
-def _conforms_to(scope: Scope, items: Collection, profile: Collection) -> Collection:
-    check = scope.environment.conforms_to
-    if check is None:
-        raise FhirPathError("conformsTo() needs profiles, and none are at hand")
-    if not items:
-        return []
-    found = check(operators.single(items), operators.text(profile) or "")
-    if found is None:
-        raise FhirPathError("conformsTo() names a profile that is not known")
-    return boolean(found)
-
-
-def _type(scope: Scope, items: Collection) -> Collection:
-    del scope
-    found = []
-    for node in items:
-        namespace, _, name = node.type.rpartition(".")
-        if namespace != "System":
-            namespace, name = "FHIR", "BackboneElement" if "." in node.type else node.type
-        found.append(Node({"namespace": namespace, "name": name}, "System.TypeInfo"))
-    return found
+def _exclude(left: Collection, right: Collection) -> Collection:
+    there = equality.marks(right)
+    return [node for node in left if equality.mark(node) not in there]
 
 
 def _all_true(wanted: bool, any_one: bool) -> Callable[[Scope, Collection], Collection]:
@@ -288,11 +121,11 @@ _PLAIN: dict[str, tuple[int, int, Callable[..., Collection]]] = {
     "single": (0, 0, lambda scope, items: [operators.single(items)] if items else []),
     "skip": (1, 1, lambda scope, items, count: _slice(items, operators.integer(count), None)),
     "take": (1, 1, lambda scope, items, count: _slice(items, 0, operators.integer(count) or 0)),
-    "distinct": (0, 0, lambda scope, items: operators.distinct(items)),
+    "distinct": (0, 0, lambda scope, items: equality.distinct(items)),
     "isDistinct": (
         0,
         0,
-        lambda scope, items: boolean(len(operators.distinct(items)) == len(items)),
+        lambda scope, items: boolean(len(equality.distinct(items)) == len(items)),
     ),
     "allTrue": (0, 0, _all_true(True, False)),
     "anyTrue": (0, 0, _all_true(True, True)),
@@ -300,22 +133,24 @@ _PLAIN: dict[str, tuple[int, int, Callable[..., Collection]]] = {
     "anyFalse": (0, 0, _all_true(False, True)),
     "subsetOf": (1, 1, lambda scope, items, other: _subset(items, other)),
     "supersetOf": (1, 1, lambda scope, items, other: _subset(other, items)),
-    "union": (1, 1, lambda scope, items, other: operators.distinct(items + other)),
-    "combine": (1, 1, lambda scope, items, other: items + other),
+    "union": (1, 1, lambda scope, items, other: operators.union(items, other)),
+    "combine": (1, 1, lambda scope, items, other: counted(scope, items + other)),
     "intersect": (1, 1, lambda scope, items, other: _intersect(items, other)),
     "exclude": (
         1,
         1,
-        lambda scope, items, other: [n for n in items if not operators.contains(other, n)],
+        lambda scope, items, other: _exclude(items, other),
     ),
     "children": (0, 0, _children),
     "descendants": (0, 0, _descendants),
-    "hasValue": (0, 0, _has_value),
-    "getValue": (0, 0, lambda scope, items: items if _has_value(scope, items)[0].value else []),
-    "extension": (1, 1, _extension),
-    "resolve": (0, 0, _resolve),
-    "memberOf": (1, 1, _member_of),
-    "conformsTo": (1, 1, _conforms_to),
-    "type": (0, 0, _type),
+    **fhir_functions.FUNCTIONS,
+    **conversions.FUNCTIONS,
+    **numbers.FUNCTIONS,
     **strings.FUNCTIONS,
 }
+
+
+def function_names(*, iterating: bool) -> frozenset[str]:
+    """The names of the functions; those alone that evaluate their argument for each item when iterating."""
+    names = frozenset(ITERATING) | {"sort"}
+    return names if iterating else names | frozenset(_PLAIN) | {"is", "as", "ofType"}

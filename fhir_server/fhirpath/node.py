@@ -6,10 +6,17 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from fhir_server.spec.definitions import Property, is_a, node_type
+from fhir_server.spec.definitions import (
+    Property,
+    data_types,
+    is_a,
+    is_resource_type,
+    node_type,
+)
 
 Json = dict[str, Any]
 Place = tuple[Json, Property, int | None]
+FEW = 4
 
 
 class Node:
@@ -43,8 +50,20 @@ class Node:
             return []
         if self.type == "System.TypeInfo":
             return [Node(holder[name], "System.String")] if name in holder else []
+        items = _by_element(self.type).get(name)
+        if items is None:
+            return []
         found: list[Node] = []
-        for item in properties_of(self.type, name):
+        if len(items) == 1:
+            (item,) = items
+            value = holder.get(item.name)
+            plain = not item.primitive or "_" + item.name not in holder
+            if plain and not isinstance(value, list) and item.type != "Resource":
+                return [] if value is None else [Node(value, item.type, None, (holder, item, None))]
+        if len(items) > FEW and len(holder) < len(items):
+            items = _written(holder, _by_name(self.type))
+            items = tuple(item for item in items if item.element == name)
+        for item in items:
             _collect(holder, item, found)
         return found
 
@@ -52,15 +71,30 @@ class Node:
         """Every child node, in the order of the definition."""
         holder = self.value if isinstance(self.value, dict) else self.extra
         if isinstance(holder, dict):
-            for name in _elements(self.type):
-                yield from self.children(name)
+            found: list[Node] = []
+            for items in _by_element(self.type).values():
+                for item in items:
+                    _collect(holder, item, found)
+            yield from found
+
+
+def _written(holder: Json, properties: Mapping[str, Property]) -> tuple[Property, ...]:
+    """The properties that an object has, so that a choice of fifty types need not be tried one by one."""
+    names = dict.fromkeys(name.removeprefix("_") for name in holder)
+    return tuple(properties[name] for name in names if name in properties)
 
 
 def _collect(holder: Json, item: Property, found: list[Node]) -> None:
-    value = holder.get(item.name)
-    extra = holder.get("_" + item.name) if item.primitive else None
-    if value is None and extra is None:
-        return
+    name = item.name
+    value = holder.get(name)
+    if not item.primitive:
+        if value is None:
+            return
+        extra = None
+    else:
+        extra = holder.get("_" + name)
+        if value is None and extra is None:
+            return
     if not isinstance(value, list) and not isinstance(extra, list):
         found.append(_made(value, item.type, extra, (holder, item, None)))
         return
@@ -93,6 +127,11 @@ def _by_element(kind: str) -> Mapping[str, tuple[Property, ...]]:
     return found
 
 
+@cache
+def _by_name(kind: str) -> Mapping[str, Property]:
+    return {item.name: item for items in _by_element(kind).values() for item in items}
+
+
 def properties_of(kind: str, name: str) -> tuple[Property, ...]:
     """The properties behind an element name of a type: several for a choice, none for an unknown name."""
     return _by_element(kind).get(name, ())
@@ -117,3 +156,12 @@ def type_is(kind: str, name: str) -> bool:
         return is_a(kind, name)
     except KeyError:
         return False
+
+
+_ABSTRACT = ("Resource", "DomainResource", "Element", "BackboneElement")
+
+
+@cache
+def is_type(name: str) -> bool:
+    """Whether R4 defines a type of that name."""
+    return name in _ABSTRACT or is_resource_type(name) or name in data_types()

@@ -6,39 +6,26 @@ from collections.abc import Callable
 from decimal import Decimal, DecimalException
 from typing import Any
 
+from fhir_server.fhirpath import quantities
+from fhir_server.fhirpath.equality import (
+    Collection,
+    contains,
+    distinct,
+    is_number,
+    loose_temporal,
+    temporal,
+)
 from fhir_server.fhirpath.lexer import FhirPathError
 from fhir_server.fhirpath.node import Node
-from fhir_server.fhirpath.temporal import Temporal, add, compare, read_temporal
+from fhir_server.fhirpath.temporal import add, compare
 
-Collection = list[Node]
-UCUM = "http://unitsofmeasure.org"
 SYSTEM_TYPES = frozenset(
     {"Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time", "Quantity"}
 )
-TEMPORAL = {
-    "System.Date": "Date", "System.DateTime": "DateTime", "System.Time": "Time",
-    "date": "Date", "dateTime": "DateTime", "instant": "DateTime", "time": "Time",
-}  # fmt: skip
-_QUANTITIES = frozenset(
-    {
-        "System.Quantity",
-        "Quantity",
-        "Age",
-        "Count",
-        "Distance",
-        "Duration",
-        "SimpleQuantity",
-        "MoneyQuantity",
-    }
-)
-_CALENDAR = {
-    "year": "a", "month": "mo", "week": "wk", "day": "d", "hour": "h", "minute": "min", "second": "s",
-    "millisecond": "ms",
-}  # fmt: skip
-_SECONDS = {"wk": 604800, "d": 86400, "h": 3600, "min": 60, "s": 1, "ms": Decimal("0.001")}
-_METRES = {"km": 1000, "m": 1, "dm": Decimal("0.1"), "cm": Decimal("0.01"), "mm": Decimal("0.001")}
-_GRAMS = {"kg": 1000, "g": 1, "mg": Decimal("0.001"), "ug": Decimal("0.000001")}
-_SCALES: tuple[dict[str, Any], ...] = (_SECONDS, _METRES, _GRAMS)
+LARGEST_INTEGER = 2**63 - 1
+LONGEST_STRING = 1_048_576
+MOST_ITEMS = 100_000
+_DAY = len("2026-03-05")
 
 
 def single(found: Collection) -> Node:
@@ -78,166 +65,67 @@ def text(found: Collection) -> str | None:
     return node.value
 
 
-def temporal(node: Node) -> Temporal | None:
-    """The date or time of a node, or None."""
-    kind = TEMPORAL.get(node.type)
-    if kind is None or not isinstance(node.value, str):
-        return None
-    return read_temporal(node.value, kind)
+def bounded_text(value: str) -> Node:
+    """A string's node. Raises FhirPathError for one that is too long."""
+    if len(value) > LONGEST_STRING:
+        raise FhirPathError(f"A string of {len(value)} characters is too long")
+    return Node(value, "System.String")
 
 
-def quantity(node: Node) -> tuple[Decimal, str] | None:
-    """The value and unit of a quantity or number, calendar units as their UCUM codes; None for anything else."""
-    if node.type in _QUANTITIES and isinstance(node.value, dict):
-        value = node.value.get("value")
-        if value is None or isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-            return None
-        unit = node.value.get("code") or node.value.get("unit") or "1"
-        return Decimal(value), _CALENDAR.get(unit, _CALENDAR.get(unit.removesuffix("s"), unit))
-    return None
-
-
-def _scaled(
-    value: tuple[Decimal, str], other: tuple[Decimal, str]
-) -> tuple[Decimal, Decimal] | None:
-    if value[1] == other[1]:
-        return value[0], other[0]
-    for scale in _SCALES:
-        if value[1] in scale and other[1] in scale:
-            return value[0] * scale[value[1]], other[0] * scale[other[1]]
-    return None
-
-
-def equal(left: Collection, right: Collection) -> bool | None:
-    """The = operator: None where it is empty."""
-    if not left or not right:
-        return None
-    if len(left) != len(right):
-        return False
-    result: bool | None = True
-    for one, other in zip(left, right, strict=True):
-        found = _equal(one, other)
-        if found is False:
-            return False
-        result = None if found is None else result
-    return result
-
-
-def _equal(one: Node, other: Node) -> bool | None:
-    left, right = one.value, other.value
-    if one.type in TEMPORAL or other.type in TEMPORAL:
-        mine, theirs = temporal(one) or _loose(one), temporal(other) or _loose(other)
-        if mine is not None and theirs is not None:
-            if (mine.kind == "Time") != (theirs.kind == "Time"):
-                return False
-            found = compare(mine, theirs)
-            return None if found is None else found == 0
-        return False
-    if one.type in _QUANTITIES and other.type in _QUANTITIES:
-        first, second = quantity(one), quantity(other)
-        if first is not None and second is not None:
-            scaled = _scaled(first, second)
-            return None if scaled is None else scaled[0] == scaled[1]
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, (int, Decimal)) and isinstance(right, (int, Decimal)):
-        return left == right
-    return type(left) is type(right) and bool(left == right)
-
-
-def _loose(node: Node) -> Temporal | None:
-    return read_temporal(node.value) if isinstance(node.value, str) else None
-
-
-def equivalent(left: Collection, right: Collection) -> bool:
-    """The ~ operator: order does not matter, nor does the case of strings."""
-    if len(left) != len(right):
-        return False
-    rest = list(right)
-    for one in left:
-        match = next((item for item in rest if _equivalent(one, item)), None)
-        if match is None:
-            return False
-        rest.remove(match)
-    return True
-
-
-def _equivalent(one: Node, other: Node) -> bool:
-    left, right = one.value, other.value
-    mine, theirs = temporal(one), temporal(other)
-    if mine is not None and theirs is not None:
-        return len(mine.parts) == len(theirs.parts) and compare(mine, theirs) == 0
-    if isinstance(left, str) and isinstance(right, str):
-        return " ".join(left.lower().split()) == " ".join(right.lower().split())
-    if (
-        isinstance(left, (int, Decimal))
-        and isinstance(right, (int, Decimal))
-        and not isinstance(left, bool)
-    ):
-        places = min(_places(left), _places(right))
-        return round(Decimal(left), places) == round(Decimal(right), places)
-    if isinstance(left, dict) and isinstance(right, dict) and one.type not in _QUANTITIES:
-        names = {child for node in (one, other) for child in node.value if child != "id"}
-        return all(equivalent(one.children(name), other.children(name)) for name in names)
-    return _equal(one, other) is True
-
-
-def _places(value: int | Decimal) -> int:
-    exponent = Decimal(value).as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+def bounded(found: Collection) -> Collection:
+    """The collection itself. Raises FhirPathError for one with too many items."""
+    if len(found) > MOST_ITEMS:
+        raise FhirPathError(f"A collection has more than {MOST_ITEMS} items")
+    return found
 
 
 def order(left: Collection, right: Collection) -> int | None:
     """-1, 0 or 1 for the ordering operators; None where they are empty. Raises FhirPathError for what has no order."""
     if not left or not right:
         return None
-    one, other = single(left), single(right)
+    return order_of(single(left), single(right))
+
+
+def order_of(one: Node, other: Node) -> int | None:
+    """The order of two nodes, as order() gives it for two collections of one."""
+    if one.type in _WRITTEN_IN_ORDER and other.type == one.type:
+        a, b = one.value, other.value
+        if isinstance(a, str) and isinstance(b, str) and _alike(a, b):
+            return (a > b) - (a < b)
     mine, theirs = temporal(one), temporal(other)
     if mine is not None or theirs is not None:
-        mine, theirs = mine or _loose(one), theirs or _loose(other)
+        mine, theirs = mine or loose_temporal(one), theirs or loose_temporal(other)
         if mine is None or theirs is None:
             raise FhirPathError("A date cannot be compared with something else")
         return compare(mine, theirs)
-    first, second = quantity(one), quantity(other)
-    if first is not None and second is not None:
-        scaled = _scaled(first, second)
-        if scaled is None:
-            return None
-        return _sign(scaled[0], scaled[1])
     a, b = one.value, other.value
     if a is None or b is None:
         return None
-    numbers = all(
-        isinstance(item, (int, Decimal)) and not isinstance(item, bool) for item in (a, b)
-    )
-    if numbers or (isinstance(a, str) and isinstance(b, str)):
-        return _sign(a, b)
-    raise FhirPathError("These two have no order")
+    if (is_number(a) and is_number(b)) or (isinstance(a, str) and isinstance(b, str)):
+        return int(a > b) - int(a < b)
+    if not all(is_number(node.value) or quantities.is_quantity(node.type) for node in (one, other)):
+        raise FhirPathError("These two have no order")
+    first, second = _amount(one), _amount(other)
+    return None if first is None or second is None else quantities.compare(first, second)
 
 
-def _sign(a: Any, b: Any) -> int:
-    return int(a > b) - int(a < b)
+# Dates and times of one form, and in UTC, are in the order of their texts.
+_WRITTEN_IN_ORDER = frozenset({"date", "dateTime", "instant"})
 
 
-def contains(found: Collection, node: Node) -> bool:
-    """Whether a collection has an equal item."""
-    return any(_equal(item, node) is True for item in found)
+def _alike(one: str, other: str) -> bool:
+    if len(one) != len(other):
+        return False
+    return len(one) <= _DAY or (one[-1] == "Z" == other[-1] and one[_DAY] == "T" == other[_DAY])
 
 
-def distinct(found: Collection) -> Collection:
-    """Without repeats, in the order of the first ones."""
-    kept: Collection = []
-    seen: set[object] = set()
-    for node in found:
-        if isinstance(node.value, (str, int, Decimal)) and node.type not in TEMPORAL:
-            mark = (isinstance(node.value, bool), node.value)
-            if mark in seen:
-                continue
-            seen.add(mark)
-            kept.append(node)
-        elif not contains(kept, node):
-            kept.append(node)
-    return kept
+def _amount(node: Node) -> quantities.Amount | None:
+    """A quantity; a number counts as one of the unit 1."""
+    if isinstance(node.value, dict):
+        return quantities.read(node)
+    if is_number(node.value) and quantities.modest(node.value):
+        return quantities.Amount(Decimal(node.value), "1")
+    return None
 
 
 def union(left: Collection, right: Collection) -> Collection:
@@ -246,7 +134,7 @@ def union(left: Collection, right: Collection) -> Collection:
         return left
     if not left and len(right) < 2:
         return right
-    return distinct(left + right)
+    return distinct(bounded(left + right))
 
 
 def member_of(item: Collection, found: Collection) -> Collection:
@@ -256,126 +144,107 @@ def member_of(item: Collection, found: Collection) -> Collection:
     return [Node(contains(found, single(item)), "System.Boolean")]
 
 
-def _numbers(left: Collection, right: Collection) -> tuple[Any, Any, str] | None:
+def number(value: int | Decimal) -> Collection:
+    """A number's node; nothing for one beyond what can be represented."""
+    if isinstance(value, int):
+        return [Node(value, "System.Integer")] if abs(value) <= LARGEST_INTEGER else []
+    return [Node(value, "System.Decimal")] if quantities.modest(value) else []
+
+
+def _numbers(left: Collection, right: Collection) -> tuple[Any, Any] | None:
     if not left or not right:
         return None
-    one, other = single(left), single(right)
-    for node in (one, other):
-        if isinstance(node.value, bool) or not isinstance(node.value, (int, Decimal)):
-            raise FhirPathError("A number is needed")
-    kind = (
-        "System.Integer"
-        if isinstance(one.value, int) and isinstance(other.value, int)
-        else "System.Decimal"
-    )
-    return one.value, other.value, kind
-
-
-def _plus(left: Collection, right: Collection) -> Collection:
-    if not left or not right:
-        return []
-    one, other = single(left), single(right)
-    moved = _moved(one, other, 1)
-    if moved is not None:
-        return [moved]
-    if isinstance(one.value, str) and isinstance(other.value, str):
-        return [Node(one.value + other.value, "System.String")]
-    found = _quantities(one, other, lambda a, b: a + b)
-    if found is not None:
-        return found
-    numbers = _numbers(left, right)
-    assert numbers is not None
-    return [Node(numbers[0] + numbers[1], numbers[2])]
-
-
-def _minus(left: Collection, right: Collection) -> Collection:
-    if not left or not right:
-        return []
-    one, other = single(left), single(right)
-    moved = _moved(one, other, -1)
-    if moved is not None:
-        return [moved]
-    found = _quantities(one, other, lambda a, b: a - b)
-    if found is not None:
-        return found
-    numbers = _numbers(left, right)
-    assert numbers is not None
-    return [Node(numbers[0] - numbers[1], numbers[2])]
-
-
-def _quantities(
-    one: Node, other: Node, work: Callable[[Decimal, Decimal], Decimal]
-) -> Collection | None:
-    first, second = quantity(one), quantity(other)
-    if first is None or second is None:
+    one, other = single(left).value, single(right).value
+    if not is_number(one) or not is_number(other):
+        raise FhirPathError("A number is needed")
+    if not quantities.modest(one) or not quantities.modest(other):
         return None
-    if first[1] != second[1]:
+    return one, other
+
+
+def _sum(sign: int) -> Callable[[Collection, Collection], Collection]:
+    def apply(left: Collection, right: Collection) -> Collection:
+        if not left or not right:
+            return []
+        one, other = single(left), single(right)
+        if sign > 0 and isinstance(one.value, str) and isinstance(other.value, str):
+            if temporal(one) is None and temporal(other) is None:
+                return [bounded_text(one.value + other.value)]
+        elif isinstance(other.value, dict):
+            return _quantity_sum(one, other, sign)
+        numbers = _numbers(left, right)
+        return [] if numbers is None else number(numbers[0] + sign * numbers[1])
+
+    return apply
+
+
+def _quantity_sum(one: Node, other: Node, sign: int) -> Collection:
+    amount, moment = quantities.read(other), temporal(one)
+    if amount is None:
         return []
-    return [Node(one.value | {"value": work(first[0], second[0])}, "System.Quantity")]
+    if moment is not None:
+        unit = amount.calendar_word
+        if unit is None:
+            raise FhirPathError(
+                f"'{amount.unit}' cannot be added to a date or time; "
+                "write a calendar unit, as 1 month"
+            )
+        return [Node(add(moment, amount.value * sign, unit).text, one.type)]
+    first = _amount(one)
+    if first is None:
+        raise FhirPathError("A quantity is added to a quantity, a date or a time")
+    found = quantities.add(first, amount, sign)
+    return [] if found is None else [found]
 
 
-_WORDS = {code: word for word, code in _CALENDAR.items()}
+def _product(sign: int) -> Callable[[Collection, Collection], Collection]:
+    def apply(left: Collection, right: Collection) -> Collection:
+        if not left or not right:
+            return []
+        one, other = single(left), single(right)
+        if isinstance(one.value, dict) or isinstance(other.value, dict):
+            first, second = _amount(one), _amount(other)
+            if first is None or second is None:
+                raise FhirPathError("A number or a quantity is needed")
+            found = quantities.multiply(first, second, sign)
+            return [] if found is None else [found]
+        numbers = _numbers(left, right)
+        if numbers is None:
+            return []
+        if sign > 0:
+            return number(numbers[0] * numbers[1])
+        return number(Decimal(numbers[0]) / Decimal(numbers[1])) if numbers[1] else []
 
-
-def _moved(one: Node, other: Node, sign: int) -> Node | None:
-    value, amount = temporal(one), quantity(other)
-    if value is None or amount is None:
-        return None
-    if other.value.get("code") in ("a", "mo") and value.kind != "Date":
-        raise FhirPathError("Add calendar years and months, not those of UCUM, to a date and time")
-    unit = _WORDS.get(amount[1])
-    if unit is None:
-        raise FhirPathError(f"'{amount[1]}' cannot be added to a date or time")
-    count = amount[0] * (7 if unit == "week" else 1) * sign
-    return Node(add(value, count, "day" if unit == "week" else unit).text, one.type)
-
-
-def _multiply(left: Collection, right: Collection) -> Collection:
-    if left and right and (found := _quantities_times(single(left), single(right))) is not None:
-        return found
-    numbers = _numbers(left, right)
-    return [] if numbers is None else [Node(numbers[0] * numbers[1], numbers[2])]
-
-
-def _quantities_times(one: Node, other: Node) -> Collection | None:
-    for quantity_node, number in ((one, other), (other, one)):
-        found = quantity(quantity_node)
-        if found is not None and isinstance(number.value, (int, Decimal)):
-            return [
-                Node(quantity_node.value | {"value": found[0] * number.value}, "System.Quantity")
-            ]
-    return None
-
-
-def _divide(left: Collection, right: Collection) -> Collection:
-    numbers = _numbers(left, right)
-    if numbers is None or numbers[1] == 0:
-        return []
-    return [Node(Decimal(numbers[0]) / Decimal(numbers[1]), "System.Decimal")]
+    return apply
 
 
 def _whole(left: Collection, right: Collection) -> Collection:
     numbers = _numbers(left, right)
-    if numbers is None or numbers[1] == 0:
+    if numbers is None or not numbers[1]:
         return []
     try:
-        return [Node(int(Decimal(numbers[0]) / Decimal(numbers[1])), "System.Integer")]
+        return number(int(Decimal(numbers[0]) / Decimal(numbers[1])))
     except DecimalException:
         return []
 
 
 def _rest(left: Collection, right: Collection) -> Collection:
     numbers = _numbers(left, right)
-    if numbers is None or numbers[1] == 0:
+    if numbers is None or not numbers[1]:
         return []
-    value = Decimal(numbers[0]) % Decimal(numbers[1])
-    return [Node(int(value) if numbers[2] == "System.Integer" else value, numbers[2])]
+    try:
+        value = Decimal(numbers[0]) % Decimal(numbers[1])
+    except DecimalException:
+        return []
+    integers = isinstance(numbers[0], int) and isinstance(numbers[1], int)
+    return number(int(value) if integers else value)
 
 
 def _concatenate(left: Collection, right: Collection) -> Collection:
-    return [Node((text(left) or "") + (text(right) or ""), "System.String")]
+    return [bounded_text((text(left) or "") + (text(right) or ""))]
 
 
 ARITHMETIC: dict[str, Callable[[Collection, Collection], Collection]] = {
-    "+": _plus, "-": _minus, "*": _multiply, "/": _divide, "div": _whole, "mod": _rest, "&": _concatenate,
+    "+": _sum(1), "-": _sum(-1), "*": _product(1), "/": _product(-1), "div": _whole, "mod": _rest,
+    "&": _concatenate,
 }  # fmt: skip

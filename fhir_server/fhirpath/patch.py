@@ -26,13 +26,13 @@ _NEEDED = {
 
 
 def apply_fhirpath_patch(resource: Json, parameters: Json) -> Json:
-    """A new resource with the operations applied in their order; the input stays as it is.
+    """A new resource with the operations applied in their order (none changes nothing); the input stays as it is.
 
     Raises FhirError 400 for Parameters that are no patch, 422 for a path that does not lead to what the operation
     needs; the expression names the operation.
     """
-    listed = parameters.get("parameter")
-    if not isinstance(listed, list) or not listed:
+    listed = parameters.get("parameter", [])
+    if not isinstance(listed, list):
         raise errors.malformed(
             "A FHIRPath Patch has a parameter 'operation' for each step", "Parameters.parameter"
         )
@@ -217,13 +217,14 @@ class _Operation:
         if index is None:
             holder.pop(item.name, None)
             holder.pop("_" + item.name, None)
-            return
-        for key in (item.name, "_" + item.name):
+        for key in (item.name, "_" + item.name) if index is not None else ():
             listed = holder.get(key)
-            if isinstance(listed, list) and index < len(listed):
+            if isinstance(listed, list) and index is not None and index < len(listed):
                 del listed[index]
                 if not any(other is not None for other in listed):
                     del holder[key]
+        if not holder:
+            _remove_empty(self.resource)
 
     def _replace(self) -> None:
         holder, item, index = self._where(self._one())
@@ -255,3 +256,15 @@ class _Operation:
         if node.place is None:
             raise self._refused("The path leads to no element of the resource")
         return node.place
+
+
+def _remove_empty(holder: Json) -> None:
+    """Take away the elements that lost their last child: R4 has no empty ones."""
+    for name, value in list(holder.items()):
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, dict):
+                _remove_empty(item)
+        if isinstance(value, list) and {} in value:
+            value = holder[name] = [item for item in value if item != {}]
+        if value in ({}, []):
+            del holder[name]

@@ -1,28 +1,33 @@
-"""Functions on strings and numbers, and conversions (https://hl7.org/fhirpath/N1/#string-manipulation)."""
+"""Functions on strings (https://hl7.org/fhirpath/N1/#string-manipulation)."""
 
 from __future__ import annotations
 
-import math
+import base64
+import binascii
+import html
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Any
 
 from fhir_server.fhirpath import operators
+from fhir_server.fhirpath.conversions import show
+from fhir_server.fhirpath.equality import Collection
 from fhir_server.fhirpath.lexer import FhirPathError
 from fhir_server.fhirpath.node import Node
-from fhir_server.fhirpath.temporal import read_temporal
 from fhir_server.spec.narrative import narrative_faults
+from fhir_server.spec.patterns import LONGEST_SUBJECT, BadPattern, compile_pattern
 
-Collection = list[Node]
-LONGEST_MATCHED = 20_000
-_NESTED = re.compile(r"[+*}]\)[+*{]|[+*]\?*\)\+|\(\?[^:=!<]")
+_SHORT = 256
 
 
 def _string(value: str) -> Collection:
-    return [Node(value, "System.String")]
+    return [operators.bounded_text(value)]
+
+
+def _strings(values: list[str]) -> Collection:
+    return [Node(value, "System.String") for value in values]
 
 
 def _integer(value: int) -> Collection:
@@ -37,7 +42,6 @@ def _on_text(work: Callable[..., Collection], *kinds: str) -> Callable[..., Coll
     """A function of a string: empty for no string or an absent argument."""
 
     def apply(scope: Any, items: Collection, *arguments: Collection) -> Collection:
-        del scope
         subject = operators.text(items)
         if subject is None:
             return []
@@ -47,35 +51,64 @@ def _on_text(work: Callable[..., Collection], *kinds: str) -> Callable[..., Coll
         ]
         if any(value is None for value in values):
             return []
+        scope.step(len(subject) >> 8)
         return work(subject, *values)
+
+    def apply_one(scope: Any, items: Collection, argument: Collection) -> Collection:
+        subject = operators.text(items)
+        value = operators.text(argument)
+        if subject is None or value is None:
+            return []
+        if len(subject) > _SHORT:
+            scope.step(len(subject) >> 8)
+        return work(subject, value)
+
+    return apply_one if kinds == ("text",) else apply
+
+
+def _matching(work: Callable[..., Collection]) -> Callable[..., Collection]:
+    def apply(subject: str, pattern: str, *others: str) -> Collection:
+        if len(subject) > LONGEST_SUBJECT:
+            raise FhirPathError(f"A string of {len(subject)} characters is too long to match")
+        try:
+            return work(subject, compile_pattern(pattern), *others)
+        except BadPattern as error:
+            raise FhirPathError(f"The regular expression cannot be read: {error}") from None
 
     return apply
 
 
-@lru_cache(maxsize=512)
-def _pattern(text: str) -> re.Pattern[str]:
-    """A regular expression that cannot run away. Raises FhirPathError for one with nested repetition."""
-    if len(text) > 2000 or _NESTED.search(text):
-        raise FhirPathError(
-            "The regular expression repeats a repetition, or is too long; write a simpler one"
-        )
-    try:
-        return re.compile(text, re.DOTALL)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise FhirPathError(f"The regular expression cannot be read: {error}") from None
+_REFERENCE = re.compile(r"\$(?:(\d)|\{(\w+)\})|\\(.)", re.DOTALL)
 
 
-def _bounded(subject: str) -> str:
-    if len(subject) > LONGEST_MATCHED:
-        raise FhirPathError(f"A string of {len(subject)} characters is too long to match")
-    return subject
-
-
-def _replace_matches(subject: str, pattern: str, replacement: str) -> Collection:
-    if not pattern:
+def _replace_matches(subject: str, pattern: Any, replacement: str) -> Collection:
+    if not pattern.pattern:
         return _string(subject)
-    template = re.sub(r"\$(\d+)", r"\\\1", replacement)
-    return _string(_pattern(pattern).sub(template, _bounded(subject)))
+    if len(subject) * max(1, len(replacement)) > 100 * operators.LONGEST_STRING:
+        raise FhirPathError("The result of replaceMatches() would be too long")
+
+    def expand(match: Any) -> str:
+        return _REFERENCE.sub(lambda found: _group(match, found), replacement)
+
+    return _string(pattern.sub(expand, subject))
+
+
+def _group(match: Any, found: re.Match[str]) -> str:
+    if found[3] is not None:
+        return found[3]
+    text = found[1] or found[2]
+    name: Any = int(text) if text.isdecimal() else text
+    try:
+        return match.group(name) or ""
+    except (IndexError, KeyError):
+        raise FhirPathError(f"The regular expression has no group {name}") from None
+
+
+def _replace(subject: str, wanted: str, replacement: str) -> Collection:
+    count = subject.count(wanted)
+    if len(subject) + count * len(replacement) > 2 * operators.LONGEST_STRING:
+        raise FhirPathError("The result of replace() would be too long")
+    return _string(subject.replace(wanted, replacement))
 
 
 def _substring(subject: str, start: int, length: int | None = None) -> Collection:
@@ -84,191 +117,86 @@ def _substring(subject: str, start: int, length: int | None = None) -> Collectio
     return _string(subject[start:] if length is None else subject[start : start + max(length, 0)])
 
 
+def _split(subject: str, separator: str) -> Collection:
+    return operators.bounded(_strings(subject.split(separator) if separator else list(subject)))
+
+
+def _join(scope: Any, items: Collection, separator: Collection | None = None) -> Collection:
+    between = operators.text(separator) or "" if separator else ""
+    shown = [show(node) or "" for node in items if node.value is not None]
+    if sum(map(len, shown)) + len(between) * len(shown) > operators.LONGEST_STRING:
+        raise FhirPathError("The result of join() would be too long")
+    return _string(between.join(shown)) if items else []
+
+
 def _html_checks(scope: Any, items: Collection) -> Collection:
-    del scope
     subject = operators.text(items)
     return [] if subject is None else _boolean(not narrative_faults(subject))
 
 
-def _join(scope: Any, items: Collection, separator: Collection | None = None) -> Collection:
-    del scope
-    between = operators.text(separator) or "" if separator else ""
-    return _string(between.join(str(node.value) for node in items))
+def _encode(subject: str, form: str) -> Collection:
+    raw = subject.encode(errors="surrogatepass")
+    match form:
+        case "hex":
+            return _string(raw.hex())
+        case "base64":
+            return _string(base64.b64encode(raw).decode())
+        case "urlbase64":
+            return _string(base64.urlsafe_b64encode(raw).decode())
+    raise FhirPathError(f"encode() knows hex, base64 and urlbase64, not '{form[:32]}'")
 
 
-def show(node: Node) -> str | None:
-    """A node as toString() writes it, or None."""
-    value = node.value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, str)):
-        return str(value)
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    found = operators.quantity(node)
-    if found is None:
-        return None
-    unit = value.get("unit") or value.get("code") or "1"
-    calendar = value.get("system") is None and unit in operators._CALENDAR  # noqa: SLF001
-    return f"{format(found[0], 'f')} {unit}" if calendar else f"{format(found[0], 'f')} '{unit}'"
-
-
-_BOOLEANS = dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True) | dict.fromkeys(
-    ("false", "f", "no", "n", "0", "0.0"), False
-)
-
-
-def _to_boolean(node: Node) -> Any:
-    value = node.value
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return _BOOLEANS.get(value.lower())
-    return value == 1 if isinstance(value, (int, Decimal)) and value in (0, 1) else None
-
-
-def _to_integer(node: Node) -> Any:
-    value = node.value
-    if isinstance(value, int):
-        return int(value)
-    return int(value) if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,40}", value) else None
-
-
-def _to_decimal(node: Node) -> Any:
-    value = node.value
-    if isinstance(value, (bool, int, Decimal)):
-        return Decimal(value)
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,60}(\.\d{1,60})?", value):
-        return Decimal(value)
-    return None
-
-
-def _to_quantity(node: Node) -> Any:
-    if operators.quantity(node) is not None:
-        return node.value
-    value = node.value
-    if isinstance(value, (int, Decimal)):
-        return {"value": Decimal(value), "unit": "1", "code": "1", "system": operators.UCUM}
-    match = (
-        re.fullmatch(r"([+-]?\d{1,60}(?:\.\d{1,60})?)(?:\s*(?:'([^']+)'|([a-z]+)))?", value)
-        if isinstance(value, str)
-        else None
-    )
-    if match is None or (match[3] and match[3].removesuffix("s") not in operators._CALENDAR):  # noqa: SLF001
-        return None
-    unit = match[2] or (match[3] or "1").removesuffix("s")
+def _decode(subject: str, form: str) -> Collection:
     try:
-        return {"value": Decimal(match[1]), "unit": unit}
-    except InvalidOperation:
-        return None
+        match form:
+            case "hex":
+                return _string(bytes.fromhex(subject).decode())
+            case "base64":
+                return _string(base64.b64decode(subject, validate=True).decode())
+            case "urlbase64":
+                return _string(base64.b64decode(subject, b"-_", validate=True).decode())
+    except (ValueError, binascii.Error):
+        raise FhirPathError(f"The string is not {form}") from None
+    raise FhirPathError(f"decode() knows hex, base64 and urlbase64, not '{form[:32]}'")
 
 
-def _to_temporal(kind: str) -> Callable[[Node], Any]:
-    def convert(node: Node) -> Any:
-        if not isinstance(node.value, str):
-            return None
-        found = read_temporal(node.value, "Time" if kind == "Time" else None)
-        if found is None:
-            return None
-        if kind == "Date":
-            return node.value.partition("T")[0]
-        return node.value
-
-    return convert
+def _escape(subject: str, form: str) -> Collection:
+    match form:
+        case "html":
+            return _string(html.escape(subject, quote=True).replace("&#x27;", "&#39;"))
+        case "json":
+            return _string(json.dumps(subject, ensure_ascii=False)[1:-1])
+    raise FhirPathError(f"escape() knows html and json, not '{form[:32]}'")
 
 
-def _conversion(convert: Callable[[Node], Any], kind: str) -> Callable[..., Collection]:
-    def apply(scope: Any, items: Collection) -> Collection:
-        del scope
-        if not items:
-            return []
-        found = convert(operators.single(items))
-        return [] if found is None else [Node(found, f"System.{kind}")]
-
-    return apply
-
-
-def _convertible(convert: Callable[[Node], Any]) -> Callable[..., Collection]:
-    def apply(scope: Any, items: Collection) -> Collection:
-        del scope
-        return _boolean(convert(operators.single(items)) is not None) if items else []
-
-    return apply
+def _unescape(subject: str, form: str) -> Collection:
+    match form:
+        case "html":
+            return _string(html.unescape(subject))
+        case "json":
+            try:
+                return _string(str(json.loads(f'"{subject}"', strict=False)))
+            except ValueError:
+                # The quotes of a string that was never escaped
+                return _string(subject)
+    raise FhirPathError(f"unescape() knows html and json, not '{form[:32]}'")
 
 
-_CONVERSIONS: dict[str, Callable[[Node], Any]] = {
-    "Boolean": _to_boolean,
-    "Integer": _to_integer,
-    "Decimal": _to_decimal,
-    "String": show,
-    "Quantity": _to_quantity,
-    "Date": _to_temporal("Date"),
-    "DateTime": _to_temporal("DateTime"),
-    "Time": _to_temporal("Time"),
-}
-
-
-def _math(work: Callable[..., Any]) -> Callable[..., Collection]:
-    def apply(scope: Any, items: Collection, *arguments: Collection) -> Collection:
-        del scope
-        if not items or any(not found for found in arguments):
-            return []
-        values = [operators.single(found).value for found in (items, *arguments)]
-        if any(
-            isinstance(value, bool) or not isinstance(value, (int, Decimal)) for value in values
-        ):
-            raise FhirPathError("A number is needed")
-        try:
-            found = work(*values)
-        except (ValueError, OverflowError, InvalidOperation, ZeroDivisionError):
-            return []
-        return (
-            []
-            if found is None
-            else [Node(found, "System.Integer" if isinstance(found, int) else "System.Decimal")]
-        )
-
-    return apply
-
-
-def _round(value: Any, places: int = 0) -> Any:
-    if places < 0:
-        raise FhirPathError("round() takes a precision that is not negative")
-    return (
-        round(Decimal(value), places)
-        if places
-        else int(Decimal(value).to_integral_value(rounding="ROUND_HALF_UP"))
-    )
-
-
-def _power(value: Any, exponent: Any) -> Any:
-    if abs(exponent) > 1000:
-        raise OverflowError
-    if isinstance(value, int) and isinstance(exponent, int) and exponent >= 0:
-        return value**exponent
-    return (
-        Decimal(str(float(value) ** float(exponent)))
-        if value >= 0 or exponent == int(exponent)
-        else None
-    )
+def _moment(scope: Any) -> datetime:
+    moment: datetime = scope.environment.now or datetime.now(UTC)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _now(scope: Any, items: Collection) -> Collection:
-    del items
-    moment = scope.environment.now or datetime.now(UTC)
-    return [Node(moment.isoformat(timespec="milliseconds"), "System.DateTime")]
+    return [Node(_moment(scope).isoformat(timespec="milliseconds"), "System.DateTime")]
 
 
 def _today(scope: Any, items: Collection) -> Collection:
-    del items
-    moment = scope.environment.now or datetime.now(UTC)
-    return [Node(moment.date().isoformat(), "System.Date")]
+    return [Node(_moment(scope).date().isoformat(), "System.Date")]
 
 
 def _time_of_day(scope: Any, items: Collection) -> Collection:
-    del items
-    moment = scope.environment.now or datetime.now(UTC)
-    return [Node(moment.time().isoformat(timespec="milliseconds"), "System.Time")]
+    return [Node(_moment(scope).time().isoformat(timespec="milliseconds"), "System.Time")]
 
 
 FUNCTIONS: dict[str, tuple[int, int, Callable[..., Collection]]] = {
@@ -276,32 +204,30 @@ FUNCTIONS: dict[str, tuple[int, int, Callable[..., Collection]]] = {
     "endsWith": (1, 1, _on_text(lambda a, b: _boolean(a.endswith(b)), "text")),
     "contains": (1, 1, _on_text(lambda a, b: _boolean(b in a), "text")),
     "indexOf": (1, 1, _on_text(lambda a, b: _integer(a.find(b)), "text")),
+    "lastIndexOf": (1, 1, _on_text(lambda a, b: _integer(a.rfind(b)), "text")),
     "length": (0, 0, _on_text(lambda a: _integer(len(a)))),
     "upper": (0, 0, _on_text(lambda a: _string(a.upper()))),
     "lower": (0, 0, _on_text(lambda a: _string(a.lower()))),
     "trim": (0, 0, _on_text(lambda a: _string(a.strip()))),
-    "split": (1, 1, _on_text(lambda a, b: [Node(x, "System.String") for x in (a.split(b) if b else list(a))], "text")),
-    "toChars": (0, 0, _on_text(lambda a: [Node(x, "System.String") for x in a])),
+    "split": (1, 1, _on_text(_split, "text")),
+    "toChars": (0, 0, _on_text(lambda a: operators.bounded(_strings(list(a))))),
     "substring": (1, 2, _on_text(_substring, "integer", "integer")),
-    "replace": (2, 2, _on_text(lambda a, b, c: _string(a.replace(b, c)), "text", "text")),
-    "matches": (1, 1, _on_text(lambda a, b: _boolean(_pattern(b).search(_bounded(a)) is not None), "text")),
-    "matchesFull": (1, 1, _on_text(lambda a, b: _boolean(_pattern(b).fullmatch(_bounded(a)) is not None), "text")),
-    "replaceMatches": (2, 2, _on_text(_replace_matches, "text", "text")),
+    "replace": (2, 2, _on_text(_replace, "text", "text")),
+    "matches": (1, 1, _on_text(_matching(lambda a, b: _boolean(b.search(a) is not None)), "text")),
+    "matchesFull": (
+        1,
+        1,
+        _on_text(_matching(lambda a, b: _boolean(b.fullmatch(a) is not None)), "text"),
+    ),
+    "replaceMatches": (2, 2, _on_text(_matching(_replace_matches), "text", "text")),
+    "encode": (1, 1, _on_text(_encode, "text")),
+    "decode": (1, 1, _on_text(_decode, "text")),
+    "escape": (1, 1, _on_text(_escape, "text")),
+    "unescape": (1, 1, _on_text(_unescape, "text")),
     "join": (0, 1, _join),
     "htmlChecks": (0, 0, _html_checks),
-    "abs": (0, 0, _math(abs)),
-    "ceiling": (0, 0, _math(math.ceil)),
-    "floor": (0, 0, _math(math.floor)),
-    "truncate": (0, 0, _math(math.trunc)),
-    "round": (0, 1, _math(_round)),
-    "sqrt": (0, 0, _math(lambda a: Decimal(a).sqrt())),
-    "exp": (0, 0, _math(lambda a: Decimal(str(math.exp(a))))),
-    "ln": (0, 0, _math(lambda a: Decimal(str(math.log(a))))),
-    "log": (1, 1, _math(lambda a, b: Decimal(str(math.log(a, b))))),
-    "power": (1, 1, _math(_power)),
+    "htmlChecks2": (0, 0, _html_checks),
     "now": (0, 0, _now),
     "today": (0, 0, _today),
     "timeOfDay": (0, 0, _time_of_day),
-    **{f"to{kind}": (0, 0, _conversion(convert, kind)) for kind, convert in _CONVERSIONS.items()},
-    **{f"convertsTo{kind}": (0, 0, _convertible(convert)) for kind, convert in _CONVERSIONS.items()},
-}  # fmt: skip
+}

@@ -5,18 +5,22 @@ https://hl7.org/fhirpath/N1/#datetime-equality
 
 from __future__ import annotations
 
+import calendar
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from fhir_server.fhirpath.lexer import FhirPathError
 
 _DATE = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?"
-    r"(T(?:(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?)?)?(Z|[+-]\d\d:\d\d)?"
+    r"(T(?:(\d\d)(?::(\d\d)(?::(\d\d(?:\.\d{1,30})?))?)?)?)?(Z|[+-]\d\d:\d\d)?",
+    re.ASCII,
 )
-_TIME = re.compile(r"T?(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?")
+_TIME = re.compile(r"T?(\d\d)(?::(\d\d)(?::(\d\d(?:\.\d{1,30})?))?)?", re.ASCII)
+_BOUNDS = ((0, 9999), (1, 12), (1, 31), (0, 23), (0, 59), (0, 60))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,36 +37,41 @@ def read_temporal(text: str, kind: str | None = None) -> Temporal | None:
     """The value of a literal without @, or of a FHIR date, dateTime, instant or time; None for anything else."""
     if kind == "Time" or (kind is None and text.startswith("T")):
         match = _TIME.fullmatch(text)
-        if match is None:
-            return None
-        hour, minute, second, fraction = match.groups()
-        return Temporal("Time", _parts(hour, minute, _seconds(second, fraction)), None, text)
+        parts = None if match is None else _parts(match.groups(), 3)
+        return None if parts is None else Temporal("Time", parts, None, text)
     match = _DATE.fullmatch(text)
     if match is None:
         return None
-    year, month, day, clock, hour, minute, second, fraction, offset = match.groups()
+    year, month, day, clock, hour, minute, second, zone = match.groups()
+    if zone is not None and hour is None:
+        return None
+    parts = _parts((year, month, day, hour, minute, second), 0)
+    if parts is None:
+        return None
     if clock is None and kind != "DateTime":
-        return Temporal("Date", _parts(year, month, day), None, text)
-    parts = _parts(year, month, day, hour, minute, _seconds(second, fraction))
-    return Temporal("DateTime", parts, _offset(offset), text)
+        return Temporal("Date", parts, None, text)
+    return Temporal("DateTime", parts, None if zone is None else _offset(zone), text)
 
 
-def _seconds(second: str | None, fraction: str | None) -> str | None:
-    return second if second is None or fraction is None else f"{second}.{fraction}"
-
-
-def _parts(*texts: str | None) -> tuple[int | Decimal, ...]:
+def _parts(texts: tuple[str | None, ...], first: int) -> tuple[int | Decimal, ...] | None:
+    """The components as numbers; None for a day or time that does not exist."""
     found: list[int | Decimal] = []
-    for text in texts:
+    for place, text in enumerate(texts, first):
         if text is None:
             break
-        found.append(Decimal(text) if "." in text else int(text))
+        number = Decimal(text) if "." in text else int(text)
+        low, high = _BOUNDS[place]
+        if not low <= number <= high:
+            return None
+        found.append(number)
+    if first == 0 and len(found) > 2:
+        year, month, day = (int(item) for item in found[:3])
+        if day > _length(year, month):
+            return None
     return tuple(found)
 
 
-def _offset(text: str | None) -> int | None:
-    if text is None:
-        return None
+def _offset(text: str) -> int:
     if text == "Z":
         return 0
     minutes = int(text[1:3]) * 60 + int(text[4:6])
@@ -90,113 +99,124 @@ def compare(left: Temporal, right: Temporal) -> int | None:
     """-1, 0 or 1, or None where the precision (or a missing zone) does not tell."""
     if (left.kind == "Time") != (right.kind == "Time"):
         raise FhirPathError("A time and a date cannot be compared")
-    if (
-        len(left.parts) > 3
-        and len(right.parts) > 3
-        and (left.offset is None) != (right.offset is None)
-    ):
-        return None
-    mine, theirs = _in_utc(left), _in_utc(right)
+    mine, theirs = left.parts, right.parts
+    if left.kind != "Time" and len(mine) > 3 and len(theirs) > 3:
+        if (left.offset is None) != (right.offset is None):
+            return None
+        mine, theirs = _in_utc(left), _in_utc(right)
     for one, other in zip(mine, theirs, strict=False):
         if one != other:
             return -1 if one < other else 1
     return 0 if len(mine) == len(theirs) else None
 
 
+def instant_key(value: Temporal) -> Hashable:
+    """Equal for two dates or times when they compare as equal."""
+    if value.kind == "Time":
+        return "time", value.parts
+    return "date", value.offset is None and len(value.parts) > 3, _in_utc(value)
+
+
 _STEPS = ("year", "month", "day", "hour", "minute", "second", "millisecond")
+# https://hl7.org/fhirpath/N1/#datetime-arithmetic: how many of a unit make one of the next larger
+_FACTORS = {"millisecond": 1000, "second": 60, "minute": 60, "hour": 24, "day": 30, "month": 12}
+_SECONDS = {"day": 86400, "hour": 3600, "minute": 60, "second": 1}
 
 
 def add(value: Temporal, amount: Decimal, unit: str) -> Temporal:
-    """A date or time some calendar units later (or earlier). Raises FhirPathError for a unit that does not fit."""
-    unit = {"week": "day"}.get(unit, unit) if unit != "week" else "day"
-    if unit not in _STEPS:
-        raise FhirPathError(f"'{unit}' cannot be added to a date or time")
-    count = int(amount)
+    """A date or time some calendar units later (or earlier). Raises FhirPathError for a unit that does not fit.
+
+    Parts of a unit count for seconds only; a unit finer than the value's precision is first turned into that.
+    """
+    if unit == "week":
+        amount, unit = amount * 7, "day"
+    if unit == "millisecond":
+        amount, unit = amount / 1000, "second"
+    if unit not in _STEPS or (value.kind == "Time" and unit in ("year", "month", "day")):
+        raise FhirPathError(f"'{unit}' cannot be added to a {value.kind}")
+    precision = _STEPS[(3 if value.kind == "Time" else 0) + len(value.parts) - 1]
+    if _STEPS.index(unit) > _STEPS.index(precision):
+        amount, unit = _coarser(amount, unit, precision), precision
+    if unit != "second":
+        amount = Decimal(int(amount))
     if value.kind == "Time":
-        return _add_to_time(value, amount, unit)
-    parts = list(value.parts)
-    year, month, day = (int(item) for item in [*parts, 1, 1][:3])
+        return _rebuilt(value, _moved_clock(value.parts, amount * _SECONDS[unit])[1])
     if unit in ("year", "month"):
-        months = year * 12 + month - 1 + (count * 12 if unit == "year" else count)
-        year, month = divmod(months, 12)
-        month += 1
-        if not 1 <= year <= 9999:
-            raise FhirPathError("The result is beyond the calendar")
-        day = min(day, _length(year, month))
-        return _rebuilt(value, [year, month, day, *parts[3:]])
-    hour, minute = (int(item) for item in [*parts[3:5], 0, 0][:2])
-    base = datetime(year, month, day, hour, minute, tzinfo=UTC)
-    seconds = Decimal(parts[5]) if len(parts) > 5 else Decimal(0)
-    spans = {
-        "day": Decimal(86400),
-        "hour": Decimal(3600),
-        "minute": Decimal(60),
-        "second": Decimal(1),
-        "millisecond": Decimal("0.001"),
-    }
-    whole = amount if unit in ("second", "millisecond") else Decimal(count)
-    total = seconds + whole * spans[unit]
-    carry, rest = divmod(total, 60)
+        return _rebuilt(value, _moved_months(value, int(amount) * (12 if unit == "year" else 1)))
+    days, clock = _moved_clock(value.parts[3:], amount * _SECONDS[unit])
+    year, month, day = (int(item) for item in value.parts[:3])
     try:
-        moved = base + timedelta(minutes=int(carry) - (1 if rest < 0 else 0))
-    except OverflowError:
+        moved = datetime(year, month, day, tzinfo=UTC) + timedelta(days=days)
+    except (OverflowError, ValueError):
         raise FhirPathError("The result is beyond the calendar") from None
-    rest = rest + 60 if rest < 0 else rest
-    fresh: list[int | Decimal] = [
-        moved.year,
-        moved.month,
-        moved.day,
-        moved.hour,
-        moved.minute,
-        _plain(rest),
-    ]
-    return _rebuilt(value, fresh)
+    return _rebuilt(value, [moved.year, moved.month, moved.day, *clock])
 
 
-def _add_to_time(value: Temporal, amount: Decimal, unit: str) -> Temporal:
-    spans = {
-        "hour": Decimal(3600),
-        "minute": Decimal(60),
-        "second": Decimal(1),
-        "millisecond": Decimal("0.001"),
-    }
-    if unit not in spans:
-        raise FhirPathError(f"'{unit}' cannot be added to a time")
-    hour, minute, second = [*value.parts, 0, 0][:3]
-    total = (
-        Decimal(hour) * 3600 + Decimal(minute) * 60 + Decimal(second) + amount * spans[unit]
-    ) % 86400
-    total = total + 86400 if total < 0 else total
-    minutes, rest = divmod(total, 60)
-    hours, minutes = divmod(minutes, 60)
-    fresh: list[int | Decimal] = [int(hours), int(minutes), _plain(rest)]
-    return _rebuilt(value, fresh)
+def _coarser(amount: Decimal, unit: str, precision: str) -> Decimal:
+    if precision == "year" and unit != "month":
+        return _coarser(amount, unit, "day") / 365 if unit != "day" else amount / 365
+    while unit != precision:
+        amount = amount / _FACTORS[unit]
+        unit = _STEPS[_STEPS.index(unit) - 1]
+    return amount
 
 
-def _plain(value: Decimal) -> int | Decimal:
-    return int(value) if value == value.to_integral_value() else value
+def _moved_months(value: Temporal, count: int) -> list[int | Decimal]:
+    year, month = (int(item) for item in [*value.parts, 1][:2])
+    year, month = divmod(year * 12 + month - 1 + count, 12)
+    if not 1 <= year <= 9999:
+        raise FhirPathError("The result is beyond the calendar")
+    day = min(int(value.parts[2]), _length(year, month + 1)) if len(value.parts) > 2 else 1
+    return [year, month + 1, day, *value.parts[3:]]
+
+
+def _moved_clock(
+    parts: tuple[int | Decimal, ...], seconds: Decimal
+) -> tuple[int, list[int | Decimal]]:
+    """The days that were passed, and hour, minute and second."""
+    hour, minute, second = [*parts, 0, 0, 0][:3]
+    if abs(seconds) > 10**12:
+        raise FhirPathError("The result is beyond the calendar")
+    total = Decimal(hour * 3600 + minute * 60) + second + seconds
+    days = int((total / 86400).to_integral_value("ROUND_FLOOR"))
+    whole, rest = divmod(total - days * 86400, 60)
+    hours, minutes = divmod(int(whole), 60)
+    digits = max(_digits(second), 3 if rest != rest.to_integral_value() else 0)
+    written: int | Decimal = round(rest, digits) if digits else int(rest)
+    return days, [hours, minutes, written]
+
+
+def _digits(second: int | Decimal) -> int:
+    exponent = Decimal(second).as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else 0
 
 
 def _length(year: int, month: int) -> int:
-    following = date(year + month // 12, month % 12 + 1, 1) if (year, month) != (9999, 12) else None
-    return 31 if following is None else (following - timedelta(days=1)).day
+    return calendar.monthrange(year, month)[1] if year else 31
 
 
 def _rebuilt(value: Temporal, parts: list[int | Decimal]) -> Temporal:
     kept = tuple(parts[: len(value.parts)])
-    return Temporal(value.kind, kept, value.offset, _text(value, kept))
+    return Temporal(value.kind, kept, value.offset, write(value.kind, kept, value.offset))
 
 
-def _text(value: Temporal, parts: tuple[int | Decimal, ...]) -> str:
-    shown = [f"{item:02d}" if isinstance(item, int) else f"{item:06.3f}" for item in parts]
-    if value.kind == "Time":
+def write(kind: str, parts: tuple[int | Decimal, ...], offset: int | None) -> str:
+    """The text of a date or time, as FHIR writes it."""
+    shown = [_two_digits(item) for item in parts]
+    if kind == "Time":
         return ":".join(shown)
     shown[0] = f"{int(parts[0]):04d}"
     text = "-".join(shown[:3])
-    if value.kind == "DateTime" and len(shown) > 3:
+    if kind == "DateTime" and len(shown) > 3:
         text += "T" + ":".join(shown[3:])
-        if value.offset is not None:
-            hours, minutes = divmod(abs(value.offset), 60)
-            sign = "-" if value.offset < 0 else "+"
-            text += "Z" if value.offset == 0 else f"{sign}{hours:02d}:{minutes:02d}"
+        if offset is not None:
+            hours, minutes = divmod(abs(offset), 60)
+            text += "Z" if offset == 0 else f"{'-' if offset < 0 else '+'}{hours:02d}:{minutes:02d}"
     return text
+
+
+def _two_digits(item: int | Decimal) -> str:
+    if isinstance(item, int):
+        return f"{item:02d}"
+    whole, _, fraction = f"{item:f}".partition(".")
+    return f"{whole:0>2}.{fraction}" if fraction else f"{whole:0>2}"

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_server.interactions.operation import Offered
 from fhir_server.spec.errors import Issue
+from fhir_server.terminology import Terminology
 
 Json = dict[str, Any]
 Parameters = tuple[tuple[str, str], ...]
@@ -210,7 +211,8 @@ class Policy:
 class Context:
     """What the core may not fetch for itself: time, randomness, the caller's preferences.
 
-    now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters.
+    now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters; terminology: what
+    does not change while the server runs (see interactions.conformance for what is stored).
     """
 
     policy: Policy
@@ -218,6 +220,7 @@ class Context:
     new_id: Callable[[], str]
     handling: Literal["strict", "lenient"] = "lenient"
     operations: tuple[Offered, ...] = ()
+    terminology: Terminology = field(default_factory=Terminology)
 
     @property
     def base_url(self) -> str:

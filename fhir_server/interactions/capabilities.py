@@ -13,6 +13,7 @@ from fhir_server import __version__
 from fhir_server.interactions.call import Capabilities, Context, Policy, Result
 from fhir_server.interactions.operation import Offered
 from fhir_server.interactions.read import shape
+from fhir_server.interactions.terminology_capabilities import terminology_facts
 from fhir_server.search.parameters import SearchParameter, parameters, supported
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import STRUCTURE, resource_types
@@ -63,7 +64,7 @@ def _head(resource_type: str, policy: Policy) -> Json:
 
 
 def _terminology(policy: Policy) -> Json:
-    return _head("TerminologyCapabilities", policy)
+    return _head("TerminologyCapabilities", policy) | terminology_facts()
 
 
 def statement(policy: Policy, operations: tuple[Offered, ...]) -> Json:

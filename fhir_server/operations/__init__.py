@@ -4,9 +4,11 @@ https://hl7.org/fhir/R4/operationslist.html
 """
 
 from fhir_server.interactions.operation import Offered
+from fhir_server.operations import code_systems, concept_maps, value_sets
 from fhir_server.operations.everything import everything
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.standard import Standard
+from fhir_server.operations.terminology import TerminologyOperation
 from fhir_server.operations.validate import validate
 from fhir_server.operations.versions import Versions
 
@@ -18,4 +20,10 @@ OPERATIONS: tuple[Offered, ...] = (
     Standard("Patient-everything", everything),
     Standard("Encounter-everything", everything),
     Versions(),
+    TerminologyOperation("ValueSet-expand", value_sets.expand),
+    TerminologyOperation("ValueSet-validate-code", value_sets.validate_code),
+    TerminologyOperation("CodeSystem-lookup", code_systems.lookup),
+    TerminologyOperation("CodeSystem-validate-code", code_systems.validate_code),
+    TerminologyOperation("CodeSystem-subsumes", code_systems.subsumes),
+    TerminologyOperation("ConceptMap-translate", concept_maps.translate),
 )

@@ -37,3 +37,8 @@ def _literal(escape: re.Match[str]) -> str:
     if escape[1] not in _ESCAPED or not escape[1]:
         raise ValueError(r"a backslash escapes one of , $ | and \; write \\ for itself")
     return escape[1]
+
+
+def escape(text: str) -> str:
+    """The literal text as a value: its separators escaped."""
+    return "".join("\\" + item if item in _ESCAPED else item for item in text)

@@ -32,9 +32,10 @@ def agrees(shown, answer):
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_every_command_of_the_tour_gets_the_answer_shown(tmp_path):
-    blocks = BLOCK.findall((ROOT / "docs" / "tour.md").read_text("utf-8"))
-    assert len(blocks) > 15
+@pytest.mark.parametrize(("page", "least"), [("tour.md", 15), ("terminology.md", 5)])
+def test_every_command_of_a_page_gets_the_answer_shown(tmp_path, page, least):
+    blocks = BLOCK.findall((ROOT / "docs" / page).read_text("utf-8"))
+    assert len(blocks) >= least
     setup = blocks[0][1]
     with ServerProcess(f"sqlite:///{tmp_path / 'tour.sqlite'}") as server:
         setup = setup.replace("http://127.0.0.1:8000", f"http://127.0.0.1:{server.port}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonpatch import JsonPatch, JsonPatchException, make_patch
 from jsonpointer import JsonPointerException
+from third_party import DATA
 
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import FhirDecimal, parse, serialise
 from fhir_server.spec.json_patch import MAXIMUM_OPERATIONS, apply_json_patch
 
-SUITE = Path(__file__).resolve().parents[3] / "shared" / "data" / "patch" / "json-patch-tests.json"
+SUITE = DATA / "patch" / "json-patch-tests.json"
 DOCUMENT: dict[str, Any] = {
     "resourceType": "Patient",
     "active": True,

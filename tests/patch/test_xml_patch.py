@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
+from third_party import DATA
 
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse, serialise
 from fhir_server.spec.xml_patch import MAXIMUM_OPERATIONS, apply_xml_patch, patch_document
 from fhir_server.spec.xml_selector import parse_selector
 
-SUITE = Path(__file__).resolve().parents[3] / "shared" / "data" / "patch" / "xml-patch-tests.xml"
+SUITE = DATA / "patch" / "xml-patch-tests.xml"
 XHTML = "http://www.w3.org/1999/xhtml"
 DIV = f"<div xmlns='{XHTML}'><p></p>&#233;&nbsp;<b>a</b> b</div>"
 OTHER = f'<div xmlns="{XHTML}"><br></br></div>'

@@ -1,0 +1,83 @@
+"""$translate of ConceptMap (https://hl7.org/fhir/R4/conceptmap-operation-translate.html)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fhir_server.operations.terminology import Question, codes_asked, of, parameters
+from fhir_server.spec import errors
+from fhir_server.terminology.sources import published_concept_maps
+from fhir_server.terminology.translation import Match, applies
+from fhir_server.terminology.translation import Question as Translation
+from fhir_server.terminology.translation import translate as translated
+
+Json = dict[str, Any]
+_PLACE = "Parameters.parameter"
+
+
+def translate(question: Question) -> Json:
+    """The translations of a code by a concept map, or by all that are here and lead from source to target."""
+    reverse = question.first("reverse") is True
+    asked = codes_asked(question, question.first("system"), question.first("version"))
+    if question.first("code") is not None and question.first("system") is None:
+        raise errors.required("A code needs its system", _PLACE)
+    maps = list(_maps(question, reverse))
+    matches: list[Match] = []
+    for code in asked:
+        wanted = Translation(code, question.first("targetsystem"), reverse)
+        for concept_map in maps:
+            for match in translated(concept_map, wanted, _find(question)):
+                if match not in matches:
+                    matches.append(match)
+    result = any(match.is_match for match in matches)
+    message = None
+    if not maps:
+        message = "No concept map leads from that source to that target"
+    elif not result:
+        message = "There is no translation"
+    return parameters(
+        of("result", "Boolean", result),
+        of("message", "String", message),
+        *(_shown(match) for match in matches),
+    )
+
+
+def _find(question: Question) -> Any:
+    return lambda canonical: question.terminology.find("ConceptMap", canonical)
+
+
+def _maps(question: Question, reverse: bool) -> Iterator[Json]:
+    found = question.definition("conceptMap", "url", "conceptMapVersion")
+    if found is not None:
+        yield found
+        return
+    if question.first("url") is not None:
+        raise errors.not_found(f"The concept map {question.first('url')[:300]} is not known here")
+    source, target = question.first("source"), question.first("target")
+    seen = set()
+    for item in (*question.stored.concept_maps(), *published_concept_maps()):
+        if item.get("url") not in seen and applies(item, source, target, reverse=reverse):
+            seen.add(item.get("url"))
+            yield item
+
+
+def _shown(match: Match) -> Json:
+    parts = [
+        of("equivalence", "Code", match.equivalence),
+        of("concept", "Coding", match.coding),
+        *(_product(item) for item in match.products),
+        of("source", "Uri", match.source),
+    ]
+    return {"name": "match", "part": [part for part in parts if part]}
+
+
+def _product(item: Json) -> Json:
+    named = {
+        "system": item.get("system"),
+        "code": item.get("value"),
+        "display": item.get("display"),
+    }
+    coding = {name: value for name, value in named.items() if value}
+    parts = [of("element", "Uri", item.get("property")), of("concept", "Coding", coding)]
+    return {"name": "product", "part": [part for part in parts if part]}
