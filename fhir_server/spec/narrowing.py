@@ -66,7 +66,7 @@ def contradictions(base: Json, given: Json, *, sliced: bool) -> Iterator[str]:
     # R4's own codesystem-history slices an element that it forbids: such slices cannot be met, and do no harm.
     if "max" in given and _more(given["max"], limit) and not (sliced and limit == "0"):
         yield f"has the maximum {given['max']}, but the base allows {limit}; do not raise it"
-    low: int = given.get("min", base.get("min", 0))
+    low = int(given.get("min", base.get("min", 0)) or 0)
     high: str = given.get("max", limit)
     if high != "*" and low > int(high):
         yield f"has the minimum {low} above its maximum {high}; correct one"
