@@ -222,3 +222,23 @@ def _system_type(element: Json, item: Json) -> str:
         return "id"
     kind: str = item.get("fhirType") or item["code"].rpartition(".")[2].lower()
     return kind
+
+
+@cache
+def _terminology() -> zipfile.ZipFile:
+    return zipfile.ZipFile(ARCHIVE.with_name("terminology.zip"))
+
+
+@cache
+def _terminology_index() -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = orjson.loads(_terminology().read("index.json"))
+    return found
+
+
+def terminology(resource_type: str, url: str) -> Json | None:
+    """R4's own CodeSystem, ValueSet or ConceptMap with that canonical url; None when it has none."""
+    identifier = _terminology_index().get(resource_type, {}).get(url)
+    if identifier is None:
+        return None
+    found: Json = orjson.loads(_terminology().read(f"{resource_type}/{identifier}.json"))
+    return found

@@ -51,7 +51,7 @@ class Snapshots:
         self._url = structure["url"]
         name: str = structure["type"].removeprefix(STRUCTURE)
         base = self.resolve(structure.get("baseDefinition", ""))
-        if base is None or "snapshot" not in base:
+        if base is None or not base.get("snapshot"):
             told = structure.get("baseDefinition", "nothing")
             self._fault(name, f"is based on {told}, which is not known here; load it first")
             return []
@@ -79,7 +79,7 @@ class Snapshots:
             self._take_profile(part, given)
             part.element = narrowed(part.element, given.element, self._url)
         if given.children and depth < _DEEPEST:
-            self._expand(part, path)
+            self.expand(part, path)
             self._merge_children(part, given, path, depth)
         if given.slices:
             self._merge_slices(part, given, path, depth)
@@ -97,7 +97,7 @@ class Snapshots:
         if root.get("isModifier") and types[0]["code"] == "Extension":
             part.element = part.element | {"isModifier": True}
 
-    def _expand(self, part: Part, path: str) -> None:
+    def expand(self, part: Part, path: str) -> None:
         """Give a part the children of its type, of its type's profile, or of the element that it refers to."""
         if part.children:
             return

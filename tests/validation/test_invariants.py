@@ -205,7 +205,7 @@ def test_warnings_are_told_by_explain_only() -> None:
 
 
 def test_best_practice_rules_are_off() -> None:
-    assert explain(PATIENT) == ()
+    assert {issue.code for issue in explain(PATIENT)} <= {"not-found", "extension"}
 
 
 def test_an_invariant_of_a_nested_resource_is_placed_in_the_bundle() -> None:
