@@ -1,11 +1,11 @@
-"""The command line: fhir-server serve, load, migrate, check-store, capability."""
+"""The command line: fhir-server serve, load, validate, package, migrate, check-store, capability."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
@@ -18,6 +18,14 @@ application = typer.Typer(
     add_completion=False,
 )
 
+package = typer.Typer(
+    help="Packages of profiles, value sets and code systems.", no_args_is_help=True
+)
+application.add_typer(package, name="package")
+
+Kept = Annotated[
+    str | None, typer.Option("--packages", help="The folder that packages are kept in")
+]
 Database = Annotated[
     str | None, typer.Option(help="sqlite:///path or postgresql+psycopg://user@host/name")
 ]
@@ -49,6 +57,7 @@ def serve(
 
     from fhir_server.store.checks import UnsafeDatabase
     from fhir_server.store.open import prepare_database
+    from fhir_server.validation.profiles.packages import UnreadablePackage, check_pins
 
     settings = _settings(
         host=host,
@@ -60,7 +69,8 @@ def serve(
     )
     try:
         prepare_database(settings.database)
-    except UnsafeDatabase as refusal:
+        check_pins(Path(settings.packages))
+    except (UnsafeDatabase, UnreadablePackage) as refusal:
         typer.echo(str(refusal), err=True)
         raise typer.Exit(3) from None
     # Workers are fresh processes: they read the settings from the environment.
@@ -114,6 +124,50 @@ def load(
         typer.echo(f"{refusal.place}: {refusal.reason}", err=True)
     typer.echo(f"{loading.stored} stored, {len(loading.refusals)} refused")
     raise typer.Exit(1 if loading.refusals else 0)
+
+
+@application.command()
+def validate(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders: JSON, XML, NDJSON")],
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(help="A profile that every resource is held to, by its canonical url"),
+    ] = None,
+    package: Annotated[
+        list[Path] | None,
+        typer.Option(help="A package (.tgz) or folder whose profiles are known too"),
+    ] = None,
+    form: Annotated[
+        Literal["table", "json"], typer.Option("--format", help="table, or json for programs")
+    ] = "table",
+    quiet: Annotated[bool, typer.Option(help="No progress bar")] = False,
+) -> None:
+    """Hold resources to R4, to the profiles that they claim and to those named. Exit status 1 if there is an error."""
+    from fhir_server.validate_command import run
+
+    raise typer.Exit(run(paths, profile or [], package or [], form, quiet=quiet))
+
+
+@package.command("add")
+def package_add(
+    source: Annotated[
+        Path,
+        typer.Argument(help="An npm-format package (.tgz), or a folder of JSON or XML resources"),
+    ],
+    packages: Kept = None,
+) -> None:
+    """Take a package in and pin it; running servers know it after a restart."""
+    from fhir_server.package_command import add_package
+
+    raise typer.Exit(add_package(Path(_settings(packages=packages).packages), source))
+
+
+@package.command("list")
+def package_list(packages: Kept = None) -> None:
+    """The packages with their versions, what they hold, and what they depend on."""
+    from fhir_server.package_command import list_packages
+
+    raise typer.Exit(list_packages(Path(_settings(packages=packages).packages)))
 
 
 @application.command()

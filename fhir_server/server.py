@@ -6,6 +6,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from fhir_server.http.cors import Cors
@@ -14,11 +15,16 @@ from fhir_server.http.exchange import Receive, Scope, Send
 from fhir_server.http.lanes import Lanes
 from fhir_server.http.shell import shell
 from fhir_server.interactions.call import Context, Policy
+from fhir_server.interactions.conformance import Conformance
 from fhir_server.logs import configure
 from fhir_server.operations import OPERATIONS
 from fhir_server.settings import Settings
+from fhir_server.spec.published import folder
 from fhir_server.store.contract import Store
 from fhir_server.store.open import open_store
+from fhir_server.validation import Validator
+from fhir_server.validation.profiles.library import CoreDefinitions, Library
+from fhir_server.validation.profiles.packages import Folder, Packages
 
 
 def now() -> int:
@@ -52,9 +58,21 @@ def policy_of(settings: Settings, cursor_key: bytes) -> Policy:
     )
 
 
+def validator_of(settings: Settings) -> Validator:
+    """What resources are held to: R4, our own profiles, and those of the packages that the settings name."""
+    sources = (CoreDefinitions(), Folder(folder("profiles")), Packages(Path(settings.packages)))
+    return Validator(Library(sources), settings.default_profiles)
+
+
 def context_of(settings: Settings, store: Store) -> Context:
     """What the core needs from the outside, for one deployment."""
-    return Context(policy_of(settings, store.secret("cursor")), now, new_id, operations=OPERATIONS)
+    return Context(
+        policy_of(settings, store.secret("cursor")),
+        now,
+        new_id,
+        operations=OPERATIONS,
+        conformance=Conformance(validator_of(settings)),
+    )
 
 
 def store_of(settings: Settings) -> Store:

@@ -77,6 +77,15 @@ class Settings(BaseSettings):
         "*",
         description="Origins that browsers may call from, separated by blanks; `*`: any (without credentials)",
     )
+    packages: str = Field(
+        "data/packages",
+        description="The folder of the packages whose profiles are known, filled by `fhir-server package add`",
+    )
+    profiles: str = Field(
+        "",
+        description="Profiles that every resource of a type is held to, as `Patient=https://example.org/p`, "
+        "separated by blanks",
+    )
     database_pool: int = Field(8, ge=1, le=200, description="PostgreSQL connections of a worker")
 
     @field_validator("time_zone")
@@ -88,12 +97,32 @@ class Settings(BaseSettings):
             raise ValueError(f"{name} is not a time zone; write one as Europe/London") from None
         return name
 
+    @field_validator("profiles")
+    @classmethod
+    def _named_profiles(cls, text: str) -> str:
+        for item in text.split():
+            resource_type, _, url = item.partition("=")
+            if not resource_type.isalpha() or ":" not in url:
+                raise ValueError(
+                    f"{item} names no profile; write Type=canonical, as Slot=https://example.org/slot"
+                )
+        return text
+
     @field_validator("base_url")
     @classmethod
     def _plain_base(cls, url: str) -> str:
         if url and not url.startswith(("http://", "https://")):
             raise ValueError("write the whole URL, as https://fhir.example.org/fhir")
         return url.rstrip("/")
+
+    @property
+    def default_profiles(self) -> dict[str, tuple[str, ...]]:
+        """Resource type -> canonical urls of the profiles that every resource of it is held to."""
+        found: dict[str, tuple[str, ...]] = {}
+        for item in self.profiles.split():
+            resource_type, _, url = item.partition("=")
+            found[resource_type] = (*found.get(resource_type, ()), url)
+        return found
 
     @property
     def base(self) -> str:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from fhir_server.interactions.conformance import Conformance
 from fhir_server.interactions.operation import Offered
 from fhir_server.spec.errors import Issue
+from fhir_server.validation import core
 
 Json = dict[str, Any]
 Parameters = tuple[tuple[str, str], ...]
@@ -189,11 +191,15 @@ class Policy:
     cursor_key: bytes = b""
 
 
+_CORE = Conformance(core())
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What the core may not fetch for itself: time, randomness, the caller's preferences.
 
-    now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters.
+    now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters. conformance: what
+    resources are held to.
     """
 
     policy: Policy
@@ -201,6 +207,7 @@ class Context:
     new_id: Callable[[], str]
     handling: Literal["strict", "lenient"] = "lenient"
     operations: tuple[Offered, ...] = ()
+    conformance: Conformance = field(default_factory=lambda: _CORE)
 
     @property
     def base_url(self) -> str:

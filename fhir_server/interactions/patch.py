@@ -48,7 +48,7 @@ def patch(call: Patch, context: Context, transaction: Transaction) -> Result:
     if after.get("text") == before.get("text") and _generated(before) and _changed(before, after):
         # The narrative was made from data that is no longer so: unsafe to keep, optional to have.
         after = {name: value for name, value in after.items() if name != "text"}
-    check(after, call.resource_type)
+    check(after, call.resource_type, context)
     write = Write("PATCH", call.resource_type, call.logical_id, previous)
     return written(store(write, after, context, transaction))
 

@@ -75,7 +75,7 @@ def plan(bundle: Json, context: Context) -> Plan:
     for entry in rewritten:
         if isinstance(entry.call, _Writing):
             try:
-                check(entry.call.resource, entry.call.resource_type)
+                check(entry.call.resource, entry.call.resource_type, context)
                 if not isinstance(entry.call, calls.Create):
                     refuse_subset(entry.call.resource)
             except FhirError as refusal:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fhir_server import validation
 from fhir_server.interactions.call import Context, Operation, Result
 from fhir_server.interactions.operation import Level
 from fhir_server.interactions.outcome import outcome
@@ -23,7 +22,7 @@ _MODES = ("create", "update", "delete")
 
 @dataclass(frozen=True)
 class Validate:
-    """$validate at the type and instance level, against the base definitions of R4."""
+    """$validate at the type and instance level, against R4, the profiles claimed and the one asked for."""
 
     code: str = "validate"
     definition: str = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
@@ -33,13 +32,7 @@ class Validate:
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with an OperationOutcome whether the resource is valid or not; 4xx only if it cannot be told."""
-        del context
         resource, mode, profile = _inputs(call)
-        if profile is not None:
-            raise errors.not_supported(
-                "Validation against a profile is not offered yet; leave the profile out",
-                "Parameters.parameter",
-            )
         assert call.resource_type is not None
         if mode is not None and mode not in _MODES:
             raise errors.invalid(f"mode is '{mode[:64]}'; use {', '.join(_MODES)}")
@@ -56,15 +49,17 @@ class Validate:
             if stored is None:
                 raise errors.required("Send the resource to validate", "Parameters.parameter")
             resource = parse(stored.body)
-        return _told(_issues(call, resource, mode))
+        found = context.conformance.explain(
+            resource, transaction, resource_type=call.resource_type, profile=profile
+        )
+        return _told(found + _against_mode(call, resource, mode))
 
 
-def _issues(call: Operation, resource: Json, mode: str | None) -> tuple[Issue, ...]:
-    found = validation.explain(resource, resource_type=call.resource_type)
+def _against_mode(call: Operation, resource: Json, mode: str | None) -> tuple[Issue, ...]:
     if mode == "update" and call.logical_id is not None and resource.get("id") != call.logical_id:
         told = f"An update needs the id '{call.logical_id}' in the resource"
-        found += (Issue("error", "invalid", told, (f"{call.resource_type}.id",)),)
-    return found
+        return (Issue("error", "invalid", told, (f"{call.resource_type}.id",)),)
+    return ()
 
 
 def _told(issues: tuple[Issue, ...]) -> Result:

@@ -32,10 +32,14 @@ _DEEPEST: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a profile cannot be: path is the element's in its differential."""
+    """What is wrong with a profile: path is the element's in its differential.
+
+    grave: it cannot be meant as it stands; else a part of it has no effect.
+    """
 
     path: str
     says: str
+    grave: bool = True
 
 
 @dataclass(slots=True)

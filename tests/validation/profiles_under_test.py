@@ -21,6 +21,7 @@ class Known:
         self.resources = {(item["resourceType"], item["url"]): item for item in resources}
 
     def find(self, resource_type: str, url: str, version: str | None) -> Json | None:
+        del version
         return self.resources.get((resource_type, url))
 
 

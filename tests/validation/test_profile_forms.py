@@ -21,7 +21,8 @@ VALIDATOR = ours.validator(*ours.ALL)
 TELLING: tuple[Any, ...] = (
     ours.NHS, "official", "usual", "old", "mm[Hg]", "m", "one", "two", ours.OURS + "rank", ours.OURS + "parts",
     {"reference": "#o"}, {"reference": "#p"}, {"url": ours.OURS + "rank", "valuePositiveInt": 2},
-    {"coding": [{"system": "http://loinc.org", "code": "8480-6"}]}, {"use": "usual"}, {"use": "official", "family": "a"},
+    {"coding": [{"system": "http://loinc.org", "code": "8480-6"}]}, {"use": "usual"},
+    {"use": "official", "family": "a"},
     {"system": ours.NHS, "value": "1"}, {"system": ours.NHS}, {"text": "x"},
 )  # fmt: skip
 RESOURCE_PROFILES = [

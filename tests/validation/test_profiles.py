@@ -149,7 +149,7 @@ def test_unknown_extensions_are_kept_with_a_warning() -> None:
 def test_a_profile_of_another_type_is_refused() -> None:
     resource = both(put("meta.profile", [OURS + "observation"]), P)
     (issue,) = VALIDATOR.validate(resource)
-    assert "is about a Observation" in issue.diagnostics
+    assert "is about Observation" in issue.diagnostics
 
 
 def test_default_profiles_hold_for_every_resource_of_their_type() -> None:

@@ -24,6 +24,7 @@ from fhir_server.validation.snapshot import rules_of
 Json = dict[str, Any]
 
 DEFAULT: Final = "@default"
+_UNTOLD: Final = "cannot be told from other slices by its discriminator; constrain that"
 
 
 class Structures(Protocol):
@@ -148,7 +149,11 @@ class _Compiler:
         for item, tests in zip(slices, asked, strict=True):
             if tests and asked.count(tests) > 1:
                 self._faults.append(
-                    Fault(f"{place}:{item.name}", "has the discriminating values of another slice")
+                    Fault(
+                        f"{place}:{item.name}",
+                        "has the discriminating values of another slice",
+                        grave=False,
+                    )
                 )
                 yield replace(item, tests=None)
             else:
@@ -160,11 +165,7 @@ class _Compiler:
 
         tests = tests_of(slicing, part, self._structures, demand, place)
         if not tests:
-            self._faults.append(
-                Fault(
-                    place, "cannot be told from other slices by its discriminator; constrain that"
-                )
-            )
+            self._faults.append(Fault(place, _UNTOLD, grave=False))
             return None
         return tests
 

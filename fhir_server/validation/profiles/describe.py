@@ -44,10 +44,7 @@ def _slicing(slicing: Slicing) -> Iterator[str]:
 
 
 def _slice(item: Slice) -> Iterator[str]:
-    if item.tests is None:
-        told = "cannot be told"
-    else:
-        told = " and ".join(_test(test) for test in item.tests)
+    told = " and ".join(map(_test, item.tests or ())) or "cannot be told"
     yield f":{item.name} {_range(item.minimum, item.maximum)} where {told}{_asked(item.each)}"
     yield from (_INDENT + line for line in _below(item.each))
     if item.slicing is not None:

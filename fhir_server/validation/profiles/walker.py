@@ -40,7 +40,9 @@ def walk_profile(profile: Profile, node: Node, path: str, run: Run) -> Issues:
     if not type_is(node.type, profile.type):
         sound = False
         yield teller.fault(
-            "structure", f"{path} is a {node.type}; the profile is about a {profile.type}", path
+            "structure",
+            f"{path} is of the type {node.type}; the profile is about {profile.type}",
+            path,
         )
     else:
         for issue in walk_demand(profile.root, node, path, run, teller):
