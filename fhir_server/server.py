@@ -15,7 +15,7 @@ from fhir_server.http.exchange import Receive, Scope, Send
 from fhir_server.http.lanes import Lanes
 from fhir_server.http.shell import shell
 from fhir_server.interactions.call import Context, Policy
-from fhir_server.interactions.conformance import Conformance
+from fhir_server.interactions.profiles import Profiles
 from fhir_server.logs import configure
 from fhir_server.operations import OPERATIONS
 from fhir_server.settings import Settings
@@ -71,7 +71,7 @@ def context_of(settings: Settings, store: Store) -> Context:
         now,
         new_id,
         operations=OPERATIONS,
-        conformance=Conformance(validator_of(settings)),
+        profiles=Profiles(validator_of(settings)),
     )
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from fhir_server.interactions.conformance import Conformance
 from fhir_server.interactions.operation import Offered
+from fhir_server.interactions.profiles import Profiles
 from fhir_server.spec.errors import Issue
 from fhir_server.validation import core
 
@@ -191,14 +191,14 @@ class Policy:
     cursor_key: bytes = b""
 
 
-_CORE = Conformance(core())
+_CORE = Profiles(core())
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """What the core may not fetch for itself: time, randomness, the caller's preferences.
 
-    now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters. conformance: what
+    now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters. profiles: what
     resources are held to.
     """
 
@@ -207,7 +207,7 @@ class Context:
     new_id: Callable[[], str]
     handling: Literal["strict", "lenient"] = "lenient"
     operations: tuple[Offered, ...] = ()
-    conformance: Conformance = field(default_factory=lambda: _CORE)
+    profiles: Profiles = field(default_factory=lambda: _CORE)
 
     @property
     def base_url(self) -> str:

@@ -37,7 +37,7 @@ def check(resource: Json, resource_type: str, context: Context) -> None:
 
     Profiles that are stored here are asked inside the transaction, by store().
     """
-    issues = context.conformance.validator.validate(resource, resource_type=resource_type)
+    issues = context.profiles.validator.validate(resource, resource_type=resource_type)
     if issues:
         raise FhirError(validation.status(issues), issues)
 
@@ -51,7 +51,7 @@ def store(
     version_id = previous.version_id + 1 if previous else 1
     stamped = stamp(resource, write.logical_id, version_id, last_updated)
     body = serialise(stamped)
-    context.conformance.check_stored(stamped, body, transaction)
+    context.profiles.check_stored(stamped, body, transaction)
     if context.policy.referential_integrity:
         integrity.check_references(stamped, transaction, context)
     return transaction.put(

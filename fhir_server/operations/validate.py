@@ -49,7 +49,7 @@ class Validate:
             if stored is None:
                 raise errors.required("Send the resource to validate", "Parameters.parameter")
             resource = parse(stored.body)
-        found = context.conformance.explain(
+        found = context.profiles.explain(
             resource, transaction, resource_type=call.resource_type, profile=profile
         )
         return _told(found + _against_mode(call, resource, mode))

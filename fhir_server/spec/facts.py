@@ -14,6 +14,7 @@ _URL: Final = "http://hl7.org/fhir/StructureDefinition/"
 _REGEX: Final = _URL + "regex"
 _FHIR_TYPE: Final = _URL + "structuredefinition-fhir-type"
 _MAX_VALUE_SET: Final = _URL + "elementdefinition-maxValueSet"
+_PROFILE_ELEMENT: Final = _URL + "elementdefinition-profile-element"
 _BEST_PRACTICE: Final = _URL + "elementdefinition-bestpractice"
 _HEAD: Final = (
     "id", "url", "version", "name", "status", "kind", "abstract", "type", "baseDefinition", "derivation",
@@ -77,6 +78,10 @@ def _type(source: Json) -> Json:
         value = extension(source, url)
         if value is not None:
             kept[name] = value
+    for item in source.get("_profile") or ():
+        value = extension(item, _PROFILE_ELEMENT) if isinstance(item, dict) else None
+        if value is not None:
+            kept["profileElement"] = value
     return kept
 
 

@@ -83,7 +83,9 @@ def _json_positions(text: str) -> Iterator[tuple[Path, Position]]:
             name = None
         else:
             path, held = _here(open_brackets, name)
-            if name is None:  # an item of an array, or the whole: a property's position is that of its name
+            if (
+                name is None
+            ):  # an item of an array, or the whole: a property's position is that of its name
                 yield path, position
             if mark == "{":
                 open_brackets.append((path, None, 0))

@@ -93,13 +93,31 @@ class Snapshots:
         types: list[Json] = given.element.get("type", [])
         profiles: list[str] = types[0].get("profile", []) if len(types) == 1 else []
         found = self.resolve(profiles[0]) if len(profiles) == 1 else None
-        if found is None or not found.get("snapshot") or part.children:
+        if found is None or not found.get("snapshot"):
+            return
+        if "profileElement" in types[0]:
+            self._take_element(part, found, types[0]["profileElement"])
+            return
+        if part.children:
             return
         root = found["snapshot"][0]
         if "constraint" in root:
             part.element = narrowed(part.element, {"constraint": root["constraint"]}, found["url"])
         if root.get("isModifier") and types[0]["code"] == "Extension":
             part.element = part.element | {"isModifier": True}
+
+    @staticmethod
+    def _take_element(part: Part, structure: Json, identifier: str) -> None:
+        """An element typed by one element of a profile is what that says, and what is below it."""
+        source = tree(structure["snapshot"])
+        for step in identifier.split(".")[1:]:
+            name, _, chosen = step.partition(":")
+            found = source.children.get(name)
+            found = found.slices.get(chosen) if found is not None and chosen else found
+            if found is None:
+                return
+            source = found
+        part.children = {name: child.copy() for name, child in source.children.items()}
 
     def expand(self, part: Part, path: str) -> None:
         """Give a part the children of its type, of its type's profile, or of the element that it refers to."""

@@ -20,14 +20,21 @@ MOST_ISSUES = 500
 class Validator:
     """Holds resources to R4 and to the profiles of a library.
 
-    defaults: resource type -> canonical urls of profiles that every resource of it is held to.
+    defaults: resource type -> canonical urls of profiles that every resource of it is held to. strict: extensions,
+    profiles of types and codes that are not known, wrong displays and dead links are errors rather than warnings.
     """
 
-    def __init__(self, library: Library | None = None, defaults: Defaults | None = None) -> None:
+    def __init__(
+        self,
+        library: Library | None = None,
+        defaults: Defaults | None = None,
+        *,
+        strict: bool = False,
+    ) -> None:
         self.library = library if library is not None else Library((CoreDefinitions(),))
         self.defaults: Defaults = defaults or {}
         self._fast = FastPath()
-        self._claims = Claims(self.library, self.defaults)
+        self._claims = Claims(self.library, self.defaults, strict=strict)
 
     def validate(self, resource: object, *, resource_type: str | None = None) -> tuple[Issue, ...]:
         """The errors of a JSON value that is meant to be a resource, of that type if given; () when it has none.

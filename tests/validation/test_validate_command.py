@@ -40,9 +40,10 @@ def test_a_good_file_ends_with_status_0(tmp_path: Path, package: Path) -> None:
 
 
 def test_a_fault_ends_with_status_1_and_is_told_with_its_line(
-    tmp_path: Path, package: Path
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "bad.json"
+    monkeypatch.chdir(tmp_path)
+    path = Path("bad.json")
     path.write_text(
         '{\n "resourceType": "Organization",\n "name": "x",\n "identifier": [\n  {"use": "none"}]}'
     )

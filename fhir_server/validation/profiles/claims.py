@@ -26,6 +26,9 @@ from fhir_server.validation.profiles.fast import Check, compile_check
 from fhir_server.validation.profiles.library import Library
 from fhir_server.validation.profiles.run import Holder, Run
 from fhir_server.validation.profiles.walker import walk_profile
+from fhir_server.validation.resources import RULES
+from fhir_server.validation.resources.codings import coding_issues
+from fhir_server.validation.resources.narrative_links import link_issues
 
 Json = dict[str, Any]
 # Where extensions stand is remembered for so many combinations; resources of other shapes are looked at anew.
@@ -82,7 +85,8 @@ def _is_resource(value: object) -> bool:
 class Claims:
     """Holds resources to profiles and their extensions to their definitions, in both forms."""
 
-    def __init__(self, library: Library, defaults: Defaults) -> None:
+    def __init__(self, library: Library, defaults: Defaults, *, strict: bool = False) -> None:
+        self._strict = strict
         self._library = library
         self._defaults = defaults
         self._checks: dict[str, Check] = {}
@@ -92,11 +96,13 @@ class Claims:
         """Whether there is anything to check in a resource that keeps its base rules."""
         return (
             extended
+            or self._strict
             or "contained" in resource
             or "entry" in resource
             or "parameter" in resource
             or bool(claimed(resource))
             or resource["resourceType"] in self._defaults
+            or resource["resourceType"] in RULES
         )
 
     def faultless(self, resource: Json, *, extended: bool) -> bool:
@@ -105,13 +111,18 @@ class Claims:
 
     def _run(self, resource: Json) -> Run:
         node = Node(resource, resource["resourceType"])
-        return Run(self._library, node, node)
+        return Run(self._library, node, node, strict=self._strict)
 
     def _kept(self, run: Run, resource: Json, extended: bool) -> bool:
         for url in self._profiles(resource, ()):
             profile = self._library.profile(url)
             if profile is not None and not self._is_kept(profile, resource, run):
                 return False
+        rule = RULES.get(resource["resourceType"])
+        if rule is not None and any(map(refused, rule(resource, "", run))):
+            return False
+        if self._strict and any(map(refused, self._quality(resource, "", run))):
+            return False
         if extended:
             for found in extensions_in(resource):
                 if not self._is_extension_kept(found, run):
@@ -148,7 +159,7 @@ class Claims:
             return True
         profile = self._library.profile(url)
         if profile is None or profile.type != "Extension":
-            return True
+            return not self._strict or not any(map(refused, extension_issues(found, "", run)))
         place = (url, found.modifier, found.above, found.names)
         placed = self._placed.get(place)
         if placed is None:
@@ -174,11 +185,20 @@ class Claims:
     ) -> Iterator[Issue]:
         for url in self._profiles(resource, asked):
             yield from self._profile_issues(url, run, path, asked=url in asked)
+        rule = RULES.get(resource["resourceType"])
+        if rule is not None:
+            yield from rule(resource, path, run)
+        yield from self._quality(resource, path, run)
         for found in extensions_in(resource):
             yield from extension_issues(found, path, run)
         for item, holder in self._inside(resource, run):
             inner = run.inside(item.resource, contained=item.contained, holder=holder)
             yield from self._issues(inner, item.resource, path + item.place, ())
+
+    @staticmethod
+    def _quality(resource: Json, path: str, run: Run) -> Iterator[Issue]:
+        yield from coding_issues(resource, path, run)
+        yield from link_issues(resource, path, run)
 
     def _profile_issues(self, url: str, run: Run, path: str, *, asked: bool) -> Iterator[Issue]:
         profile = self._library.profile(url)

@@ -281,6 +281,8 @@ def _binding(element: Json, base: Element | None) -> Binding | None:
 def _profiles(element: Json, base: Element | None) -> Mapping[str, tuple[str, ...]] | None:
     found = {}
     for item in element.get("type", ()):
+        if "profileElement" in item:
+            continue  # what that element of the profile says is in the snapshot
         known = {kind.type for kind in base.kinds} if base is not None else set()
         profiles = [
             url for url in item.get("profile", ()) if url.removeprefix(STRUCTURE) not in known

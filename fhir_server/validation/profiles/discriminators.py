@@ -78,13 +78,13 @@ def _test(kind: Any, path: str, ends: list[Part], demand: MakeDemand, place: str
             return Test("profile", path, names=urls) if urls else None
         case "value" | "pattern":
             for end in ends:
+                if end.element.get("max") == "0":
+                    return Test("exists", path, exists=False)
                 wanted = demand(end, f"{place}.{path}", _rules_at(end))
                 if wanted.fixed is not None or wanted.pattern is not None:
                     wanted = Demand(wanted.place, fixed=wanted.fixed, pattern=wanted.pattern)
                 if asks_value(wanted):
                     return Test(kind, path, wanted=wanted)
-                if end.element.get("max") == "0":
-                    return Test("exists", path, exists=False)
             for end in ends:
                 if end.element.get("min", 0) > 0:
                     return Test("exists", path)

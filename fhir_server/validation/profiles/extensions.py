@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from fhir_server.fhirpath import FhirPathError, Node, compile_expression
-from fhir_server.spec.definitions import STRUCTURE, base_of, node_type
+from fhir_server.spec.definitions import STRUCTURE, base_of, element_definitions, node_type
 from fhir_server.spec.errors import Issue
 from fhir_server.validation.issues import shown
 from fhir_server.validation.profiles.demands import Profile
@@ -22,6 +22,8 @@ from fhir_server.validation.rules import Element, Kind
 from fhir_server.validation.snapshot import rules_of
 
 Json = dict[str, Any]
+# HL7 goes on defining extensions for R4 under the first, and the other is for examples.
+_UNRULED: Final = (STRUCTURE, "http://example.org/", "https://example.org/")
 _HOLDERS: Final = ("extension", "modifierExtension")
 
 
@@ -73,10 +75,24 @@ def _place(trail: Trail | None) -> str:
 
 @cache
 def _names(root: str, steps: tuple[tuple[str, str], ...]) -> frozenset[str]:
-    names = frozenset({root})
+    names = _root_names(root)
     for path, name in steps:
-        names = frozenset({path, *(f"{item}.{name}" for item in names)})
+        names = frozenset({path, _base_path(path), *(f"{item}.{name}" for item in names)})
     return names
+
+
+def _root_names(root: str) -> frozenset[str]:
+    """R4 has no type for them, but contexts name the resources that have a canonical url so."""
+    if {"url", "version", "status"} <= _properties(root).keys():
+        return frozenset({root, "CanonicalResource", "MetadataResource"})
+    return frozenset({root})
+
+
+def _base_path(path: str) -> str:
+    """Where an element was first defined: DomainResource.text for Patient.text."""
+    element = element_definitions(path.partition(".")[0]).get(path, {})
+    found: str = element.get("base", {}).get("path", path)
+    return found
 
 
 def extensions_in(resource: Json) -> list[Found]:
@@ -165,15 +181,18 @@ def _types(name: str) -> frozenset[str]:
 
 
 def extension_issues(found: Found, path: str, run: Run) -> Iterator[Issue]:
-    """What is wrong with an extension by its definition; a warning when that is not known."""
+    """What is wrong with an extension by its definition, or that this is not known."""
     url: str = found.extension["url"]
     if ":" not in url:
         return  # a part of a complex extension, whose definition it is
     place = path + found.place
     profile = run.library.profile(url)
     structure = run.library.structure(url)
+    unknown: Literal["warning", "error"] = "warning"
+    if run.strict and not url.startswith(_UNRULED):
+        unknown = "error"
     if profile is None or structure is None or profile.type != "Extension":
-        yield _unknown(found, url, place)
+        yield _unknown(found, url, place, unknown)
         return
     yield from place_issues(structure, profile, found, place, run)
     yield from walk_profile(profile, Node(found.extension, "Extension"), place, run)
@@ -219,17 +238,17 @@ def has_its_parts(found: Found, profile: Profile) -> bool:
     )
 
 
-def _unknown(found: Found, url: str, place: str) -> Issue:
+def _unknown(found: Found, url: str, place: str, severity: Literal["warning", "error"]) -> Issue:
     if found.modifier:
         return Issue(
-            "warning",
+            severity,
             "extension",
             f"{place} is the modifier extension {shown(url)}, whose definition is not known here: "
             "what the resource means cannot be told without it",
             (place,),
         )
     return Issue(
-        "warning",
+        severity,
         "extension",
         f"{place} is {shown(url)}, whose definition is not known here; it is kept as it is",
         (place,),

@@ -28,9 +28,12 @@ class Holder:
         """The resource that a reference means inside the Bundle."""
         wanted = _without_version(reference)
         if ":" not in wanted.partition("/")[0]:
+            if self.full_url is None:
+                return _by_type_and_id(self.bundle, wanted)
+            # Relative references mean something beside a RESTful fullUrl only.
             root = _root_of(self.full_url)
             if root is None:
-                return _by_type_and_id(self.bundle, wanted)
+                return None
             wanted = root + wanted
         for entry in _entries(self.bundle):
             if entry.get("fullUrl") == wanted and isinstance(entry.get("resource"), dict):
@@ -44,6 +47,15 @@ def _entries(bundle: Json) -> Iterator[Json]:
     return (
         (item for item in entries if isinstance(item, dict))
         if isinstance(entries, list)
+        else iter(())
+    )
+
+
+def _contained(resource: object) -> Iterator[Json]:
+    listed = resource.get("contained") if isinstance(resource, dict) else None
+    return (
+        (item for item in listed if isinstance(item, dict))
+        if isinstance(listed, list)
         else iter(())
     )
 
@@ -75,6 +87,7 @@ def _by_type_and_id(bundle: Json, wanted: str) -> Json | None:
 class Run:
     """What the checks of one resource share.
 
+    strict: whether what is not known (extensions, profiles of types, codes) is an error rather than a warning.
     resource: the resource at hand; root: the one that contains it, or itself. conformed: (profile, identity of a
     value) -> whether it conforms, None while that is being found out. told: the claims that were checked.
     """
@@ -83,6 +96,7 @@ class Run:
     resource: Node
     root: Node
     holder: Holder | None = None
+    strict: bool = False
     conformed: dict[tuple[str, int], bool | None] = field(default_factory=dict)
     _environment: Environment | None = None
 
@@ -120,8 +134,21 @@ class Run:
             for item in contained if isinstance(contained, list) else ():
                 if isinstance(item, dict) and item.get("id") == reference[1:]:
                     return item
-            return None
-        return None if self.holder is None else self.holder.find(reference)
+            return self._contained_in_entry(reference[1:])
+        holder = self.holder
+        if holder is None and self.root.type == "Bundle":
+            holder = Holder(self.root.value, None)
+        return None if holder is None else holder.find(reference)
+
+    def _contained_in_entry(self, identifier: str) -> Json | None:
+        """What a Bundle's own rules mean by a local reference: the one resource contained in an entry with that id."""
+        found = [
+            item
+            for entry in (_entries(self.root.value) if self.root.type == "Bundle" else ())
+            for item in _contained(entry.get("resource"))
+            if item.get("id") == identifier
+        ]
+        return found[0] if len(found) == 1 else None
 
     def _member_of(self, node: Node, value_set: str) -> bool | None:
         from fhir_server.validation.profiles.codes import is_member

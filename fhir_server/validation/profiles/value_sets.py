@@ -31,6 +31,9 @@ class Terminology(Protocol):
     def defines(self, system: str, code: str) -> bool | None:
         """Whether a code system has a code; None when that cannot be told."""
 
+    def displays(self, system: str, code: str) -> tuple[str, ...]:
+        """The display of a code and its designations; () when they are not known."""
+
 
 class ValueSets:
     """Terminology from the ValueSets and CodeSystems that find(type, canonical) gives."""
@@ -62,6 +65,12 @@ class ValueSets:
             return None
         concepts, whole = found
         return True if code in concepts else (False if whole else None)
+
+    def displays(self, system: str, code: str) -> tuple[str, ...]:
+        """See Terminology."""
+        found = self._system(system)
+        concept = None if found is None else found[0].get(code)
+        return () if concept is None else concept["displays"]
 
     def _set(self, canonical: str, depth: int) -> tuple[Codes, bool] | None:
         """The codes of a value set, and whether these are all; None when it is not known."""
@@ -148,7 +157,14 @@ def _concepts(items: Any, above: tuple[str, ...]) -> Iterator[tuple[str, Json]]:
             for entry in item.get("property", ())
             if entry.get("code") in ("subsumedBy", "parent") and "valueCode" in entry
         ]
-        yield code, {"parents": {*above[-1:], *told}, "property": item.get("property", ())}
+        displays = [item.get("display"), *(one.get("value") for one in item.get("designation", ()))]
+        yield (
+            code,
+            {
+                "parents": {*above[-1:], *told},
+                "displays": tuple(text for text in displays if isinstance(text, str)),
+            },
+        )
         yield from _concepts(item.get("concept", ()), (*above, code))
 
 

@@ -82,8 +82,9 @@ def walk_demand(demand: Demand, node: Node, path: str, run: Run, teller: Teller)
         yield from _profile_issues(demand, node, path, run, teller)
     if demand.targets or demand.aggregation:
         yield from reference_issues(demand, node, path, run, teller)
+    inner = inside(node, path, run) if demand.children else run
     for child in demand.children:
-        yield from walk_child(child, node, path, run, teller)
+        yield from walk_child(child, node, path, inner, teller)
 
 
 def _value_issues(demand: Demand, node: Node, path: str, teller: Teller) -> Issues:
@@ -169,7 +170,10 @@ def _profile_issues(demand: Demand, node: Node, path: str, run: Run, teller: Tel
     known = [url for url in asked if run.library.profile(url) is not None]
     if len(known) < len(asked):
         yield teller.issue(
-            "warning", "not-found", f"{path}: the profile {asked[0]} is not known here", path
+            "error" if run.strict else "warning",
+            "not-found",
+            f"{path}: the profile {asked[0]} is not known here",
+            path,
         )
         return
     inner = run
@@ -221,6 +225,15 @@ def walk_child(child: Child, node: Node, path: str, run: Run, teller: Teller) ->
         yield from walk_demand(child.each, item, where, run, teller)
     if child.slicing is not None:
         yield from slicing_issues(child.slicing, items, place, run, teller)
+
+
+def inside(node: Node, path: str, run: Run) -> Run:
+    """The run for what is below a value: another one below a resource inside the resource."""
+    value = node.value
+    if isinstance(value, dict) and "resourceType" in value and value is not run.resource.value:
+        contained = path.rpartition(".")[2].startswith("contained")
+        return run.inside(node.value, contained=contained, holder=None)
+    return run
 
 
 def _type(node: Node) -> str:

@@ -29,7 +29,7 @@ _MOST_OF_ONE_URL: Final = 50
 State = tuple[tuple[int, int], ...]
 
 
-class Conformance:
+class Profiles:
     """validator knows R4 and the packages; within() is one that knows what is stored as well."""
 
     def __init__(self, validator: Validator) -> None:
