@@ -98,8 +98,8 @@ class Snapshots:
         if "profileElement" in types[0]:
             self._take_element(part, found, types[0]["profileElement"])
             return
-        if part.children:
-            return
+        if part.children or found.get("kind") == "resource":
+            return  # what a resource's profile says is asked of that resource, not of this one
         root = found["snapshot"][0]
         if "constraint" in root:
             part.element = narrowed(part.element, {"constraint": root["constraint"]}, found["url"])

@@ -26,7 +26,7 @@ def reference_issues(
     text = reference.get("reference")
     found = run.find(text) if isinstance(text, str) else None
     if demand.aggregation and isinstance(text, str):
-        yield from _aggregation_issues(demand, text, found is not None, path, teller)
+        yield from _aggregation_issues(demand, text, found is not None, path, run, teller)
     if not demand.targets:
         return
     target = None
@@ -70,7 +70,7 @@ def _target_issues(
 
 
 def _aggregation_issues(
-    demand: Demand, text: str, found: bool, path: str, teller: Teller
+    demand: Demand, text: str, found: bool, path: str, run: Run, teller: Teller
 ) -> Iterator[Issue]:
     if text.startswith("#"):
         mode = "contained"
@@ -78,6 +78,8 @@ def _aggregation_issues(
         mode = "bundled"
     else:
         mode = "referenced"
+    if mode == "referenced" and run.holder is None and "bundled" in demand.aggregation:
+        return  # which Bundle it will be in is not known here
     # What is in the same Bundle is referred to as well.
     modes = {mode, "referenced"} if mode == "bundled" else {mode}
     if not modes & demand.aggregation:

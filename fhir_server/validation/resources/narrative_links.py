@@ -11,13 +11,13 @@ from fhir_server.validation.issues import shown
 from fhir_server.validation.profiles.run import Run
 
 Json = dict[str, Any]
-_LINK = re.compile(r"""\bhref\s*=\s*["'](#[^"']+|urn:uuid:[^"']+)["']""")
+_LINK = re.compile(r"""\bhref\s*=\s*["'](#[^"']+|urn:[^"']+)["']""")
 _ANCHOR = re.compile(r"""\b(?:id|name)\s*=\s*["']([^"']+)["']""")
 _MOST_LINKS = 200
 
 
 def link_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
-    """The links of a narrative to places and resources that are not there: errors when the run is strict."""
+    """Links to places that are not there, and to names that no reader can follow: errors when the run is strict."""
     text = resource.get("text")
     div = text.get("div") if isinstance(text, dict) else None
     if not isinstance(div, str) or "href" not in div:
@@ -26,12 +26,10 @@ def link_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
     anchors = set(_ANCHOR.findall(div)) | _ids(resource)
     links = list(dict.fromkeys(match[1] for match in _LINK.finditer(div)))[:_MOST_LINKS]
     for link in links:
-        there = link[1:] in anchors if link[0] == "#" else run.find(link) is not None
-        if not there:
+        if link[0] != "#" or link[1:] not in anchors:
             place = f"{path}.text.div"
-            yield Issue(
-                severity, "invalid", f"{place} links to {shown(link)}, which is not there", (place,)
-            )
+            why = "which is not there" if link[0] == "#" else "which no reader can follow"
+            yield Issue(severity, "invalid", f"{place} links to {shown(link)}, {why}", (place,))
 
 
 def _ids(resource: Json) -> set[str]:

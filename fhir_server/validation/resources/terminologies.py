@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/valueset.html#compositions, https://hl7.org/fhir/R4/code
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -81,12 +82,18 @@ def code_system_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
     """Properties that are not defined, of another type than defined, or whose codes are none."""
     yield from _url_issues(resource, path)
     known = {item.get("code"): item.get("type") for item in resource.get("property", ())}
-    pending = list(_places(resource, "concept", path))
+    total = 0
+    pending = deque(_places(resource, "concept", path))
     while pending:
-        concept, place = pending.pop(0)
+        concept, place = pending.popleft()
+        total += 1
         pending.extend(_places(concept, "concept", place))
         for item, where in _places(concept, "property", place):
             yield from _property_issues(item, where, known, run)
+    count = resource.get("count")
+    if resource.get("content") == "complete" and count is not None and count != total:
+        place = f"{path}.count"
+        yield fault("invalid", f"{place} is {count}, but there are {total} concepts", place)
 
 
 def _property_issues(item: Json, where: str, known: Json, run: Run) -> Iterator[Issue]:
