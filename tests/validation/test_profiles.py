@@ -101,8 +101,8 @@ BROKEN = [
     (O, lambda r: r["category"].append({"text": "y"}), "structure", "Observation.category"),
     (O, lambda r: r["category"].append({"id": "y", "coding": [{"code": "b"}]}), None, ""),
     (O, put("referenceRange.0.low.code", "cm"), "value", "Observation.referenceRange[0].low.code"),
-    (O, lambda r: r.update(subject={"reference": "Patient/1"}) or r["performer"].append({"reference": "#p"}),
-     "structure", "Observation.subject"),
+    (O, lambda r: r.update(subject={"reference": "Patient/1"}) or r["performer"].append({"reference": "#p"}), None, ""),
+    (O, put("subject.reference", "#o"), ["invalid", "invariant", "structure"], "Observation.subject"),
 ]  # fmt: skip
 
 
@@ -125,6 +125,30 @@ def test_a_failed_slice_tells_the_candidates_and_why_each_failed() -> None:
     (issue,) = VALIDATOR.validate(resource)
     assert f"system is 'http://y.org', not '{NHS}'" in issue.diagnostics
     assert "Patient.identifier[0] is none" in issue.diagnostics
+
+
+def test_a_broken_invariant_tells_its_parts_with_their_values() -> None:
+    (issue,) = VALIDATOR.validate(both(drop("active"), P))
+    assert "active.exists() is false" in issue.diagnostics
+    assert "gender is empty" in issue.diagnostics
+
+
+def test_what_is_asked_to_be_in_the_same_bundle_is() -> None:
+    observation = {**O, "subject": {"reference": "Patient/1"}, "contained": O["contained"][1:]}
+    entries = [
+        {"fullUrl": "https://e.org/fhir/Observation/1", "resource": {**observation, "id": "1"}}
+    ]
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    assert [i.expression for i in VALIDATOR.validate(bundle)] == [
+        ("Bundle.entry[0].resource.subject",)
+    ]
+    entries.append(
+        {
+            "fullUrl": "https://e.org/fhir/Patient/1",
+            "resource": {"resourceType": "Patient", "id": "1"},
+        }
+    )
+    assert VALIDATOR.validate(bundle) == ()
 
 
 def test_an_unknown_profile_is_a_warning_unless_it_was_asked_for() -> None:

@@ -51,6 +51,14 @@ def _entries(bundle: Json) -> Iterator[Json]:
     )
 
 
+def _full_url(bundle: Json, resource: Json) -> str | None:
+    for entry in _entries(bundle):
+        if entry.get("resource") is resource:
+            url = entry.get("fullUrl")
+            return url if isinstance(url, str) else None
+    return None
+
+
 def _contained(resource: object) -> Iterator[Json]:
     listed = resource.get("contained") if isinstance(resource, dict) else None
     return (
@@ -116,6 +124,8 @@ class Run:
     def inside(self, resource: Json, *, contained: bool, holder: Holder | None) -> Run:
         """The run of a resource inside this one."""
         node = Node(resource, str(resource.get("resourceType")))
+        if holder is None and self.resource.type == "Bundle" and not contained:
+            holder = Holder(self.resource.value, _full_url(self.resource.value, resource))
         return replace(
             self,
             resource=node,

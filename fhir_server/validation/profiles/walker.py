@@ -24,6 +24,7 @@ from fhir_server.validation.profiles.teller import Teller
 from fhir_server.validation.profiles.values import below, missing_from, same
 from fhir_server.validation.rules import Kind
 from fhir_server.validation.sentences import sentence
+from fhir_server.validation.subexpressions import parts
 
 Json = dict[str, Any]
 Issues = Iterator[Issue]
@@ -77,7 +78,10 @@ def walk_demand(demand: Demand, node: Node, path: str, run: Run, teller: Teller)
         yield from _binding_issues(demand, node, path, run, teller)
     for invariant in filter(is_asked, demand.invariants):
         if not holds(invariant, node, run.environment):
-            yield teller.issue(invariant.severity, "invariant", sentence(invariant, path), path)
+            says = sentence(invariant, path)
+            found = parts(invariant.expression, node, run.environment)
+            says += f": {found}" if found else ""
+            yield teller.issue(invariant.severity, "invariant", says, path)
     if demand.profiles is not None:
         yield from _profile_issues(demand, node, path, run, teller)
     if demand.targets or demand.aggregation:
