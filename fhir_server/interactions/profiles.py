@@ -17,13 +17,13 @@ from fhir_server.spec.json_format import parse
 from fhir_server.store.contract import HistoryQuery, ReadTransaction
 from fhir_server.validation import Validator, status
 from fhir_server.validation.issues import refused
-from fhir_server.validation.profiles.definition import definition_issues
 from fhir_server.validation.profiles.library import Library
 
 Json = dict[str, Any]
 
-_PROFILE: Final = "StructureDefinition"
-_KINDS: Final = (_PROFILE, "ValueSet", "CodeSystem")
+_KINDS: Final = ("StructureDefinition", "ValueSet", "CodeSystem", "Questionnaire")
+# What a resource has in it that something stored here could be about.
+_CONCERNED: Final = (b'"profile":', b'xtension":', b'"questionnaire":')
 _MOST_OF_ONE_URL: Final = 50
 # How often each kind was written, and when last: differs after every commit that changes one.
 State = tuple[tuple[int, int], ...]
@@ -65,12 +65,9 @@ class Profiles:
     ) -> tuple[Issue, ...]:
         """Every issue of a resource, under a profile as well if one is named, with what is stored now ($validate)."""
         validator = self.within(transaction)
-        found = validator.explain(
+        return validator.explain(
             resource, resource_type=resource_type, profiles=() if profile is None else (profile,)
         )
-        if resource.get("resourceType") == _PROFILE and not any(map(refused, found)):
-            found += definition_issues(resource, validator.library)
-        return found
 
     def check_stored(self, resource: Json, body: bytes, transaction: ReadTransaction) -> None:
         """Refuse a resource that breaks a profile stored here, or a profile that cannot be: FhirError 422.
@@ -78,10 +75,11 @@ class Profiles:
         What R4 and the packages ask was asked before. body: the resource as bytes.
         """
         kind = resource["resourceType"]
-        if kind == _PROFILE:
-            library = self.within(transaction).library
-            _refuse(definition_issues(resource, library))
-        elif b'"profile":' in body or b'xtension":' in body or kind in self.validator.defaults:
+        if (
+            kind in _KINDS
+            or kind in self.validator.defaults
+            or any(mark in body for mark in _CONCERNED)
+        ):
             validator = self.within(transaction)
             if validator is not self.validator:
                 _refuse(validator.validate(resource))

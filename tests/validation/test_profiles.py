@@ -277,6 +277,37 @@ def test_profiles_that_lead_to_each_other_end() -> None:
     assert validator(circle).validate(bundle) == ()
 
 
+def test_a_slice_is_told_by_a_profile_that_looks_along_references() -> None:
+    patient = [{"code": "Reference", "targetProfile": [OURS + "identified"]}]
+    composition = [{"code": "Composition", "profile": [OURS + "composition"]}]
+    checker = validator(
+        profile("identified", "Patient", element("Patient.identifier", min=1)),
+        profile("composition", "Composition", element("Composition.subject", min=1, type=patient)),
+        profile(
+            "bundle",
+            "Bundle",
+            element("Bundle.entry", **slicing("profile", "resource")),
+            element("Bundle.entry:composition", min=1, max="1"),
+            element("Bundle.entry:composition.resource", min=1, type=composition),
+        ),
+    )
+    subject: Json = {"resourceType": "Patient", "id": "1"}
+    made = {"resourceType": "Composition", "id": "1", "status": "final", "type": {"text": "x"}, "date": "2026",
+            "author": [{"reference": "Patient/1"}], "title": "x", "subject": {"reference": "Patient/1"}}  # fmt: skip
+    bundle = {
+        "resourceType": "Bundle",
+        "meta": {"profile": [OURS + "bundle"]},
+        "type": "collection",
+        "entry": [
+            {"fullUrl": "https://e.org/fhir/Composition/1", "resource": made},
+            {"fullUrl": "https://e.org/fhir/Patient/1", "resource": subject},
+        ],
+    }
+    assert [i.expression for i in checker.validate(bundle)] == [("Bundle.entry",)]
+    subject["identifier"] = [{"value": "1"}]
+    assert checker.validate(bundle) == ()
+
+
 def test_an_extension_may_stand_where_an_expression_leads() -> None:
     made = extension("here", "string")
     made["context"] = [{"type": "fhirpath", "expression": "Patient.name.where(use = 'official')"}]

@@ -27,7 +27,7 @@ from fhir_server.validation.profiles.library import Library
 from fhir_server.validation.profiles.run import Holder, Run
 from fhir_server.validation.profiles.walker import walk_profile
 from fhir_server.validation.resources import RULES
-from fhir_server.validation.resources.codings import coding_issues
+from fhir_server.validation.resources.codings import coding_issues, extensible_issues
 from fhir_server.validation.resources.narrative_links import link_issues
 
 Json = dict[str, Any]
@@ -189,6 +189,7 @@ class Claims:
         if rule is not None:
             yield from rule(resource, path, run)
         yield from self._quality(resource, path, run)
+        yield from extensible_issues(resource, path, run)
         for found in extensions_in(resource):
             yield from extension_issues(found, path, run)
         for item, holder in self._inside(resource, run):

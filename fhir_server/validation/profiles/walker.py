@@ -68,7 +68,10 @@ def conforms(node: Node, canonical: str, run: Run) -> bool | None:
     run_there = run
     if isinstance(node.value, dict) and "resourceType" in node.value:
         run_there = run.inside(node.value, contained=False, holder=None)
-    return not any(map(refused, walk_profile(profile, node, node.type, run_there)))
+    sound = not any(map(refused, walk_profile(profile, node, node.type, run_there)))
+    # The walk ends at the first error, before it can note the answer itself.
+    run.conformed[(profile.url, id(node.value))] = sound
+    return sound
 
 
 def walk_demand(demand: Demand, node: Node, path: str, run: Run, teller: Teller) -> Issues:

@@ -14,6 +14,7 @@ from fhir_server.validation.resources.bundles import bundle_issues
 from fhir_server.validation.resources.questionnaire_responses import response_issues
 from fhir_server.validation.resources.questionnaires import questionnaire_issues
 from fhir_server.validation.resources.search_parameters import parameter_issues, statement_issues
+from fhir_server.validation.resources.structure_definitions import structure_issues
 from fhir_server.validation.resources.terminologies import (
     code_system_issues,
     concept_map_issues,
@@ -31,5 +32,6 @@ RULES: Final[Mapping[str, Rule]] = {
     "Questionnaire": questionnaire_issues,
     "QuestionnaireResponse": response_issues,
     "SearchParameter": parameter_issues,
+    "StructureDefinition": structure_issues,
     "ValueSet": value_set_issues,
 }
