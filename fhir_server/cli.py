@@ -1,4 +1,4 @@
-"""The command line: fhir-server serve, load, migrate, check-store, capability."""
+"""The command line: fhir-server serve, load, validate, package, migrate, check-store, capability."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
@@ -28,6 +28,14 @@ application = typer.Typer(
     pretty_exceptions_enable=False,  # they show the values of variables, which may be a patient's
 )
 
+package = typer.Typer(
+    help="Packages of profiles, value sets and code systems.", no_args_is_help=True
+)
+application.add_typer(package, name="package")
+
+Kept = Annotated[
+    str | None, typer.Option("--packages", help="The folder that packages are kept in")
+]
 Database = Annotated[
     str | None, typer.Option(help="sqlite:///path or postgresql+psycopg://user@host/name")
 ]
@@ -62,12 +70,13 @@ def _ended(status: int, told: str) -> typer.Exit:
 
 @contextmanager
 def _database_refusals() -> Iterator[None]:
-    """Ends the command when the database cannot be used: status 2 for a URL that names none, else 3."""
+    """Ends the command when the database or a package cannot be used: status 2 for a URL that names none, else 3."""
     from fhir_server.store.checks import UnknownDatabase, UnsafeDatabase
+    from fhir_server.validation.profiles.packages import UnreadablePackage
 
     try:
         yield
-    except UnsafeDatabase as refusal:
+    except (UnsafeDatabase, UnreadablePackage) as refusal:
         status = 2 if isinstance(refusal, UnknownDatabase) else 3
         raise _ended(status, str(refusal)) from None
 
@@ -111,6 +120,7 @@ def serve(
     from fhir_server.http.metrics import shared_metrics
     from fhir_server.logs import configure
     from fhir_server.store.open import prepare_database
+    from fhir_server.validation.profiles.packages import check_pins
 
     settings = _settings(
         host=host,
@@ -123,6 +133,7 @@ def serve(
     _check_address(settings.host, settings.port)
     with _database_refusals():
         prepare_database(settings.database)
+        check_pins(Path(settings.packages))
     # Workers are fresh processes: they read the settings from the environment.
     # Lists have no option on the command line: workers find them where this process found them.
     for name, value in settings.model_dump(exclude={"terminology_servers"}).items():
@@ -181,6 +192,50 @@ def load(
             typer.echo(f"{refusal.place}: {reason}", err=True)
     typer.echo(f"{loading.stored} stored, {len(loading.refusals)} refused")
     raise typer.Exit(1 if loading.refusals else 0)
+
+
+@application.command()
+def validate(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders: JSON, XML, NDJSON")],
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(help="A profile that every resource is held to, by its canonical url"),
+    ] = None,
+    package: Annotated[
+        list[Path] | None,
+        typer.Option(help="A package (.tgz) or folder whose profiles are known too"),
+    ] = None,
+    form: Annotated[
+        Literal["table", "json"], typer.Option("--format", help="table, or json for programs")
+    ] = "table",
+    quiet: Annotated[bool, typer.Option(help="No progress bar")] = False,
+) -> None:
+    """Hold resources to R4, to the profiles that they claim and to those named. Exit status 1 if there is an error."""
+    from fhir_server.validate_command import run
+
+    raise typer.Exit(run(paths, profile or [], package or [], form, quiet=quiet))
+
+
+@package.command("add")
+def package_add(
+    source: Annotated[
+        Path,
+        typer.Argument(help="An npm-format package (.tgz), or a folder of JSON or XML resources"),
+    ],
+    packages: Kept = None,
+) -> None:
+    """Take a package in and pin it; running servers know it after a restart."""
+    from fhir_server.package_command import add_package
+
+    raise typer.Exit(add_package(Path(_settings(packages=packages).packages), source))
+
+
+@package.command("list")
+def package_list(packages: Kept = None) -> None:
+    """The packages with their versions, what they hold, and what they depend on."""
+    from fhir_server.package_command import list_packages
+
+    raise typer.Exit(list_packages(Path(_settings(packages=packages).packages)))
 
 
 @application.command()

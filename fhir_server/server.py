@@ -7,6 +7,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from fhir_server.http.cors import Cors
@@ -15,13 +16,18 @@ from fhir_server.http.exchange import Receive, Scope, Send
 from fhir_server.http.lanes import Lanes
 from fhir_server.http.shell import shell
 from fhir_server.interactions.call import Context, Policy
+from fhir_server.interactions.profiles import Profiles
 from fhir_server.logs import configure
 from fhir_server.operations import OPERATIONS
 from fhir_server.settings import Settings
+from fhir_server.spec.published import folder
 from fhir_server.store.contract import Store
 from fhir_server.store.open import open_store
 from fhir_server.terminology import Published, RemoteServer, Terminology
 from fhir_server.terminology.remote import RemoteSettings
+from fhir_server.validation import Validator
+from fhir_server.validation.profiles.library import CoreDefinitions, Library
+from fhir_server.validation.profiles.packages import Folder, Packages
 
 
 def now() -> int:
@@ -60,6 +66,12 @@ def policy_of(settings: Settings, cursor_key: bytes) -> Policy:
     )
 
 
+def validator_of(settings: Settings) -> Validator:
+    """What resources are held to: R4, our own profiles, and those of the packages that the settings name."""
+    sources = (CoreDefinitions(), Folder(folder("profiles")), Packages(Path(settings.packages)))
+    return Validator(Library(sources), settings.default_profiles)
+
+
 def context_of(settings: Settings, store: Store) -> Context:
     """What the core needs from the outside, for one deployment."""
     return Context(
@@ -68,6 +80,7 @@ def context_of(settings: Settings, store: Store) -> Context:
         new_id,
         operations=OPERATIONS,
         terminology=terminology_of(settings),
+        profiles=Profiles(validator_of(settings)),
     )
 
 

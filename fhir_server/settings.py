@@ -98,6 +98,15 @@ class Settings(BaseSettings):
         "(the starts of their urls), and as needed `token_url`, `client_id` and `client_secret` (OAuth 2.0 client "
         "credentials), `timeout` and `cache` (seconds); as JSON in the environment",
     )
+    packages: str = Field(
+        "data/packages",
+        description="The folder of the packages whose profiles are known, filled by `fhir-server package add`",
+    )
+    profiles: str = Field(
+        "",
+        description="Profiles that every resource of a type is held to, as `Patient=https://example.org/p`, "
+        "separated by blanks",
+    )
     database_pool: int = Field(8, ge=1, le=200, description="PostgreSQL connections of a worker")
 
     @field_validator("time_zone")
@@ -108,6 +117,17 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"{name} is not a time zone; write one as Europe/London") from None
         return name
+
+    @field_validator("profiles")
+    @classmethod
+    def _named_profiles(cls, text: str) -> str:
+        for item in text.split():
+            resource_type, _, url = item.partition("=")
+            if not resource_type.isalpha() or ":" not in url:
+                raise ValueError(
+                    f"{item} names no profile; write Type=canonical, as Slot=https://example.org/slot"
+                )
+        return text
 
     @field_validator("base_url")
     @classmethod
@@ -123,6 +143,15 @@ class Settings(BaseSettings):
                 f"{self.database} lives in one process; use workers 1, or a database that several can share"
             )
         return self
+
+    @property
+    def default_profiles(self) -> dict[str, tuple[str, ...]]:
+        """Resource type -> canonical urls of the profiles that every resource of it is held to."""
+        found: dict[str, tuple[str, ...]] = {}
+        for item in self.profiles.split():
+            resource_type, _, url = item.partition("=")
+            found[resource_type] = (*found.get(resource_type, ()), url)
+        return found
 
     @property
     def base(self) -> str:

@@ -17,18 +17,13 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fhir_server.spec.facts import only, structure_facts
+
 Json = dict[str, Any]
 
 SPEC = Path(__file__).resolve().parent.parent / "fhir_server" / "spec"
-REGEX = "http://hl7.org/fhir/StructureDefinition/regex"
-FHIR_TYPE = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
-MAX_VALUE_SET = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
-BEST_PRACTICE = "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice"
-ELEMENT_FACTS = (
-    "id", "path", "representation", "sliceName", "sliceIsConstraining", "min", "max", "contentReference",
-    "maxLength", "mustSupport", "isModifier", "isSummary",
-)  # fmt: skip
-VALUE_FACTS = ("fixed", "pattern", "minValue", "maxValue", "defaultValue")
 FIXED_TIME = (2019, 11, 1, 0, 0, 0)
 
 
@@ -41,66 +36,13 @@ def resources(folder: Path, *names: str) -> list[Json]:
     ]
 
 
-def extension(holder: Json, url: str) -> Any:
-    """The value of the first extension with that url, or None."""
-    for item in holder.get("extension", ()):
-        if item["url"] == url:
-            return next(value for key, value in item.items() if key.startswith("value"))
-    return None
-
-
-def only(source: Json, *names: str) -> Json:
-    """The named properties that are present."""
-    return {name: source[name] for name in names if name in source}
-
-
-def element_type(source: Json) -> Json:
-    kept = only(source, "code", "profile", "targetProfile", "aggregation", "versioning")
-    for name, url in (("regex", REGEX), ("fhirType", FHIR_TYPE)):
-        value = extension(source, url)
-        if value is not None:
-            kept[name] = value
-    return kept
-
-
-def element(source: Json) -> Json:
-    """One ElementDefinition as facts (https://hl7.org/fhir/R4/elementdefinition.html)."""
-    kept = only(source, *ELEMENT_FACTS)
-    for name, value in source.items():
-        if name.startswith(VALUE_FACTS) and not name.startswith("_"):
-            kept[name] = value
-    if "base" in source:
-        kept["base"] = only(source["base"], "path", "min", "max")
-    if "slicing" in source:
-        kept["slicing"] = only(source["slicing"], "discriminator", "ordered", "rules")
-    if "type" in source:
-        kept["type"] = [element_type(item) for item in source["type"]]
-    if "binding" in source:
-        binding = only(source["binding"], "strength", "valueSet")
-        maximum = extension(source["binding"], MAX_VALUE_SET)
-        if maximum:
-            binding["maxValueSet"] = maximum
-        kept["binding"] = binding
-    if "constraint" in source:
-        kept["constraint"] = [constraint(item) for item in source["constraint"]]
-    return kept
-
-
-def constraint(source: Json) -> Json:
-    kept = only(source, "key", "severity", "expression", "source")
-    if extension(source, BEST_PRACTICE):
-        kept["bestPractice"] = True
-    return kept
-
-
 def structure(source: Json) -> Json:
-    kept = only(
-        source, "id", "url", "name", "kind", "abstract", "type", "baseDefinition", "derivation",
-        "context", "contextInvariant",
-    )  # fmt: skip
-    kept["snapshot"] = [element(item) for item in source["snapshot"]["element"]]
-    if source.get("derivation") == "constraint":
-        kept["differential"] = [element(item) for item in source["differential"]["element"]]
+    """The facts of one StructureDefinition; all have R4's version; the differential only where it constrains."""
+    kept = structure_facts(source)
+    for name in ("version", "status"):
+        kept.pop(name, None)
+    if source.get("derivation") != "constraint":
+        kept.pop("differential", None)
     return kept
 
 

@@ -21,12 +21,16 @@ def resolve(node: Node, environment: Environment) -> Node | None:
     """
     reference = node.value.get("reference") if isinstance(node.value, dict) else node.value
     if isinstance(reference, str) and reference.startswith("#"):
-        return _contained(reference[1:], environment)
+        contained = _contained(reference[1:], environment)
+        if contained is not None:
+            return contained
     if isinstance(reference, str) and environment.resolve is not None:
         found = environment.resolve(reference)
         if found is not None:
             return root(found)
     kind = node.value.get("type") if isinstance(node.value, dict) else None
+    if isinstance(reference, str) and reference.startswith("#"):
+        return None
     match = _NAMED.fullmatch(reference) if isinstance(reference, str) else None
     if match is not None and is_resource_type(match[1]):
         kind = match[1]

@@ -10,10 +10,10 @@ from fhir_server.store.contract import Transaction
 _TYPE = "Provenance"
 
 
-def check_provenance(call: Attributed) -> None:
+def check_provenance(call: Attributed, context: Context) -> None:
     """Refuse (400 or 422) what will not be a valid Provenance once its target is known."""
     targeted = _about(f"{call.change.resource_type}/not-known-yet", call.provenance)
-    check(targeted, _TYPE)
+    check(targeted, _TYPE, context)
     refuse_criteria(targeted)
 
 

@@ -11,8 +11,10 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from fhir_server.interactions.operation import Offered
+from fhir_server.interactions.profiles import Profiles
 from fhir_server.spec.errors import Issue
 from fhir_server.terminology import Terminology
+from fhir_server.validation import core
 
 Json = dict[str, Any]
 Parameters = tuple[tuple[str, str], ...]
@@ -207,12 +209,16 @@ class Policy:
         return f"http:{rest}", f"https:{rest}"
 
 
+_CORE = Profiles(core())
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What the core may not fetch for itself: time, randomness, the caller's preferences.
 
     now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters; terminology: what
-    does not change while the server runs (see interactions.conformance for what is stored).
+    does not change while the server runs (see interactions.conformance for what is stored); profiles: what resources
+    are held to.
     """
 
     policy: Policy
@@ -221,6 +227,7 @@ class Context:
     handling: Literal["strict", "lenient"] = "lenient"
     operations: tuple[Offered, ...] = ()
     terminology: Terminology = field(default_factory=Terminology)
+    profiles: Profiles = field(default_factory=lambda: _CORE)
 
     @property
     def base_url(self) -> str:

@@ -46,7 +46,7 @@ def patch(call: Patch, context: Context, transaction: Transaction) -> Result:
                 )
             )
     after = _with_safe_narrative(before, after)
-    check(after, call.resource_type)
+    check(after, call.resource_type, context)
     refuse_criteria(after)
     write = Write("PATCH", call.resource_type, call.logical_id, previous)
     return written(store(write, after, context, transaction))

@@ -62,15 +62,15 @@ def prepare(call: Call, context: Context) -> Prepared:
     """Everything that can be refused or worked out without the database."""
     match call:
         case calls.Create():
-            check(call.resource, call.resource_type)
+            check(call.resource, call.resource_type, context)
             refuse_criteria(call.resource)
         case calls.Update() | calls.ConditionalUpdate():
-            check(call.resource, call.resource_type)
+            check(call.resource, call.resource_type, context)
             refuse_criteria(call.resource)
             refuse_subset(call.resource)
         case calls.Attributed():
             prepare(call.change, context)
-            check_provenance(call)
+            check_provenance(call, context)
         case calls.Transaction():
             return Planned(transactions.plan(call.bundle, context))
     return call

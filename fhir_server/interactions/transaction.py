@@ -74,7 +74,7 @@ def plan(bundle: Json, context: Context) -> Plan:
     links = Links(targets(parsed), context)
     rewritten = tuple(_at(entry, links.rewritten) for entry in parsed)
     for entry in rewritten:
-        _at(entry, _check)
+        _at(entry, lambda entry: _check(entry, context))
     return Plan(rewritten, frozenset(links.by_criteria), frozenset(links.versioned))
 
 
@@ -86,9 +86,9 @@ def _at(entry: Entry, work: Callable[[Entry], T]) -> T:
         raise placed(refusal, entry.number) from None
 
 
-def _check(entry: Entry) -> None:
+def _check(entry: Entry, context: Context) -> None:
     if isinstance(entry.call, _WRITING):
-        check(entry.call.resource, entry.call.resource_type)
+        check(entry.call.resource, entry.call.resource_type, context)
         if not isinstance(entry.call, calls.Create):
             refuse_subset(entry.call.resource)
 

@@ -33,9 +33,12 @@ class Write:
     previous: StoredVersion | None
 
 
-def check(resource: Json, resource_type: str) -> None:
-    """Refuse a resource that is not valid: FhirError 400 (not FHIR) or 422 (against a rule), with every issue."""
-    issues = validation.validate(resource, resource_type=resource_type)
+def check(resource: Json, resource_type: str, context: Context) -> None:
+    """Refuse a resource that is not valid: FhirError 400 (not FHIR) or 422 (against a rule), with every issue.
+
+    Profiles that are stored here are asked inside the transaction, by store().
+    """
+    issues = context.profiles.validator.validate(resource, resource_type=resource_type)
     if issues:
         raise FhirError(validation.status(issues), issues)
 
@@ -50,6 +53,8 @@ def store(
     last_updated = _moment(previous, context, transaction)
     version_id = previous.version_id + 1 if previous else 1
     stamped = stamp(resource, write.logical_id, version_id, last_updated)
+    body = serialise(stamped)
+    context.profiles.check_stored(stamped, body, transaction)
     if context.policy.referential_integrity:
         integrity.check_references(stamped, transaction, context)
     return transaction.put(
@@ -59,7 +64,7 @@ def store(
         last_updated=last_updated,
         method=write.method,
         created=previous is None or previous.deleted,
-        body=serialise(stamped),
+        body=body,
         entries=index(stamped, context),
         previous_entries=_previous_entries(previous, context),
     )

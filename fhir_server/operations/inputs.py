@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fhir_server.interactions.call import Operation
+from fhir_server.interactions.call import Context, Operation
 from fhir_server.interactions.paging import CURSOR
 from fhir_server.interactions.write import check
 from fhir_server.spec import errors
@@ -19,16 +19,16 @@ _PARAMETERS = "Parameters"
 _NOT_INPUTS = frozenset({"_format", "_pretty", CURSOR})
 
 
-def read_inputs(call: Operation, definition: OperationDefinition) -> Inputs:
+def read_inputs(call: Operation, definition: OperationDefinition, context: Context) -> Inputs:
     """Parameter name -> its values: JSON values of its datatype, or resources; every input has an item.
 
     Raises FhirError 400 for a body that is neither Parameters nor the one resource that the operation takes, for
     unknown, wrong, missing and too many parameters; 405 for a parameter in the URL that only a body can hold.
     """
     known = {item.name: item for item in definition.inputs}
-    listed = [*_from_body(call, known), *_from_url(call, known)]
+    listed = [*_from_body(call, known, context), *_from_url(call, known)]
     if listed:
-        check({"resourceType": _PARAMETERS, "parameter": _bare(listed)}, _PARAMETERS)
+        check({"resourceType": _PARAMETERS, "parameter": _bare(listed)}, _PARAMETERS, context)
     found: dict[str, list[Any]] = {name: [] for name in known}
     for number, given in enumerate(listed):
         place = f"{_PARAMETERS}.parameter[{number}]"
@@ -46,7 +46,9 @@ def _unknown(definition: OperationDefinition, name: str, *place: str) -> errors.
     return errors.not_supported(f"${definition.code} takes {taken}, not '{name[:64]}'", *place)
 
 
-def _from_body(call: Operation, known: Mapping[str, OperationParameter]) -> list[Json]:
+def _from_body(
+    call: Operation, known: Mapping[str, OperationParameter], context: Context
+) -> list[Json]:
     body = call.body
     if body is None:
         return []
@@ -55,7 +57,9 @@ def _from_body(call: Operation, known: Mapping[str, OperationParameter]) -> list
     if named == _PARAMETERS and not (resources and call.resource_type == _PARAMETERS):
         listed = body.get("parameter")
         check(
-            body | {"parameter": _bare(listed)} if isinstance(listed, list) else body, _PARAMETERS
+            body | {"parameter": _bare(listed)} if isinstance(listed, list) else body,
+            _PARAMETERS,
+            context,
         )
         return listed or []
     if isinstance(body, dict) and len(resources) == 1 and _is(body, resources[0].type):

@@ -106,7 +106,7 @@ def _change(
     if after == before:
         return Output(before, version)
     resource["meta"] = after
-    check(resource, call.resource_type)
+    check(resource, call.resource_type, context)
     refuse_subset(resource)
     write = Write("PUT", call.resource_type, call.logical_id, version)
     stored = store(write, resource, context, transaction)

@@ -65,7 +65,7 @@ class Standard:
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200: a single output named return that is a resource comes bare, anything else as Parameters."""
-        inputs = read_inputs(call, self.defined)
+        inputs = read_inputs(call, self.defined, context)
         output = self.work(call, inputs, context, cast("Transaction", transaction))
         body, version = self._shown(output.value), output.version
         if version is None:

@@ -121,10 +121,10 @@ class TerminologyOperation:
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with what it found; 4xx with the reason when it cannot be told, 503 when a remote server fails."""
         _refuse_nameless(call)
-        inputs = read_inputs(call, self.defined)
+        inputs = read_inputs(call, self.defined, context)
         for item in self.defined.inputs:
             for value in inputs[item.name] if item.is_resource else ():
-                check(value, item.type)
+                check(value, item.type, context)
         stored = Stored(transaction, context)
         terminology = context.terminology.over(stored)
         question = Question(call, inputs, context, stored, terminology, transaction)

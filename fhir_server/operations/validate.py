@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fhir_server import validation
 from fhir_server.interactions import integrity
 from fhir_server.interactions.call import Context, Operation
 from fhir_server.interactions.outcome import outcome
@@ -30,11 +29,6 @@ def validate(call: Operation, inputs: Inputs, context: Context, transaction: Tra
     resource, mode, profile = (
         next(iter(inputs[name]), None) for name in ("resource", "mode", "profile")
     )
-    if profile is not None:
-        raise errors.not_supported(
-            "Validation against a profile is not offered yet; leave the profile out",
-            "Parameters.parameter",
-        )
     if mode is not None and mode not in _MODES:
         raise errors.invalid(f"mode is '{mode[:64]}'; use {', '.join(_MODES)}")
     stored = _stored(call, transaction)
@@ -44,7 +38,9 @@ def validate(call: Operation, inputs: Inputs, context: Context, transaction: Tra
         if stored is None:
             raise errors.required("Send the resource to validate", "Parameters.parameter")
         resource = parse(stored.body)
-    issues = validation.explain(resource, resource_type=call.resource_type)
+    issues = context.profiles.explain(
+        resource, transaction, resource_type=call.resource_type, profile=profile
+    )
     if not any(is_shape(issue) for issue in issues):
         issues += _against_mode(call, resource, mode)
     return _told(issues)

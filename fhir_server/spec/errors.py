@@ -14,13 +14,17 @@ Severity = Literal["fatal", "error", "warning", "information"]
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One OperationOutcome.issue: code is an IssueType, expression are FHIRPaths such as "Slot.start"."""
+    """One OperationOutcome.issue: code is an IssueType, expression are FHIRPaths such as "Slot.start".
+
+    profile: the canonical url of the profile that asks for it, None when R4 itself does.
+    """
 
     severity: Severity
     code: str
     diagnostics: str
     expression: tuple[str, ...] = ()
     details: Mapping[str, Any] | None = None
+    profile: str | None = None
 
     def under(self, prefix: str) -> Issue:
         """The same issue of a resource that stands at that place, for example Bundle.entry[3].resource."""

@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
-from itertools import islice
 
 from fhir_server.spec.errors import Issue
-from fhir_server.validation.fast import FastPath
-from fhir_server.validation.issues import fault, refused, status
-from fhir_server.validation.walker import walk
+from fhir_server.validation.issues import status
+from fhir_server.validation.validator import Validator
 
-__all__ = ["explain", "status", "validate"]
-
-MOST_ISSUES = 500
+__all__ = ["Validator", "core", "explain", "status", "validate"]
 
 
 @cache
-def _fast_path() -> FastPath:
-    return FastPath()
+def core() -> Validator:
+    """The validator that knows R4's own definitions only."""
+    return Validator()
 
 
 def validate(resource: object, *, resource_type: str | None = None) -> tuple[Issue, ...]:
-    """The errors of a JSON value that is meant to be a resource, of that type if given; () when it has none.
-
-    Never raises. At most MOST_ISSUES are told. status(issues) is the HTTP status they mean.
-    """
-    try:
-        if _is_of(resource, resource_type) and _fast_path().faultless(resource):
-            return ()
-        return tuple(islice(filter(refused, walk(resource, resource_type)), MOST_ISSUES))
-    except RecursionError:
-        return _too_deep(resource_type)
+    """Validator.validate of R4's own definitions."""
+    return core().validate(resource, resource_type=resource_type)
 
 
-def explain(resource: object, *, resource_type: str | None = None) -> tuple[Issue, ...]:
-    """All issues, warnings and information included, of the same; for $validate."""
-    try:
-        return tuple(islice(walk(resource, resource_type), MOST_ISSUES))
-    except RecursionError:
-        return _too_deep(resource_type)
-
-
-def _is_of(resource: object, resource_type: str | None) -> bool:
-    return resource_type is None or (
-        isinstance(resource, dict) and resource.get("resourceType") == resource_type
-    )
-
-
-def _too_deep(resource_type: str | None) -> tuple[Issue, ...]:
-    return (fault("structure", "The resource is nested too deeply", resource_type or "Resource"),)
+def explain(
+    resource: object, *, resource_type: str | None = None, profiles: Iterable[str] = ()
+) -> tuple[Issue, ...]:
+    """Validator.explain of R4's own definitions."""
+    return core().explain(resource, resource_type=resource_type, profiles=profiles)

@@ -82,7 +82,9 @@ def _ending(rules: Rules, source: Source) -> None:
     if rules.type == "Extension":
         # ext-1: beside id and url there is either an extension or a value.
         source.add(
-            1, "if ('extension' in o) == (len(o) - i - ('extension' in o) > 1): return False"
+            1,
+            "if ('extension' in o) == (len(o) - i - ('extension' in o) > 1): return False",
+            "seen.extension = True",
         )
     for condition in node_conditions(rules, source):
         source.add(1, f"if not {condition}: return False")

@@ -26,7 +26,13 @@ class FastPath:
 
     def faultless(self, resource: object) -> bool:
         """Whether a JSON value is a resource that breaks no rule; deep nesting raises RecursionError."""
+        self._runtime.seen.extension = False
         return self._runtime.resource(resource, None)
+
+    @property
+    def met_extension(self) -> bool:
+        """Whether the resource that this thread found faultless last has an extension somewhere."""
+        return self._runtime.seen.extension
 
     def source(self, key: str) -> str:
         """The generated source of a structure, to read and to compare."""

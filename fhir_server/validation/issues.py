@@ -25,8 +25,8 @@ def refused(issue: Issue) -> bool:
 
 
 def is_shape(issue: Issue) -> bool:
-    """Whether an issue says that something is no FHIR at all."""
-    return issue.code in _SHAPE
+    """Whether an issue says that something is no FHIR at all; what only a profile asks for never does."""
+    return issue.code in _SHAPE and issue.profile is None
 
 
 def status(issues: Iterable[Issue]) -> int:

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/references.html#contained, https://hl7.org/fhir/R4/json.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -86,11 +87,18 @@ def _single(values: list[Any]) -> Any:
     return values[0] if len(values) == 1 else None
 
 
+class Seen(threading.local):
+    """What the functions met in the resource that a thread checks; the extensions are looked at if there are any."""
+
+    extension = False
+
+
 class Runtime:
     """The functions behind the generated ones; function_of gives the function of a resource type or datatype."""
 
     def __init__(self, function_of: Callable[[str], Callable[..., bool]]) -> None:
         self._function_of = function_of
+        self.seen = Seen()
 
     def resource(self, value: object, scope: Scope | None) -> bool:
         """Whether it is a faultless resource of the type that it names."""
@@ -172,6 +180,7 @@ class Runtime:
             "siblings": self.siblings,
             "scope_of": scope_of,
             "refers": _refers,
+            "seen": self.seen,
         }
         made |= {
             "is_narrative": _is_narrative,

@@ -61,6 +61,9 @@ def status_concept(system: str, code: str) -> Json:
     return {"coding": [{"system": f"http://terminology.hl7.org/CodeSystem/{system}", "code": code}]}
 
 
+_SECOND = {"linkId": "2", "type": "string"}
+
+
 def questionnaire(*items: Json) -> Json:
     return {"resourceType": "Questionnaire", "status": "draft", "item": list(items)}
 
@@ -111,7 +114,7 @@ KEPT = [
     condition(clinicalStatus=status_concept("condition-clinical", "resolved"), abatementString="now"),
     questionnaire({"linkId": "1", "type": "group", "item": [{"linkId": "2", "type": "display", "text": "x"}]}),
     questionnaire({"linkId": "1", "type": "string", "enableWhen": [
-        {"question": "2", "operator": "exists", "answerBoolean": True}]}),
+        {"question": "2", "operator": "exists", "answerBoolean": True}]}, _SECOND),
     {"resourceType": "List", "status": "current", "mode": "working", "entry": [{"item": _REFERENCE}]},
 ]  # fmt: skip
 BROKEN = [
@@ -173,10 +176,10 @@ BROKEN = [
     (questionnaire({"linkId": "1", "type": "group"}), "que-1", "Questionnaire.item[0]"),
     (questionnaire({"linkId": "1", "type": "string"}, {"linkId": "1", "type": "string"}), "que-2", "Questionnaire"),
     (questionnaire({"linkId": "1", "type": "string", "enableWhen": [
-        {"question": "2", "operator": "exists", "answerString": "x"}]}), "que-7",
+        {"question": "2", "operator": "exists", "answerString": "x"}]}, _SECOND), "que-7",
      "Questionnaire.item[0].enableWhen[0]"),
     (questionnaire({"linkId": "1", "type": "string", "enableWhen": [
-        {"question": "2", "operator": "=", "answerString": "x"}] * 2}), "que-12", "Questionnaire.item[0]"),
+        {"question": "2", "operator": "=", "answerString": "x"}] * 2}, _SECOND), "que-12", "Questionnaire.item[0]"),
     ({"resourceType": "List", "status": "current", "mode": "working",
       "entry": [{"item": _REFERENCE, "deleted": True}]}, "lst-2", "List"),
 ]  # fmt: skip
@@ -205,7 +208,7 @@ def test_warnings_are_told_by_explain_only() -> None:
 
 
 def test_best_practice_rules_are_off() -> None:
-    assert explain(PATIENT) == ()
+    assert {issue.code for issue in explain(PATIENT)} <= {"not-found", "extension"}
 
 
 def test_an_invariant_of_a_nested_resource_is_placed_in_the_bundle() -> None:

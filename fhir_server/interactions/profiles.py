@@ -1,0 +1,126 @@
+"""What resources are held to: R4 and packages, which never change while the server runs, and what is stored here.
+
+https://hl7.org/fhir/R4/resource-operation-validate.html
+StructureDefinitions, ValueSets and CodeSystems that are stored over REST take effect with their commit, in every
+process: a write that they could concern asks, inside its own transaction, whether they have changed.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final
+
+from fhir_server.search.expression import And, Query, UriMatch
+from fhir_server.search.parameters import parameter
+from fhir_server.spec.errors import FhirError, Issue
+from fhir_server.spec.json_format import parse
+from fhir_server.store.contract import HistoryQuery, ReadTransaction
+from fhir_server.validation import Validator, status
+from fhir_server.validation.issues import refused
+from fhir_server.validation.profiles.library import Library
+
+Json = dict[str, Any]
+
+_KINDS: Final = ("StructureDefinition", "ValueSet", "CodeSystem", "Questionnaire")
+# What a resource has in it that something stored here could be about.
+_CONCERNED: Final = (b'"profile":', b'xtension":', b'"questionnaire":')
+_MOST_OF_ONE_URL: Final = 50
+# How often each kind was written, and when last: differs after every commit that changes one.
+State = tuple[tuple[int, int], ...]
+
+
+class Profiles:
+    """validator knows R4 and the packages; within() is one that knows what is stored as well."""
+
+    def __init__(self, validator: Validator) -> None:
+        self.validator = validator
+        self._lock = threading.Lock()
+        self._stored: tuple[State, _Stored, Validator] | None = None
+
+    def within(self, transaction: ReadTransaction) -> Validator:
+        """The validator for use inside a transaction: with what is stored there now.
+
+        Use it before the transaction ends, on the same thread.
+        """
+        if not transaction.count(_KINDS, And(())):
+            return self.validator
+        state = tuple(_state(kind, transaction) for kind in _KINDS)
+        with self._lock:
+            known = self._stored
+            if known is None or known[0] != state:
+                source = _Stored()
+                library = Library((source,), outer=self.validator.library)
+                known = (state, source, Validator(library, self.validator.defaults))
+                self._stored = known
+        known[1].reading.transaction = transaction
+        return known[2]
+
+    def explain(
+        self,
+        resource: Json,
+        transaction: ReadTransaction,
+        *,
+        resource_type: str | None,
+        profile: str | None,
+    ) -> tuple[Issue, ...]:
+        """Every issue of a resource, under a profile as well if one is named, with what is stored now ($validate)."""
+        validator = self.within(transaction)
+        return validator.explain(
+            resource, resource_type=resource_type, profiles=() if profile is None else (profile,)
+        )
+
+    def check_stored(self, resource: Json, body: bytes, transaction: ReadTransaction) -> None:
+        """Refuse a resource that breaks a profile stored here, or a profile that cannot be: FhirError 422.
+
+        What R4 and the packages ask was asked before. body: the resource as bytes.
+        """
+        kind = resource["resourceType"]
+        if (
+            kind in _KINDS
+            or kind in self.validator.defaults
+            or any(mark in body for mark in _CONCERNED)
+        ):
+            validator = self.within(transaction)
+            if validator is not self.validator:
+                _refuse(validator.validate(resource))
+
+
+def _refuse(issues: tuple[Issue, ...]) -> None:
+    errors = tuple(filter(refused, issues))
+    if errors:
+        raise FhirError(status(errors), errors)
+
+
+def _state(kind: str, transaction: ReadTransaction) -> tuple[int, int]:
+    newest = transaction.history(HistoryQuery(resource_type=kind, limit=1))
+    written = transaction.history_total(HistoryQuery(resource_type=kind))
+    return written, newest[0].version.last_updated if newest else 0
+
+
+class _Reading(threading.local):
+    """The transaction that a thread looks definitions up in."""
+
+    transaction: ReadTransaction | None = None
+
+
+class _Stored:
+    """A library's source: the current conformance resources of the store."""
+
+    def __init__(self) -> None:
+        self.reading = _Reading()
+
+    def find(self, resource_type: str, url: str, version: str | None) -> Json | None:
+        """The resource with that canonical url; of several the one of the version asked for, else the newest."""
+        transaction = self.reading.transaction
+        if transaction is None or resource_type not in _KINDS:
+            return None
+        by_url = parameter(resource_type, "url")
+        assert by_url is not None
+        where = UriMatch((by_url.number,), "exact", (url,))
+        query = Query((resource_type,), where, limit=_MOST_OF_ONE_URL)
+        hits = sorted(transaction.search(query), key=lambda hit: -hit.version.last_updated)
+        for hit in hits:
+            found: Json = parse(hit.version.body)
+            if version is None or str(found.get("version", "")).startswith(version):
+                return found
+        return None

@@ -1,0 +1,120 @@
+"""Bundles: links, the ids of their entries, and what a document's or message's first entry leads to.
+
+https://hl7.org/fhir/R4/bundle.html#references, https://hl7.org/fhir/R4/documents.html#content
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from fhir_server.spec.definitions import is_resource_type
+from fhir_server.spec.errors import Issue
+from fhir_server.validation.issues import fault, shown
+from fhir_server.validation.profiles.run import Holder, Run
+
+Json = dict[str, Any]
+
+# A page has one of each.
+_SINGLE_LINKS: Final = frozenset({"self", "first", "previous", "prev", "next", "last"})
+
+
+def bundle_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
+    """What is wrong between the entries of a Bundle."""
+    del run
+    yield from _links(resource, path)
+    kind = resource.get("type")
+    if kind not in ("document", "message"):
+        return
+    if kind == "document":
+        yield from _identities(resource, path)
+        yield from _unresolved(resource, path)
+    yield from _unreached(resource, path, strict=kind == "document")
+
+
+def _links(resource: Json, path: str) -> Iterator[Issue]:
+    seen: set[str] = set()
+    for index, link in enumerate(_list(resource, "link")):
+        relation = link.get("relation")
+        if not isinstance(relation, str) or relation not in _SINGLE_LINKS:
+            continue
+        if relation in seen:
+            place = f"{path}.link[{index}]"
+            yield fault(
+                "invalid", f"{place} is another link of the relation {relation}; keep one", place
+            )
+        seen.add(relation)
+
+
+def _identities(resource: Json, path: str) -> Iterator[Issue]:
+    """A RESTful fullUrl is that of a resource with an id."""
+    for index, entry in enumerate(_list(resource, "entry")):
+        url, held = entry.get("fullUrl"), entry.get("resource")
+        if isinstance(url, str) and isinstance(held, dict) and "id" not in held:
+            segments = url.split("/")
+            if url.startswith("http") and len(segments) > 4 and is_resource_type(segments[-2]):
+                place = f"{path}.entry[{index}]"
+                yield fault(
+                    "invalid", f"{place} is {shown(url)}, but its resource has no id; add it", place
+                )
+
+
+def _references(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Every literal reference in a value with the path of its Reference."""
+    if isinstance(value, dict):
+        text = value.get("reference")
+        if isinstance(text, str):
+            yield text, place
+        for name, child in value.items():
+            if isinstance(child, (dict, list)):
+                yield from _references(child, f"{place}.{name}")
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _references(child, f"{place}[{index}]")
+
+
+def _unresolved(resource: Json, path: str) -> Iterator[Issue]:
+    """What the Composition of a document refers to is in the document."""
+    entries = _list(resource, "entry")
+    if not entries or not isinstance(entries[0].get("resource"), dict):
+        return
+    first = entries[0]
+    holder = Holder(resource, first.get("fullUrl"))
+    for text, place in _references(first["resource"], f"{path}.entry[0].resource"):
+        if not text.startswith("#") and holder.find(text) is None:
+            yield fault(
+                "not-found",
+                f"{place} refers to {shown(text)}, which is not in the document by that fullUrl; add it",
+                place,
+            )
+
+
+def _unreached(resource: Json, path: str, *, strict: bool) -> Iterator[Issue]:
+    """Entries that nothing leads to from the first one, in either direction."""
+    entries = _list(resource, "entry")
+    numbers = {id(entry.get("resource")): index for index, entry in enumerate(entries)}
+    leads: dict[int, set[int]] = {index: set() for index in range(len(entries))}
+    for index, entry in enumerate(entries):
+        holder = Holder(resource, entry.get("fullUrl"))
+        for text, _ in _references(entry.get("resource"), ""):
+            target = numbers.get(id(holder.find(text)))
+            if target is not None:
+                leads[index].add(target)
+                leads[target].add(index)
+    reached, pending = {0}, [0]
+    while pending and entries:
+        for target in leads[pending.pop()] - reached:
+            reached.add(target)
+            pending.append(target)
+    for index in range(len(entries)):
+        if index not in reached:
+            place = f"{path}.entry[{index}]"
+            told = (
+                f"{place} is reached from the first entry by no reference; refer to it or remove it"
+            )
+            yield Issue("error" if strict else "warning", "business-rule", told, (place,))
+
+
+def _list(holder: Json, name: str) -> list[Json]:
+    found = holder.get(name)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
