@@ -94,6 +94,9 @@ def _types(call: SearchCall, parameters: Parameters) -> tuple[tuple[str, ...], P
     if call.compartment is None:
         return tuple(dict.fromkeys(named)) or resource_types(), rest
     members = compartment_types(call.compartment[0])
+    for item in named:
+        if item not in members:
+            raise errors.not_found(f"{item} is not in the {call.compartment[0]} compartment")
     return tuple(item for item in members if not named or item in named), rest
 
 
