@@ -49,6 +49,7 @@ def policy_of(settings: Settings, cursor_key: bytes) -> Policy:
         maximum_entries=settings.maximum_entries,
         zone=ZoneInfo(settings.time_zone),
         cursor_key=cursor_key,
+        content_search=settings.content_search,
     )
 
 

@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     search_timeout: float = Field(
         5.0, gt=0, description="Seconds that a search may take; then 403 too-costly"
     )
+    content_search: bool = Field(
+        default=False,
+        description="Whether `_content` is offered, for which every word is indexed; reindex after turning it on",
+    )
     time_zone: str = Field(
         "Europe/London", description="The zone of dates that name none, in resources and searches"
     )

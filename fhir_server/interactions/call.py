@@ -187,6 +187,7 @@ class Policy:
     maximum_included: int = 1000
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/London"))
     cursor_key: bytes = b""
+    content_search: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def _resource(resource_type: str, policy: Policy, operations: tuple[Offered, ...
         for code in facts["interaction"]
         if not (code == "patch" and resource_type in facts["notPatched"])
     ]
-    searchable = [item for item in parameters(resource_type) if supported(item)]
+    searchable = [item for item in parameters(resource_type) if _offered(item, policy)]
     policies = [*facts["referencePolicy"], *(["enforced"] if policy.referential_integrity else [])]
     shown: Json = {
         "type": resource_type,
@@ -142,6 +142,13 @@ def _referrers() -> dict[str, list[str]]:
                 for target in resource_types() if "Resource" in item.targets else item.targets:
                     found.setdefault(target, []).append(f"{source}:{item.code}")
     return found
+
+
+def _offered(item: SearchParameter, policy: Policy) -> bool:
+    """Whether the parameter is searched by; named queries are listed where there are any."""
+    if item.code in ("_content", "_query"):
+        return item.code == "_content" and policy.content_search
+    return supported(item)
 
 
 def _search_parameter(item: SearchParameter) -> Json:

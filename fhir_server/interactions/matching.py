@@ -19,6 +19,7 @@ def settings(context: Context) -> SearchSettings:
         zone=policy.zone,
         base_urls=(policy.base_url,),
         now=context.now(),
+        content=policy.content_search,
     )
 
 

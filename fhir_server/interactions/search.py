@@ -21,7 +21,7 @@ from fhir_server.interactions.paging import (
 )
 from fhir_server.interactions.read import summary
 from fhir_server.search.compartments import compartment_expression, compartment_types
-from fhir_server.search.expression import And, Expression, Or
+from fhir_server.search.expression import And, Expression, Or, chained_parameters
 from fhir_server.search.query import Search, parse_search
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import is_resource_type, resource_types
@@ -66,6 +66,7 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         # The whole answer is on this page: its total costs nothing.
         bundle["total"] = len(page)
     bundle["link"] = links
+    wanted = _chained_to_versions(wanted, page, transaction)
     entries = [_entry(hit.version, "match", wanted, context) for hit in page]
     entries += _included(wanted, page, context, transaction)
     if entries:
@@ -148,6 +149,19 @@ def _included(
         wanted, [hit.version for hit in page], context.policy.maximum_included, transaction
     )
     return [_entry(version, "include", wanted, context) for version in found]
+
+
+def _chained_to_versions(wanted: Search, page: list[Hit], transaction: ReadTransaction) -> Search:
+    """A chain follows a versioned reference to the current version, and says so (search.html#chaining)."""
+    numbers = tuple(chained_parameters(wanted.query.where))
+    if not numbers or not page:
+        return wanted
+    links = transaction.links_from([hit.version.key for hit in page], numbers)
+    if not any(link.version for link in links):
+        return wanted
+    told = "A reference that was followed names a version; the current version was searched"
+    issue = errors.Issue("warning", "informational", told)
+    return replace(wanted, warnings=(*wanted.warnings, issue))
 
 
 def _warn(bundle: Json, wanted: Search, context: Context) -> None:

@@ -81,7 +81,12 @@ def remove(write: Write, context: Context, transaction: Transaction) -> StoredVe
 
 def index(resource: Json, context: Context) -> IndexEntries:
     """The index entries of a resource under the deployment's zone and base."""
-    return extraction.entries(resource, base_urls=(context.base_url,), zone=context.policy.zone)
+    return extraction.entries(
+        resource,
+        base_urls=(context.base_url,),
+        zone=context.policy.zone,
+        content=context.policy.content_search,
+    )
 
 
 def _previous_entries(previous: StoredVersion | None, context: Context) -> IndexEntries | None:

@@ -83,7 +83,27 @@ class UriEntry:
     version: str
 
 
-IndexEntry = (
+@dataclass(frozen=True, slots=True)
+class PositionEntry:
+    """A place on the earth as a point of the unit sphere, so that nearness is a distance between points."""
+
+    parameter: int
+    x: float
+    y: float
+    z: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeEntry:
+    """The parts of one repeat of a composite parameter, in the order of its components; their parameter is 0."""
+
+    parameter: int
+    parts: tuple[SimpleEntry, ...]
+
+
+SimpleEntry = (
     TokenEntry | StringEntry | ReferenceEntry | DateEntry | NumberEntry | QuantityEntry | UriEntry
-)
+    | PositionEntry
+)  # fmt: skip
+IndexEntry = SimpleEntry | CompositeEntry
 IndexEntries = frozenset[IndexEntry]

@@ -54,3 +54,40 @@ def _row(entry: IndexEntry, key: int) -> tuple[str, Row]:
             return "quantity", row
         case e.UriEntry(parameter, value, version):
             return "uri", (parameter, fit(value), key, fit(version))
+        case e.PositionEntry(parameter, x, y, z):
+            return "position", (parameter, z, x, y, key)
+        case e.CompositeEntry(parameter, parts):
+            return "composite", _composite(parameter, parts, key)
+
+
+_RANGED = (e.DateEntry, e.NumberEntry, e.QuantityEntry)
+
+
+def _composite(parameter: int, parts: tuple[e.SimpleEntry, ...], key: int) -> Row:
+    """The parts side by side: the first is a text, the second anything, the third, where there is one, a range."""
+    text1, system1, _ = _named(parts[0])
+    text2, system2, unit2 = _named(parts[1])
+    ranges = [
+        (float(item.low), float(item.high)) if isinstance(item, _RANGED) else (0.0, 0.0)
+        for item in parts
+    ]
+    third = ranges[2] if len(ranges) > 2 else (0.0, 0.0)
+    return (parameter, text1, key, system1, text2, system2, unit2, *ranges[1], *third)
+
+
+def _named(entry: e.SimpleEntry) -> tuple[str, int, str]:
+    """What of an entry is text and what names its system; an absolute reference has the system -1."""
+    match entry:
+        case e.TokenEntry(_, system, code):
+            return fit(code), system_number(system), ""
+        case e.StringEntry(_, folded, _):
+            return fit(folded), 0, ""
+        case e.ReferenceEntry(_, target_type, target_id, url, _):
+            return (
+                (fit(url), -1, "") if url else (target_id, type_numbers().get(target_type, 0), "")
+            )
+        case e.QuantityEntry(_, _, _, system, code, unit):
+            return fit(code), system_number(system), fit(unit)
+        case e.UriEntry(_, value, _):
+            return fit(value), 0, ""
+    return "", 0, ""

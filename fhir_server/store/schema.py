@@ -81,6 +81,9 @@ _KINDS: dict[str, TypeEngine[Any]] = {
     "target_type": SmallInteger(),
     "low": BigInteger(),
     "high": BigInteger(),
+    "system1": BigInteger(),
+    "system2": BigInteger(),
+    **dict.fromkeys(("x", "y", "z", "low2", "high2", "low3", "high3"), Double()),
 }
 
 # The columns after the parameter's number, in the order of the primary key: the value that is looked up comes first,
@@ -93,7 +96,11 @@ INDEX_COLUMNS: dict[str, tuple[str, ...]] = {
     "number": ("low", "high", "key"),
     "quantity": ("low", "high", "key", "system", "code", "unit"),
     "uri": ("value", "key", "version"),
-}
+    "position": ("z", "x", "y", "key"),
+    "composite": (
+        "text1", "key", "system1", "text2", "system2", "unit2", "low2", "high2", "low3", "high3"
+    ),
+}  # fmt: skip
 
 
 def _index_table(name: str, columns: tuple[str, ...]) -> Table:

@@ -55,14 +55,18 @@ def rank(expression: Expression) -> int:
         case x.TokenMatch(_, tokens):
             return max((_token_rank(token) for token in tokens), default=0)
         case x.StringMatch(_, mode):
-            return {"exact": 5, "starts": 6, "contains": 60}[mode]
+            return {"exact": 5, "equals": 5, "starts": 6}.get(mode, 60)
+        case x.CompositeMatch():
+            return 10
+        case x.Near():
+            return 12
         case x.UriMatch():
             return 5
         case x.DateMatch(_, ranges):
             return 20 if all(item.prefix == "eq" for item in ranges) else _BROAD
         case x.NumberMatch() | x.QuantityMatch():
             return 30
-        case x.Chain(_, _, inner) | x.Has(_, _, inner):
+        case x.Chain(_, _, inner) | x.Has(_, _, inner) | x.LogicalChain(_, _, _, inner):
             return min(NEVER, rank(inner) + 8)
         case x.And(parts):
             return min((rank(part) for part in parts), default=NEVER)
@@ -82,9 +86,12 @@ def leaf(expression: Expression, alias: str) -> tuple[str, Sql] | None:
     """The index table of a leaf and the condition on its row, or None for what is not one."""
     match expression:
         case x.TokenMatch(parameters, tokens):
-            return "token", _conditions(alias, parameters, _tokens(alias, tokens))
+            return "token", _conditions(
+                alias, parameters, _tokens(tokens, f"{alias}.code", f"{alias}.system")
+            )
         case x.StringMatch(parameters, mode, values):
-            found = _join([_string(alias, mode, value) for value in values], " OR ", "1 = 0")
+            columns = (f"{alias}.folded", f"{alias}.value")
+            found = _join([_string(*columns, mode, value) for value in values], " OR ", "1 = 0")
             return "string", _conditions(alias, parameters, found)
         case x.ReferenceMatch(parameters, targets):
             found = _join([_target(alias, item) for item in targets], " OR ", "1 = 0")
@@ -99,10 +106,25 @@ def leaf(expression: Expression, alias: str) -> tuple[str, Sql] | None:
             found = _join([_quantity(alias, item) for item in quantities], " OR ", "1 = 0")
             return "quantity", _conditions(alias, parameters, found)
         case x.UriMatch(parameters, mode, values, version):
-            found = _join([_uri(alias, mode, value) for value in values], " OR ", "1 = 0")
+            found = _join(
+                [_uri(f"{alias}.value", mode, value) for value in values], " OR ", "1 = 0"
+            )
             if version:
                 found = _join([found, Sql(f"{alias}.version = ?", (fit(version),))], " AND ", "")
             return "uri", _conditions(alias, parameters, found)
+        case x.Near(parameters):
+            return "position", _conditions(alias, parameters, _near(alias, expression))
+        case x.CompositeMatch(parameters, parts):
+            found = _join(
+                [_part(alias, place, part) for place, part in enumerate(parts, 1)], " AND ", ""
+            )
+            return "composite", _conditions(alias, parameters, found)
+        case x.Other(inner):
+            found_leaf = leaf(inner, alias)
+            assert found_leaf is not None
+            table, passed = found_leaf
+            failed = Sql(f"NOT ({passed.text})", passed.values)
+            return table, _conditions(alias, inner.parameters, failed)
         case x.Present(table, parameters):
             return table, _in(f"{alias}.parameter", parameters)
     return None
@@ -112,7 +134,7 @@ def _conditions(alias: str, parameters: tuple[int, ...], found: Sql) -> Sql:
     return _join([_in(f"{alias}.parameter", parameters), found], " AND ", "")
 
 
-def _tokens(alias: str, tokens: tuple[x.Token, ...]) -> Sql:
+def _tokens(tokens: tuple[x.Token, ...], code_column: str, system_column: str) -> Sql:
     """One IN for all codes of any system, one for each system's codes: a list of hundreds stays one index scan."""
     by_system: dict[str | None, list[str]] = {}
     whole: list[Sql] = []
@@ -122,27 +144,76 @@ def _tokens(alias: str, tokens: tuple[x.Token, ...]) -> Sql:
         elif token.system is None:
             whole.append(Sql("1 = 1"))
         else:
-            whole.append(Sql(f"{alias}.system = ?", (system_number(token.system),)))
+            whole.append(Sql(f"{system_column} = ?", (system_number(token.system),)))
     for system, codes in by_system.items():
-        found = _in(f"{alias}.code", tuple(codes))
+        found = _in(code_column, tuple(codes))
         if system is not None:
-            named = Sql(f"{alias}.system = ?", (system_number(system),))
+            named = Sql(f"{system_column} = ?", (system_number(system),))
             found = _join([found, named], " AND ", "")
         whole.append(found)
     return _join(whole, " OR ", "1 = 0")
+
+
+def _near(alias: str, near: x.Near) -> Sql:
+    """A box that an index serves by its height, then the distance itself."""
+    box = " AND ".join(f"{alias}.{axis} BETWEEN ? AND ?" for axis in "zxy")
+    distance = " + ".join(f"({alias}.{axis} - ?) * ({alias}.{axis} - ?)" for axis in "xyz")
+    reach = near.chord
+    values = [value for axis in (near.z, near.x, near.y) for value in (axis - reach, axis + reach)]
+    values += [axis for axis in (near.x, near.y, near.z) for _ in range(2)]
+    return Sql(f"({box} AND {distance} <= ?)", (*values, reach * reach))
+
+
+def _part(alias: str, place: int, part: x.Leaf) -> Sql:
+    """The condition on the columns of one part of a composite row (see rows.py)."""
+    text, system = f"{alias}.text{place}", f"{alias}.system{place}"
+    low, high = f"low{place}", f"high{place}"
+    match part:
+        case x.TokenMatch(_, tokens):
+            return _tokens(tokens, text, system)
+        case x.StringMatch(_, mode, values):
+            return _join([_string(text, text, mode, value) for value in values], " OR ", "1 = 0")
+        case x.ReferenceMatch(_, targets):
+            return _join(
+                [_composite_target(text, system, item) for item in targets], " OR ", "1 = 0"
+            )
+        case x.DateMatch(_, ranges) | x.NumberMatch(_, ranges):
+            return _join([compare(alias, item, low, high) for item in ranges], " OR ", "1 = 0")
+        case x.QuantityMatch(_, quantities):
+            columns = (low, high, text, system, f"{alias}.unit{place}")
+            return _join([_quantity(alias, item, *columns) for item in quantities], " OR ", "1 = 0")
+        case x.UriMatch(_, mode, values):
+            return _join([_uri(text, mode, value) for value in values], " OR ", "1 = 0")
+    raise AssertionError(part)
+
+
+def _composite_target(text: str, system: str, target: x.Target) -> Sql:
+    if target.url:
+        return Sql(f"({text} = ? AND {system} = -1)", (fit(target.url),))
+    if target.target_type is None:
+        return Sql(f"({text} = ? AND {system} >= 0)", (target.target_id,))
+    number = type_numbers().get(target.target_type, -2)
+    return Sql(f"({text} = ? AND {system} = ?)", (target.target_id, number))
 
 
 def _like(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _string(alias: str, mode: str, value: str) -> Sql:
+def _string(folded: str, written: str, mode: str, value: str) -> Sql:
     match mode:
         case "exact":
-            return Sql(f"{alias}.value = ?", (fit(value),))
+            return Sql(f"{written} = ?", (fit(value),))
+        case "equals":
+            return Sql(f"{folded} = ?", (fit(value),))
         case "contains":
-            return Sql(f"{alias}.folded LIKE ? ESCAPE '\\'", (f"%{_like(value)}%",))
-    return _prefixed(f"{alias}.folded", value)
+            return Sql(f"{folded} LIKE ? ESCAPE '\\'", (f"%{_like(value)}%",))
+        case "ends":
+            return Sql(f"{folded} LIKE ? ESCAPE '\\'", (f"%{_like(value)}",))
+        case "words":
+            inside = Sql(f"{folded} LIKE ? ESCAPE '\\'", (f"% {_like(value)}%",))
+            return _join([_prefixed(folded, value), inside], " OR ", "")
+    return _prefixed(folded, value)
 
 
 def _prefixed(column: str, value: str) -> Sql:
@@ -188,21 +259,30 @@ def compare(alias: str, wanted: Range, low: str = "low", high: str = "high") -> 
             return Sql(f"({lo} < ? AND {hi} > ?)", (last, first))
 
 
-def _quantity(alias: str, item: x.Quantity) -> Sql:
-    parts = [compare(alias, item.range)]
+def _quantity(
+    alias: str,
+    item: x.Quantity,
+    low: str = "low",
+    high: str = "high",
+    code_column: str = "",
+    system_column: str = "",
+    unit_column: str = "",
+) -> Sql:
+    code_column, system_column = code_column or f"{alias}.code", system_column or f"{alias}.system"
+    unit_column = unit_column or f"{alias}.unit"
+    parts = [compare(alias, item.range, low, high)]
     if item.system is not None:
-        parts.append(Sql(f"{alias}.system = ?", (system_number(item.system),)))
+        parts.append(Sql(f"{system_column} = ?", (system_number(item.system),)))
     if item.code is not None:
         code = fit(item.code)
         if item.system is None:
-            parts.append(Sql(f"({alias}.code = ? OR {alias}.unit = ?)", (code, code)))
+            parts.append(Sql(f"({code_column} = ? OR {unit_column} = ?)", (code, code)))
         else:
-            parts.append(Sql(f"{alias}.code = ?", (code,)))
+            parts.append(Sql(f"{code_column} = ?", (code,)))
     return _join(parts, " AND ", "")
 
 
-def _uri(alias: str, mode: str, value: str) -> Sql:
-    column = f"{alias}.value"
+def _uri(column: str, mode: str, value: str) -> Sql:
     exact = Sql(f"{column} = ?", (fit(value),))
     if mode == "below":
         return _join([exact, _prefixed(column, value.rstrip("/") + "/")], " OR ", "")
@@ -251,6 +331,8 @@ class Composer:
                 return _join(tests, " OR ", "1 = 0")
             case x.Chain():
                 return self._chain_test(expression, row, alias)
+            case x.LogicalChain():
+                return self._logical_test(expression, row, alias)
             case x.Has():
                 return self._has_test(expression, row, alias)
         raise AssertionError(expression)
@@ -265,6 +347,41 @@ class Composer:
             f" AND {target}.logical_id = {alias}.target_id AND {target}.deleted = 0"
             f" WHERE {alias}.key = {row}.key AND {named.text} AND {alias}.target_type = ? AND {inner.text})",
             (number, *named.values, number, *inner.values),
+        )
+
+    def _logical_test(self, chain: x.LogicalChain, row: str, alias: str) -> Sql:
+        known, target = self.alias(), self.alias()
+        inner = self.test(chain.inner, target)
+        named = _in(f"{alias}.parameter", chain.parameters)
+        identified = _in(f"{known}.parameter", chain.identifiers)
+        return Sql(
+            f"EXISTS (SELECT 1 FROM token {alias} JOIN token {known} ON {identified.text}"
+            f" AND {known}.code = {alias}.code AND {known}.system = {alias}.system"
+            f" JOIN resource {target} ON {target}.key = {known}.key AND {target}.deleted = 0"
+            f" WHERE {alias}.key = {row}.key AND {named.text} AND {alias}.system <> 0 AND {inner.text})",
+            (*identified.values, *named.values, *inner.values),
+        )
+
+    def _logical_keys(self, chain: x.LogicalChain, alias: str) -> Sql:
+        known = self.alias()
+        keys = self.typed_keys(chain.inner, chain.target_type)
+        named = _in(f"{alias}.parameter", chain.parameters)
+        identified = _in(f"{known}.parameter", chain.identifiers)
+        return Sql(
+            f"SELECT {alias}.key FROM token {known} JOIN token {alias} ON {named.text}"
+            f" AND {alias}.code = {known}.code AND {alias}.system = {known}.system"
+            f" WHERE {known}.key IN ({keys.text}) AND {identified.text} AND {known}.system <> 0",
+            (*named.values, *keys.values, *identified.values),
+        )
+
+    def typed_keys(self, expression: Expression, resource_type: str) -> Sql:
+        """The keys of the current resources of a type for which the expression holds."""
+        alias = self.alias()
+        keys = self.keys(expression)
+        return Sql(
+            f"SELECT {alias}.key FROM resource {alias} WHERE {alias}.key IN ({keys.text})"
+            f" AND {alias}.type = ? AND {alias}.deleted = 0",
+            (*keys.values, type_numbers().get(resource_type, -1)),
         )
 
     def _has_test(self, has: x.Has, row: str, alias: str) -> Sql:
@@ -300,6 +417,8 @@ class Composer:
                 )
             case x.Chain():
                 return self._chain_keys(expression, alias)
+            case x.LogicalChain():
+                return self._logical_keys(expression, alias)
             case x.Has():
                 return self._has_keys(expression, alias)
         raise AssertionError(expression)
