@@ -25,7 +25,9 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return " ".join(text.lower().translate(_ASCII).split())
-    decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
+    # Some letters decompose into capitals, and some capitals only fold once they are decomposed.
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    decomposed = decomposed.translate(_LETTERS)
     return " ".join("".join(map(_kept, decomposed)).split())
 
 

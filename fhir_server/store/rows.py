@@ -9,6 +9,7 @@ from typing import Any, Literal
 from fhir_server.search import entries as e
 from fhir_server.search.entries import IndexEntry
 from fhir_server.spec.definitions import resource_types
+from fhir_server.store.projections import hot_numbers, projected
 from fhir_server.store.schema import fit, system_number
 
 Row = tuple[Any, ...]
@@ -30,9 +31,15 @@ def type_names() -> tuple[str, ...]:
 def rows(entries: Iterable[IndexEntry], key: int) -> dict[str, set[Row]]:
     """Table -> rows in the order (parameter, *INDEX_COLUMNS[table])."""
     found: dict[str, set[Row]] = {}
+    hot = []
+    numbers = hot_numbers()
     for entry in entries:
         table, row = _row(entry, key)
         found.setdefault(table, set()).add(row)
+        if entry.parameter in numbers:
+            hot.append(entry)
+    if hot and (rows_of_hot := projected(hot, key)):
+        found["projection"] = rows_of_hot
     return found
 
 

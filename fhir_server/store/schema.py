@@ -97,6 +97,8 @@ INDEX_COLUMNS: dict[str, tuple[str, ...]] = {
     "quantity": ("low", "high", "key", "system", "code", "unit"),
     "uri": ("value", "key", "version"),
     "position": ("z", "x", "y", "key"),
+    # The parameter of a projection's row is the projection's number (see projections.py).
+    "projection": ("value1", "value2", "low", "key", "high", "system1", "system2"),
     "composite": (
         "text1", "key", "system1", "text2", "system2", "unit2", "low2", "high2", "low3", "high3"
     ),

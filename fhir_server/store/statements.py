@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from fhir_server.search.entries import IndexEntries
@@ -19,6 +20,7 @@ from fhir_server.store.contract import (
 )
 from fhir_server.store.rows import METHODS, Row, rows, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
+from fhir_server.store.search_chains import resolved
 
 Identity = tuple[str, str]
 
@@ -129,6 +131,7 @@ class SqlTransaction:
 
     def search(self, query: Query) -> list[Hit]:
         """A page of matches."""
+        query = replace(query, where=resolved(query.where, self._driver.fetch))
         statement = search_sql.search(query)
         return [
             Hit(_stored(row), (*row[8:], row[0]))
@@ -137,6 +140,7 @@ class SqlTransaction:
 
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches."""
+        where = resolved(where, self._driver.fetch)
         statement = search_sql.count(resource_types, where)
         return int(self._driver.fetch(statement.text, statement.values)[0][0])
 

@@ -1,4 +1,4 @@
-"""Positions and composites"""
+"""Positions, composites and projections"""
 
 from __future__ import annotations
 
@@ -48,6 +48,23 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )  # fmt: skip
     op.create_index("composite_key", "composite", ["key", "parameter"], unique=False)
+    op.create_table(
+        "projection",
+        _column("parameter", sa.Integer()),
+        _column("value1", _TEXT),
+        _column("value2", _TEXT),
+        _column("low", sa.BigInteger()),
+        _column("key", sa.BigInteger()),
+        _column("high", sa.BigInteger()),
+        _column("system1", sa.BigInteger()),
+        _column("system2", sa.BigInteger()),
+        sa.PrimaryKeyConstraint(
+            "parameter", "value1", "value2", "low", "key", "high", "system1", "system2",
+            name="projection_value",
+        ),
+        sqlite_with_rowid=False,
+    )  # fmt: skip
+    op.create_index("projection_key", "projection", ["key", "parameter"], unique=False)
 
 
 def downgrade() -> None:
