@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -21,7 +22,7 @@ from fhir_server.interactions.paging import (
 )
 from fhir_server.interactions.read import summary
 from fhir_server.search.compartments import compartment_expression, compartment_types
-from fhir_server.search.expression import And, Expression, Or, chained_parameters
+from fhir_server.search.expression import And, Expression, Or, Position, chained_parameters
 from fhir_server.search.query import Search, parse_search
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import is_resource_type, resource_types
@@ -50,19 +51,26 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         bundle["link"] = links
         _warn(bundle, wanted, context)
         return Result(200, serialise(bundle))
-    position = read_cursor(cursor, scope, context.policy.cursor_key) if cursor else None
-    query = replace(wanted.query, where=where, limit=wanted.count + 1, after=position)
+    place = _Place.read(cursor, scope, context)
+    query = replace(
+        wanted.query,
+        where=where,
+        limit=wanted.count + 1,
+        after=place.position,
+        backward=place.backward,
+    )
     hits = transaction.search(query)
-    page = hits[: wanted.count]
-    if len(hits) > wanted.count:
-        token = write_cursor(page[-1].position, scope, context.policy.cursor_key)
-        following = write_query((*applied, (CURSOR, token)))
-        links.append({"relation": "next", "url": f"{context.base_url}/{path}?{following}"})
-    if position is not None:
+    page = hits[-wanted.count :] if place.backward else hits[: wanted.count]
+    more = len(hits) > wanted.count
+    for relation, hit in _neighbours(page, place, more=more):
+        token = write_cursor((relation, *hit.position), scope, context.policy.cursor_key)
+        neighbour = write_query((*applied, (CURSOR, token)))
+        links.append({"relation": relation, "url": f"{context.base_url}/{path}?{neighbour}"})
+    if place.position is not None:
         links.append({"relation": "first", "url": links[0]["url"]})
     if wanted.total in ("accurate", "estimate"):
         bundle["total"] = transaction.count(types, where)
-    elif wanted.total is None and position is None and len(hits) <= wanted.count:
+    elif wanted.total is None and place.position is None and not more:
         # The whole answer is on this page: its total costs nothing.
         bundle["total"] = len(page)
     bundle["link"] = links
@@ -73,6 +81,31 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         bundle["entry"] = entries
     _warn(bundle, wanted, context)
     return Result(200, serialise(bundle))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page begins (or, backward, ends); position None: at the beginning of all."""
+
+    position: Position | None
+    backward: bool
+
+    @classmethod
+    def read(cls, cursor: str | None, scope: str, context: Context) -> _Place:
+        if cursor is None:
+            return cls(None, backward=False)
+        relation, *position = read_cursor(cursor, scope, context.policy.cursor_key)
+        return cls(tuple(position), backward=relation == "previous")
+
+
+def _neighbours(page: list[Hit], place: _Place, *, more: bool) -> Iterator[tuple[str, Hit]]:
+    """The pages beside this one, each with the hit that it starts from; more: the search found more than the page."""
+    if not page:
+        return
+    if more or place.backward:
+        yield "next", page[-1]
+    if (place.position is not None and not place.backward) or (place.backward and more):
+        yield "previous", page[0]
 
 
 def _types(call: SearchCall, parameters: Parameters) -> tuple[tuple[str, ...], Parameters]:

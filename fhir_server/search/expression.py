@@ -263,7 +263,8 @@ class Query:
     """What the store is asked: the current, not deleted resources of the types for which the expression holds.
 
     resource_types: at least one. The order is total: after the sort keys comes the internal key, ascending.
-    after: the position of the last hit of the page before; limit: at most so many hits.
+    after: the position of the last hit of the page before; limit: at most so many hits. backward: the hits before that
+    position instead, the nearest ones, still in the order of the query.
     """
 
     resource_types: tuple[str, ...]
@@ -271,3 +272,4 @@ class Query:
     sort: tuple[SortKey, ...] = ()
     limit: int = 20
     after: Position | None = None
+    backward: bool = False

@@ -155,9 +155,18 @@ class MemoryTransaction:
         ]
         if query.after is not None:
             after = query.after
-            found = [item for item in found if precedes(after, item[0], query.sort)]
+            found = [
+                item
+                for item in found
+                if (
+                    precedes(item[0], after, query.sort)
+                    if query.backward
+                    else precedes(after, item[0], query.sort)
+                )
+            ]
         found.sort(key=cmp_to_key(_order(query.sort)))
-        return [Hit(self._version(candidate), place) for place, candidate in found[: query.limit]]
+        page = found[-query.limit :] if query.backward else found[: query.limit]
+        return [Hit(self._version(candidate), place) for place, candidate in page]
 
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches."""

@@ -9,7 +9,7 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 from fhir_server.search import expression as x
-from fhir_server.search.expression import Expression, Position, Query, Range, SortKey
+from fhir_server.search.expression import Expression, Query, Range, SortKey
 from fhir_server.store.rows import type_numbers
 from fhir_server.store.search_leaves import Sql, compare, join, leaf, one_of
 from fhir_server.store.search_projected import Projected, plan
@@ -321,23 +321,24 @@ def search(query: Query) -> Sql:
         return _in_order(query, projected, column)
     condition = where(query.resource_types, query.where, streaming=not query.sort)
     if not query.sort:
-        after = Sql("") if query.after is None else Sql(" AND r.key > ?", (query.after[-1],))
+        sign, direction = ("<", " DESC") if query.backward else (">", "")
+        after = Sql("") if query.after is None else Sql(f" AND r.key {sign} ?", (query.after[-1],))
         return Sql(
             f"SELECT {_VERSION} FROM resource r JOIN version v ON v.seq = r.seq"
-            f" WHERE {condition.text}{after.text} ORDER BY r.key LIMIT ?",
+            f" WHERE {condition.text}{after.text} ORDER BY r.key{direction} LIMIT ?",
             (*condition.values, *after.values, query.limit),
         )
     sorts = [_sort_expression(item) for item in query.sort]
     columns = ", ".join(f"{item.text} AS s{number}" for number, item in enumerate(sorts))
     order = ", ".join(
-        f"(q.s{number} IS NULL), q.s{number}{' DESC' if item.descending else ''}"
+        f"(q.s{number} IS NULL){_direction(query.backward)}, q.s{number}{_direction(item.descending != query.backward)}"
         for number, item in enumerate(query.sort)
     )
-    after = Sql("") if query.after is None else _after(query.sort, query.after)
+    after = Sql("") if query.after is None else _after(query)
     return Sql(
         f"SELECT {_VERSION}, {', '.join(f'q.s{number}' for number in range(len(sorts)))}"
         f" FROM (SELECT r.key, r.seq, {columns} FROM resource r WHERE {condition.text}) q"
-        f" JOIN version v ON v.seq = q.seq{after.text} ORDER BY {order}, q.key LIMIT ?",
+        f" JOIN version v ON v.seq = q.seq{after.text} ORDER BY {order}, q.key{_direction(query.backward)} LIMIT ?",
         (
             *(value for item in sorts for value in item.values),
             *condition.values,
@@ -355,31 +356,41 @@ def _in_order(query: Query, projected: Projected, column: str) -> Sql:
     distinct = "" if projected.single else "DISTINCT "
     joined = " JOIN resource r ON r.key = p.key" if tests else ""
     condition = join([projected.condition, tested], " AND ", "")
-    after = Sql("") if query.after is None else _after(query.sort, query.after)
-    direction = " DESC" if query.sort[0].descending else ""
+    after = Sql("") if query.after is None else _after(query)
+    direction = _direction(query.sort[0].descending != query.backward)
+    by_key = _direction(query.backward)
     return Sql(
         f"SELECT {_VERSION}, o.s0 FROM (SELECT q.s0, q.key FROM (SELECT {distinct}{column} AS s0, p.key AS key"
         f" FROM projection p{joined} WHERE {condition.text}) q{after.text}"
-        f" ORDER BY q.s0{direction}, q.key LIMIT ?) o"
-        f" JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq ORDER BY o.s0{direction}, o.key",
+        f" ORDER BY q.s0{direction}, q.key{by_key} LIMIT ?) o"
+        f" JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq ORDER BY o.s0{direction}, o.key{by_key}",
         (*condition.values, *after.values, query.limit),
     )
 
 
-def _after(sort: tuple[SortKey, ...], position: Position) -> Sql:
-    """Rows that come after a position: equal in the first keys, later in the next one."""
+def _direction(descending: bool) -> str:
+    return " DESC" if descending else ""
+
+
+def _after(query: Query) -> Sql:
+    """Rows that come after a position (before it, going backward): equal in the first keys, beyond it in the next."""
+    assert query.after is not None
     alternatives: list[Sql] = []
     equal: list[Sql] = []
-    for number, item in enumerate(sort):
-        column, value = f"q.s{number}", position[number]
+    for number, item in enumerate(query.sort):
+        column, value = f"q.s{number}", query.after[number]
         if value is None:
+            if query.backward:
+                alternatives.append(join([*equal, Sql(f"{column} IS NOT NULL")], " AND ", ""))
             equal.append(Sql(f"{column} IS NULL"))
             continue
-        sign = "<" if item.descending else ">"
-        later = Sql(f"({column} {sign} ? OR {column} IS NULL)", (value,))
-        alternatives.append(join([*equal, later], " AND ", ""))
+        sign = "<" if item.descending != query.backward else ">"
+        missing = "" if query.backward else f" OR {column} IS NULL"
+        beyond = Sql(f"({column} {sign} ?{missing})", (value,))
+        alternatives.append(join([*equal, beyond], " AND ", ""))
         equal.append(Sql(f"{column} = ?", (value,)))
-    alternatives.append(join([*equal, Sql("q.key > ?", (position[-1],))], " AND ", ""))
+    sign = "<" if query.backward else ">"
+    alternatives.append(join([*equal, Sql(f"q.key {sign} ?", (query.after[-1],))], " AND ", ""))
     found = join(alternatives, " OR ", "")
     return Sql(f" WHERE {found.text}", found.values)
 

@@ -133,10 +133,9 @@ class SqlTransaction:
         """A page of matches."""
         query = replace(query, where=resolved(query.where, self._driver.fetch))
         statement = search_sql.search(query)
-        return [
-            Hit(_stored(row), (*row[8:], row[0]))
-            for row in self._driver.fetch(statement.text, statement.values)
-        ]
+        found = self._driver.fetch(statement.text, statement.values)
+        hits = [Hit(_stored(row), (*row[8:], row[0])) for row in found]
+        return hits[::-1] if query.backward else hits
 
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches."""
