@@ -10,6 +10,7 @@ import orjson
 
 from fhir_server.interactions.call import Context, Parameters, Result
 from fhir_server.interactions.call import Search as SearchCall
+from fhir_server.interactions.explain import explained
 from fhir_server.interactions.include import included
 from fhir_server.interactions.matching import settings
 from fhir_server.interactions.outcome import outcome
@@ -46,6 +47,9 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
     scope = f"{path}?{write_query(applied)}"
     links = [{"relation": "self", "url": f"{context.base_url}/{scope}".rstrip("?")}]
     bundle: Json = {"resourceType": "Bundle", "id": context.new_id(), "type": "searchset"}
+    if wanted.explain:
+        told = explained(wanted.criteria, types, transaction)
+        wanted = replace(wanted, warnings=(*wanted.warnings, *told))
     if wanted.count == 0:
         bundle["total"] = transaction.count(types, where)
         bundle["link"] = links

@@ -21,7 +21,7 @@ Summary = Literal["true", "text", "data", "count", "false"]
 Total = Literal["none", "estimate", "accurate"]
 
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
-_ONCE = frozenset({"_count", "_summary", "_total"})
+_ONCE = frozenset({"_count", "_summary", "_total", "_explain"})
 _MOST_KEYS = 10
 _MOST_INCLUDES = 20
 
@@ -57,6 +57,7 @@ class Shape:
     included: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    explain: bool = False
     seen: set[str] = field(default_factory=set)
 
     def take(self, name: str, value: str) -> None:
@@ -87,6 +88,8 @@ class Shape:
             found.append(("_summary", self.summary))
         if self.total is not None:
             found.append(("_total", self.total))
+        if self.explain:
+            found.append(("_explain", "true"))
         if self.summary != "count":
             found.append(("_count", str(self.limit())))
         return found
@@ -245,6 +248,12 @@ def _include_problem(
     return ""
 
 
+def _explain(shape: Shape, _: str, value: str) -> None:
+    if value not in ("true", "false"):
+        raise errors.invalid(f"_explain is '{value[:64]}'; use true or false")
+    shape.explain = value == "true"
+
+
 _READERS: dict[str, Callable[[Shape, str, str], None]] = {
     "_sort": _sort,
     "_count": _count,
@@ -255,4 +264,5 @@ _READERS: dict[str, Callable[[Shape, str, str], None]] = {
     "_revinclude": _revinclude,
     "_contained": _contained,
     "_containedType": _contained,
+    "_explain": _explain,
 }

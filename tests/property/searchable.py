@@ -185,7 +185,7 @@ _OBSERVATION = st.one_of(
 _SLOT = st.one_of(
     _pair("status", st.sampled_from(("free", "busy", "urn:x|free"))),
     _pair("start", _DATE), _pair("start", _DATE),
-    _pair("schedule", _ID.map("Schedule/{}".format)), _pair("service-type", _TOKEN), _pair("service-type:text", _STRING),
+    _pair("schedule", _joined("Schedule/", _ID)), _pair("service-type", _TOKEN), _pair("service-type:text", _STRING),
     _missing("status", "start", "schedule", "service-type"),
 )  # fmt: skip
 _SCHEDULE = st.one_of(
