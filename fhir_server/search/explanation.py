@@ -73,6 +73,8 @@ def _value(leaf: Leaf) -> str:
             return f"refers to {_listed(_target(item) for item in targets)}"
         case x.DateMatch(_, ranges):
             return " or ".join(map(_dates, ranges))
+        case x.DateWindow(_, ranges):
+            return " and ".join(map(_dates, ranges))
         case x.NumberMatch(_, ranges):
             return " or ".join(map(_numbers, ranges))
         case x.QuantityMatch(_, quantities):

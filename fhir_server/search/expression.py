@@ -115,6 +115,14 @@ class DateMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class DateWindow:
+    """One value passes every comparison: what several DateMatches are of an element that is there once."""
+
+    parameters: tuple[int, ...]
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NumberMatch:
     parameters: tuple[int, ...]
     ranges: tuple[Range, ...]
@@ -211,7 +219,7 @@ class Has:
 
 
 Leaf = (
-    TokenMatch | StringMatch | ReferenceMatch | DateMatch | NumberMatch | QuantityMatch | UriMatch | Near
+    TokenMatch | StringMatch | ReferenceMatch | DateMatch | DateWindow | NumberMatch | QuantityMatch | UriMatch | Near
 )  # fmt: skip
 Expression = (
     And
@@ -262,7 +270,8 @@ class SortKey:
 class Query:
     """What the store is asked: the current, not deleted resources of the types for which the expression holds.
 
-    resource_types: at least one. The order is total: after the sort keys comes the internal key, ascending.
+    resource_types: at least one. The order is total: after the sort keys comes the internal key, in the direction of
+    the first of them.
     after: the position of the last hit of the page before; limit: at most so many hits. backward: the hits before that
     position instead, the nearest ones, still in the order of the query.
     """

@@ -146,6 +146,8 @@ def passes(leaf: x.Leaf, entry: e.IndexEntry) -> bool:
             return any(_refers(target, entry) for target in targets)
         case x.DateMatch(_, ranges), e.DateEntry():
             return any(compare(item, entry.low, entry.high) for item in ranges)
+        case x.DateWindow(_, ranges), e.DateEntry():
+            return all(compare(item, entry.low, entry.high) for item in ranges)
         case x.NumberMatch(_, ranges), e.NumberEntry():
             return any(compare(item, entry.low, entry.high) for item in ranges)
         case x.QuantityMatch(_, quantities), e.QuantityEntry():
@@ -268,7 +270,10 @@ def _value(entry: e.IndexEntry, *, descending: bool) -> int | float | str:
 
 
 def precedes(left: Position, right: Position, sort: tuple[SortKey, ...]) -> bool:
-    """Whether left comes before right: missing values last, whichever the direction; then the key, ascending."""
+    """Whether left comes before right: missing values last, whichever the direction; then the key.
+
+    The key goes the way of the first sort key, so that an index can be walked either way.
+    """
     for item, mine, theirs in zip(sort, left, right, strict=False):
         if mine == theirs:
             continue
@@ -276,4 +281,5 @@ def precedes(left: Position, right: Position, sort: tuple[SortKey, ...]) -> bool
             return theirs is None
         smaller = mine < theirs  # type: ignore[operator] # one sort key, one type
         return smaller != item.descending
-    return left[-1] < right[-1]  # type: ignore[operator] # the keys
+    smaller = left[-1] < right[-1]  # type: ignore[operator] # the keys
+    return smaller != (bool(sort) and sort[0].descending and left[-1] != right[-1])

@@ -13,16 +13,14 @@ from typing import Any
 
 from fhir_server.search import entries as e
 from fhir_server.search.entries import IndexEntry
+from fhir_server.search.extent import single, width
 from fhir_server.search.parameters import SearchParameter, parameter
-from fhir_server.search.paths import paths
 from fhir_server.spec.definitions import resource_types
 from fhir_server.spec.published import declared
 from fhir_server.store.schema import fit, system_number
 
 Row = tuple[Any, ...]
 
-_SECOND = 1_000_000
-_YEAR = 366 * 86_400 * _SECOND
 # What stands for a value that is not declared or not there.
 NONE = ""
 
@@ -48,15 +46,16 @@ def projections() -> tuple[Projection, ...]:
 def _read(number: int, item: dict[str, str]) -> Projection:
     name = item["resourceType"]
     date = _parameter(name, item["date"])
-    listed = paths(date) or ()
-    instants = all(path.type == "instant" for path in listed)
+    most = width(date.number)
+    assert most is not None, f"{name}.{date.code} may have no end, so no index bounds it"
+    assert single(date.number), f"{name}.{date.code} may be there several times"
     return Projection(
         number,
         name,
         _parameter(name, item["by"]) if "by" in item else None,
         _parameter(name, item["and"]),
         date,
-        _SECOND if instants else _YEAR,
+        most,
     )
 
 

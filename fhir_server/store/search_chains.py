@@ -12,8 +12,9 @@ from typing import Any
 from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression
 from fhir_server.store.rows import Row, type_numbers
+from fhir_server.store.search_composer import Composer, rank
 from fhir_server.store.search_leaves import one_of
-from fhir_server.store.search_sql import Composer, flattened, rank
+from fhir_server.store.search_plan import flattened
 
 Fetch = Callable[[str, Sequence[Any]], list[Row]]
 MOST = 200
@@ -65,7 +66,7 @@ def _ids(chain: x.Chain, fetch: Fetch) -> list[str] | None:
     number = type_numbers().get(chain.target_type, -1)
     if rank(chain.inner) >= _BROAD:
         return None
-    keys = Composer().keys(chain.inner)
+    keys = Composer().keys(chain.inner, (number,))
     text = (
         f"SELECT r.logical_id FROM resource r WHERE r.key IN ({keys.text})"
         " AND +r.type = ? AND r.deleted = 0 LIMIT ?"

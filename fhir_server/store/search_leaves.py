@@ -10,6 +10,7 @@ from typing import Any
 
 from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression, Range
+from fhir_server.search.extent import width
 from fhir_server.store.rows import type_numbers
 from fhir_server.store.schema import fit, system_number
 
@@ -56,6 +57,14 @@ def leaf(expression: Expression, alias: str) -> tuple[str, Sql] | None:
         case x.DateMatch(parameters, ranges):
             found = join([compare(alias, item) for item in ranges], " OR ", "1 = 0")
             return "date", _conditions(alias, parameters, found)
+        case x.DateWindow(parameters, ranges):
+            most = max((width(number) or 0 for number in parameters), default=0)
+            conditions = [compare(alias, item) for item in ranges]
+            if most:
+                conditions = [
+                    condition for item in ranges for condition in within(alias, item, most)
+                ] + conditions
+            return "date", _conditions(alias, parameters, join(conditions, " AND ", "1 = 1"))
         case x.NumberMatch(parameters, ranges):
             found = join([compare(alias, item) for item in ranges], " OR ", "1 = 0")
             return "number", _conditions(alias, parameters, found)
@@ -212,6 +221,27 @@ def compare(alias: str, wanted: Range, low: str = "low", high: str = "high") -> 
             return Sql(f"{hi} <= ?", (first,))
         case "ap":
             return Sql(f"({lo} < ? AND {hi} > ?)", (last, first))
+
+
+def within(alias: str, wanted: Range, most: int) -> list[Sql]:
+    """Bounds of the low end that follow from a comparison and the most that a value covers, for an index by low."""
+    low, first, last = f"{alias}.low", wanted.low, wanted.high
+    match wanted.prefix:
+        case "eq":
+            return [Sql(f"{low} >= ? AND {low} <= ?", (first, last))]
+        case "gt":
+            return [Sql(f"{low} > ?", (last - most,))]
+        case "ge":
+            return [Sql(f"{low} >= ?", (min(first, last - most),))]
+        case "sa":
+            return [Sql(f"{low} >= ?", (last,))]
+        case "lt" | "eb":
+            return [Sql(f"{low} <= ?", (first,))]
+        case "le":
+            return [Sql(f"{low} <= ?", (last,))]
+        case "ap":
+            return [Sql(f"{low} < ? AND {low} > ?", (last, first - most))]
+    return []
 
 
 def _quantity(

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fhir_server.search import expression as x
-from fhir_server.search.expression import Expression, Range, SortKey
+from fhir_server.search.expression import Expression, SortKey
+from fhir_server.search.extent import coded
 from fhir_server.store.projections import Projection, projections
 from fhir_server.store.rows import type_numbers
 from fhir_server.store.schema import fit, system_number
-from fhir_server.store.search_leaves import Sql, compare, join, one_of
+from fhir_server.store.search_leaves import Sql, compare, join, one_of, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Projected:
         return self.projection.date.number
 
 
-def plan(resource_types: tuple[str, ...], parts: Sequence[Expression]) -> Projected | None:
+def project(resource_types: tuple[str, ...], parts: Sequence[Expression]) -> Projected | None:
     """The first declared projection that has both a value and a date to start from."""
     if len(resource_types) != 1:
         return None
@@ -72,7 +73,7 @@ def _covered(item: Projection, parts: Sequence[Expression]) -> Projected | None:
         conditions.append(Sql("p.value1 = ''"))
     for part in dates:
         assert isinstance(part, x.DateMatch)
-        conditions += [_within(part.ranges[0], item.width), compare("p", part.ranges[0])]
+        conditions += [*within("p", part.ranges[0], item.width), compare("p", part.ranges[0])]
     left = tuple(part for part in rest if part not in dates)
     # Without the second value its repeats would each be a row.
     return Projected(item, join(conditions, " AND ", ""), left, single and "2" in taken)
@@ -127,7 +128,8 @@ def _single(part: Expression) -> bool:
         case x.ReferenceMatch(_, targets):
             return len(targets) == 1 and targets[0].target_type is not None
         case x.TokenMatch(_, tokens):
-            return len(tokens) == 1 and tokens[0].system is not None
+            plain = all(coded(number) for number in part.parameters)
+            return plain or (len(tokens) == 1 and tokens[0].system is not None)
     return False
 
 
@@ -138,25 +140,3 @@ def _dated(item: Projection, part: Expression) -> bool:
         and len(part.ranges) == 1
         and part.ranges[0].prefix != "ne"
     )
-
-
-def _within(wanted: Range, width: int) -> Sql:
-    """Bounds of the low end that follow from the comparison and the most that a date covers: the index is walked
-    between them."""
-    first, last = wanted.low, wanted.high
-    match wanted.prefix:
-        case "eq":
-            return Sql("p.low >= ? AND p.low <= ?", (first, last))
-        case "gt":
-            return Sql("p.low > ?", (last - width,))
-        case "ge":
-            return Sql("p.low >= ?", (min(first, last - width),))
-        case "sa":
-            return Sql("p.low >= ?", (last,))
-        case "lt" | "eb":
-            return Sql("p.low <= ?", (first,))
-        case "le":
-            return Sql("p.low <= ?", (last,))
-        case "ap":
-            return Sql("p.low < ? AND p.low > ?", (last, first - width))
-    raise AssertionError(wanted.prefix)

@@ -1,250 +1,16 @@
-"""A search expression as SQL text with bound values, for SQLite and PostgreSQL alike.
+"""The statements of a search: a page, forward or backward, and a count; the same text for both databases.
 
-Two forms of every expression: a set (SELECT key ...), which a statement can start from, and a test of one resource.
-A conjunction starts from its most selective part and tests the others, through the indexes by key. Text is composed
-per search, as composing takes some 10 µs and compiling an SQLAlchemy tree a few hundred; values are always bound.
 https://hl7.org/fhir/R4/search.html
 """
 
 from __future__ import annotations
 
-from fhir_server.search import expression as x
-from fhir_server.search.expression import Expression, Query, Range, SortKey
-from fhir_server.store.rows import type_numbers
-from fhir_server.store.search_leaves import Sql, compare, join, leaf, one_of
-from fhir_server.store.search_projected import Projected, plan
-
-NEVER = 1000
-_BROAD = 50
-
-
-def rank(expression: Expression) -> int:
-    """How few resources an expression is likely to leave: small is few, NEVER cannot be started from."""
-    match expression:
-        case x.IdIn():
-            return 0
-        case x.ReferenceMatch():
-            return 2
-        case x.TokenMatch(_, tokens):
-            return max((_token_rank(token) for token in tokens), default=0)
-        case x.StringMatch(_, mode):
-            return {"exact": 5, "equals": 5, "starts": 6}.get(mode, 60)
-        case x.CompositeMatch():
-            return 10
-        case x.Near():
-            return 12
-        case x.UriMatch():
-            return 5
-        case x.DateMatch(_, ranges):
-            return 20 if all(item.prefix == "eq" for item in ranges) else _BROAD
-        case x.NumberMatch() | x.QuantityMatch():
-            return 30
-        case x.Chain(_, _, inner) | x.Has(_, _, inner) | x.LogicalChain(_, _, _, inner):
-            return min(NEVER, rank(inner) + 8)
-        case x.And(parts):
-            return min((rank(part) for part in parts), default=NEVER)
-        case x.Or(parts):
-            return max((rank(part) for part in parts), default=0)
-    return NEVER
-
-
-def _token_rank(token: x.Token) -> int:
-    if token.code is None:
-        return 80
-    digits = sum(character.isdigit() for character in token.code)
-    return 4 if digits >= 5 or len(token.code) > 24 else _BROAD - 10
-
-
-class Composer:
-    """Composes one statement; aliases are numbered so that nested tests do not meet."""
-
-    def __init__(self) -> None:
-        self.number = 0
-
-    def alias(self) -> str:
-        """A fresh table alias."""
-        self.number += 1
-        return f"t{self.number}"
-
-    def test(self, expression: Expression, row: str) -> Sql:
-        """Whether the expression holds of the resource row with that alias."""
-        alias = self.alias()
-        found = leaf(expression, alias)
-        if found is not None:
-            table, condition = found
-            # The + keeps a planner without statistics from walking the value's index instead of the key's.
-            tested = condition.text.replace(f"{alias}.parameter", f"+{alias}.parameter", 1)
-            text = (
-                f"EXISTS (SELECT 1 FROM {table} {alias} WHERE {alias}.key = {row}.key AND {tested})"
-            )
-            return Sql(text, condition.values)
-        match expression:
-            case x.And(parts):
-                return join([self.test(part, row) for part in parts], " AND ", "1 = 1")
-            case x.Or(parts):
-                return join([self.test(part, row) for part in parts], " OR ", "1 = 0")
-            case x.Not(part):
-                inner = self.test(part, row)
-                return Sql(f"NOT ({inner.text})", inner.values)
-            case x.IdIn(ids):
-                return one_of(f"{row}.logical_id", ids)
-            case x.LastUpdated(ranges):
-                tests = [_moment(row, item) for item in ranges]
-                return join(tests, " OR ", "1 = 0")
-            case x.Chain():
-                return self._chain_test(expression, row, alias)
-            case x.LogicalChain():
-                return self._logical_test(expression, row, alias)
-            case x.Has():
-                return self._has_test(expression, row, alias)
-        raise AssertionError(expression)
-
-    def _chain_test(self, chain: x.Chain, row: str, alias: str) -> Sql:
-        target = self.alias()
-        inner = self.test(chain.inner, target)
-        named = one_of(f"{alias}.parameter", chain.parameters)
-        number = type_numbers().get(chain.target_type, -1)
-        return Sql(
-            f"EXISTS (SELECT 1 FROM reference {alias} JOIN resource {target} ON {target}.type = ?"
-            f" AND {target}.logical_id = {alias}.target_id AND {target}.deleted = 0"
-            f" WHERE {alias}.key = {row}.key AND {named.text} AND {alias}.target_type = ? AND {inner.text})",
-            (number, *named.values, number, *inner.values),
-        )
-
-    def _logical_test(self, chain: x.LogicalChain, row: str, alias: str) -> Sql:
-        known, target = self.alias(), self.alias()
-        inner = self.test(chain.inner, target)
-        named = one_of(f"{alias}.parameter", chain.parameters)
-        identified = one_of(f"{known}.parameter", chain.identifiers)
-        return Sql(
-            f"EXISTS (SELECT 1 FROM token {alias} JOIN token {known} ON {identified.text}"
-            f" AND {known}.code = {alias}.code AND {known}.system = {alias}.system"
-            f" JOIN resource {target} ON {target}.key = {known}.key AND {target}.deleted = 0"
-            f" WHERE {alias}.key = {row}.key AND {named.text} AND {alias}.system <> 0 AND {inner.text})",
-            (*identified.values, *named.values, *inner.values),
-        )
-
-    def _logical_keys(self, chain: x.LogicalChain, alias: str) -> Sql:
-        known = self.alias()
-        keys = self.typed_keys(chain.inner, chain.target_type)
-        named = one_of(f"{alias}.parameter", chain.parameters)
-        identified = one_of(f"{known}.parameter", chain.identifiers)
-        return Sql(
-            f"SELECT {alias}.key FROM token {known} JOIN token {alias} ON {named.text}"
-            f" AND {alias}.code = {known}.code AND {alias}.system = {known}.system"
-            f" WHERE {known}.key IN ({keys.text}) AND {identified.text} AND {known}.system <> 0",
-            (*named.values, *keys.values, *identified.values),
-        )
-
-    def typed_keys(self, expression: Expression, resource_type: str) -> Sql:
-        """The keys of the current resources of a type for which the expression holds."""
-        alias = self.alias()
-        keys = self.keys(expression)
-        return Sql(
-            f"SELECT {alias}.key FROM resource {alias} WHERE {alias}.key IN ({keys.text})"
-            f" AND {alias}.type = ? AND {alias}.deleted = 0",
-            (*keys.values, type_numbers().get(resource_type, -1)),
-        )
-
-    def _has_test(self, has: x.Has, row: str, alias: str) -> Sql:
-        source = self.alias()
-        inner = self.test(has.inner, source)
-        named = one_of(f"{alias}.parameter", has.parameters)
-        return Sql(
-            f"EXISTS (SELECT 1 FROM reference {alias} JOIN resource {source} ON {source}.key = {alias}.key"
-            f" AND {source}.deleted = 0 WHERE {named.text} AND {alias}.target_id = {row}.logical_id"
-            f" AND {alias}.target_type = {row}.type AND {inner.text})",
-            (*named.values, *inner.values),
-        )
-
-    def keys(self, expression: Expression) -> Sql:
-        """The keys of the resources for which the expression holds; the expression's rank is below NEVER."""
-        alias = self.alias()
-        found = leaf(expression, alias)
-        if found is not None:
-            table, condition = found
-            return Sql(
-                f"SELECT {alias}.key FROM {table} {alias} WHERE {condition.text}", condition.values
-            )
-        match expression:
-            case x.Or(parts):
-                return _union([self.keys(part) for part in parts])
-            case x.And(parts):
-                return self._conjunction(parts, alias)
-            case x.IdIn(ids):
-                condition = one_of(f"{alias}.logical_id", ids)
-                return Sql(
-                    f"SELECT {alias}.key FROM resource {alias} WHERE {condition.text}",
-                    condition.values,
-                )
-            case x.Chain():
-                return self._chain_keys(expression, alias)
-            case x.LogicalChain():
-                return self._logical_keys(expression, alias)
-            case x.Has():
-                return self._has_keys(expression, alias)
-        raise AssertionError(expression)
-
-    def _conjunction(self, parts: tuple[Expression, ...], alias: str) -> Sql:
-        start = min(parts, key=rank)
-        first = self.keys(start)
-        rest = [self.test(part, alias) for part in parts if part is not start]
-        if not rest:
-            return first
-        tests = join(rest, " AND ", "")
-        return Sql(
-            f"SELECT {alias}.key FROM resource {alias} WHERE {alias}.key IN ({first.text}) AND {tests.text}",
-            (*first.values, *tests.values),
-        )
-
-    def _chain_keys(self, chain: x.Chain, alias: str) -> Sql:
-        target = self.alias()
-        named = one_of(f"{alias}.parameter", chain.parameters)
-        number = type_numbers().get(chain.target_type, -1)
-        if isinstance(chain.inner, x.IdIn):
-            ids = one_of(f"{alias}.target_id", chain.inner.ids)
-            inner = Sql(
-                f"SELECT {target}.logical_id FROM resource {target} WHERE {target}.type = ? AND {target}.deleted = 0"
-                f" AND {one_of(f'{target}.logical_id', chain.inner.ids).text}",
-                (number, *ids.values),
-            )
-        else:
-            keys = self.keys(chain.inner)
-            inner = Sql(
-                f"SELECT {target}.logical_id FROM resource {target} WHERE {target}.key IN ({keys.text})"
-                f" AND {target}.type = ? AND {target}.deleted = 0",
-                (*keys.values, number),
-            )
-        return Sql(
-            f"SELECT {alias}.key FROM reference {alias} WHERE {named.text} AND {alias}.target_type = ?"
-            f" AND {alias}.target_id IN ({inner.text})",
-            (*named.values, number, *inner.values),
-        )
-
-    def _has_keys(self, has: x.Has, alias: str) -> Sql:
-        target, source = self.alias(), self.alias()
-        named = one_of(f"{alias}.parameter", has.parameters)
-        keys = self.keys(has.inner)
-        return Sql(
-            f"SELECT {target}.key FROM resource {source} JOIN reference {alias} ON {alias}.key = {source}.key"
-            f" JOIN resource {target} ON {target}.type = {alias}.target_type"
-            f" AND {target}.logical_id = {alias}.target_id"
-            f" WHERE {source}.key IN ({keys.text}) AND {source}.deleted = 0 AND {source}.type = ? AND {named.text}",
-            (*keys.values, type_numbers().get(has.source_type, -1), *named.values),
-        )
-
-
-def _moment(row: str, wanted: Range) -> Sql:
-    """A comparison of lastUpdated, which covers the microsecond that it names."""
-    return compare(row, wanted, "last_updated", "last_updated + 1")
-
-
-def _union(parts: list[Sql]) -> Sql:
-    if not parts:
-        return Sql("SELECT key FROM resource WHERE 1 = 0")
-    text = " UNION ".join(part.text for part in parts)
-    return Sql(text, tuple(value for part in parts for value in part.values))
-
+from fhir_server.search.expression import Query, SortKey
+from fhir_server.search.extent import single
+from fhir_server.store.search_composer import Composer
+from fhir_server.store.search_leaves import Sql, join, leaf, one_of
+from fhir_server.store.search_plan import Plan
+from fhir_server.store.search_projected import Projected
 
 _VERSION = "v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body"
 _SORT_COLUMNS = {
@@ -255,52 +21,191 @@ _SORT_COLUMNS = {
     "quantity": ("low", "high"),
     "uri": ("value", "value"),
 }
+_OF_RESOURCE = {"last-updated": "r.last_updated", "id": "r.logical_id"}
 
 
-def flattened(expression: Expression) -> tuple[Expression, ...]:
-    """The parts of a conjunction, those of conjunctions inside it too."""
-    if not isinstance(expression, x.And):
-        return (expression,)
-    return tuple(inner for part in expression.parts for inner in flattened(part))
+def statements(query: Query, plan: Plan) -> list[Sql]:
+    """What is asked, one after the other, until the page is full; the last value of each is its limit.
 
-
-def where(query_types: tuple[str, ...], expression: Expression, *, streaming: bool) -> Sql:
-    """The condition on resource r: started from a projection, or the most selective part, where there is one.
-
-    A streaming statement reads resources in the order of their keys and stops at its limit, so it does not gather
-    the many keys of a broad part first.
+    Rows are the version's columns, then a column for each sort key; backward, they come in reverse.
     """
+    column = plan.projected.sorts(query.sort) if plan.projected is not None else None
+    if plan.projected is not None and column is not None:
+        return [_in_order(query, plan.projected, column)]
+    if not query.sort:
+        return [_by_key(query, plan)]
+    key = query.sort[0]
+    if plan.walk and len(query.sort) == 1:
+        if key.table in _OF_RESOURCE:
+            return [_by_column(query, plan, _OF_RESOURCE[key.table])]
+        if key.table in _SORT_COLUMNS and len(plan.types) == 1:
+            return _walk(query, plan, key)
+    return [_gathered(query, plan)]
+
+
+def count(plan: Plan) -> Sql:
+    """The statement that counts."""
+    if plan.projected is not None and not plan.rest:
+        text = (
+            f"SELECT COUNT(DISTINCT p.key) FROM projection p WHERE {plan.projected.condition.text}"
+        )
+        return Sql(text, plan.projected.condition.values)
+    if plan.start is not None and not plan.rest and len(plan.types) == 1:
+        found = leaf(plan.start, "t")
+        if found is not None:
+            # The parameters of a leaf are of the type searched, and what is deleted has no rows.
+            table, condition = found
+            return Sql(
+                f"SELECT COUNT(DISTINCT t.key) FROM {table} t WHERE {condition.text}",
+                condition.values,
+            )
+    condition = _where(plan)
+    return Sql(f"SELECT COUNT(*) FROM resource r WHERE {condition.text}", condition.values)
+
+
+def _where(plan: Plan) -> Sql:
+    """The condition on resource r."""
     composer = Composer()
-    numbers = tuple(type_numbers()[name] for name in dict.fromkeys(query_types))
-    parts = flattened(expression)
-    start = min(parts, key=rank, default=None)
     conditions = [Sql("r.deleted = 0")]
     keys = None
-    projected = plan(query_types, parts)
-    if projected is not None:
-        keys = Sql(
-            f"SELECT p.key FROM projection p WHERE {projected.condition.text}",
-            projected.condition.values,
-        )
-        parts = projected.rest
-    elif start is not None and rank(start) < (_BROAD - 10 if streaming else NEVER):
-        keys = composer.keys(start)
-        parts = tuple(part for part in parts if part is not start)
-    if keys is not None:
-        conditions.append(Sql(f"r.key IN ({keys.text})", keys.values))
-        types = one_of("+r.type" if len(numbers) == 1 else "r.type", numbers)
+    if plan.projected is not None:
+        covered = plan.projected.condition
+        keys = Sql(f"SELECT p.key FROM projection p WHERE {covered.text}", covered.values)
+    elif plan.start is not None:
+        keys = composer.keys(plan.start, plan.types)
+    if keys is None:
+        conditions.append(one_of("r.type", plan.types))
     else:
-        types = one_of("r.type", numbers)
-    conditions.append(types)
-    conditions += [composer.test(part, "r") for part in parts]
+        conditions.append(Sql(f"r.key IN ({keys.text})", keys.values))
+        conditions.append(one_of("+r.type" if len(plan.types) == 1 else "r.type", plan.types))
+    conditions += [composer.test(part, "r") for part in plan.rest]
     return join(conditions, " AND ", "")
 
 
+def _direction(descending: bool) -> str:
+    return " DESC" if descending else ""
+
+
+def _by_key(query: Query, plan: Plan) -> Sql:
+    """Unsorted: in the order of creation."""
+    condition = _where(plan)
+    sign = "<" if query.backward else ">"
+    after = Sql("") if query.after is None else Sql(f" AND r.key {sign} ?", (query.after[-1],))
+    return Sql(
+        f"SELECT {_VERSION} FROM resource r JOIN version v ON v.seq = r.seq"
+        f" WHERE {condition.text}{after.text} ORDER BY r.key{_direction(query.backward)} LIMIT ?",
+        (*condition.values, *after.values, query.limit),
+    )
+
+
+def _by_column(query: Query, plan: Plan, column: str) -> Sql:
+    """In the order of a column of the resource, which an index has."""
+    condition = _where(plan)
+    descending = query.sort[0].descending != query.backward
+    after = Sql("")
+    if query.after is not None:
+        sign = "<" if descending else ">"
+        value, key = query.after
+        after = Sql(
+            f" AND {column} {sign}= ? AND ({column} {sign} ? OR r.key {sign} ?)",
+            (value, value, key),
+        )
+    order = f"{column}{_direction(descending)}, r.key{_direction(descending)}"
+    return Sql(
+        f"SELECT {_VERSION}, o.s0 FROM (SELECT {column} AS s0, r.key AS key, r.seq AS seq FROM resource r"
+        f" WHERE {condition.text}{after.text} ORDER BY {order} LIMIT ?) o JOIN version v ON v.seq = o.seq"
+        f" ORDER BY o.s0{_direction(descending)}, o.key{_direction(descending)}",
+        (*condition.values, *after.values, query.limit),
+    )
+
+
+def _walk(query: Query, plan: Plan, key: SortKey) -> list[Sql]:
+    """In the order of an index table: the resources that have a value, then those that have none."""
+    valued, missing = _valued(query, plan, key), _missing(query, plan, key)
+    position = query.after[0] if query.after is not None else None
+    without = query.after is not None and position is None
+    if query.backward:
+        return [missing, valued] if without else [valued]
+    return [missing] if without else [valued, missing]
+
+
+def _valued(query: Query, plan: Plan, key: SortKey) -> Sql:
+    """The rows that are a resource's lowest (highest) value, in their order."""
+    column = _SORT_COLUMNS[key.table][key.descending]
+    descending = key.descending != query.backward
+    named = one_of("s.parameter", key.parameters)
+    conditions = [named, Sql("r.deleted = 0")]
+    if query.after is not None and query.after[0] is not None:
+        sign = "<" if descending else ">"
+        value, last = query.after
+        text = f"s.{column} {sign}= ? AND (s.{column} {sign} ? OR s.key {sign} ?)"
+        conditions.append(Sql(text, (value, value, last)))
+    once = len(key.parameters) == 1 and single(key.parameters[0])
+    if not once:
+        better = ">" if key.descending else "<"
+        others = one_of("m.parameter", key.parameters)
+        text = f"SELECT 1 FROM {key.table} m WHERE m.key = s.key AND {others.text} AND m.{column} {better} s.{column}"
+        conditions.append(Sql(f"NOT EXISTS ({text})", others.values))
+    composer = Composer()
+    conditions += [composer.test(part, "r") for part in plan.rest]
+    condition = join(conditions, " AND ", "")
+    direction = _direction(descending)
+    distinct = "" if once else "DISTINCT "
+    return Sql(
+        f"SELECT {_VERSION}, o.s0 FROM (SELECT {distinct}s.{column} AS s0, s.key AS key FROM {key.table} s"
+        f" JOIN resource r ON r.key = s.key WHERE {condition.text}"
+        f" ORDER BY s.{column}{direction}, s.key{direction} LIMIT ?) o"
+        f" JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq"
+        f" ORDER BY o.s0{direction}, o.key{direction}",
+        (*condition.values, query.limit),
+    )
+
+
+def _missing(query: Query, plan: Plan, key: SortKey) -> Sql:
+    """The resources without a value, by key."""
+    condition = _where(plan)
+    named = one_of("s.parameter", key.parameters)
+    descending = key.descending != query.backward
+    after = Sql("")
+    if query.after is not None and query.after[0] is None:
+        after = Sql(f" AND r.key {'<' if descending else '>'} ?", (query.after[-1],))
+    return Sql(
+        f"SELECT {_VERSION}, NULL FROM resource r JOIN version v ON v.seq = r.seq WHERE {condition.text}"
+        f" AND NOT EXISTS (SELECT 1 FROM {key.table} s WHERE s.key = r.key AND {named.text}){after.text}"
+        f" ORDER BY r.key{_direction(descending)} LIMIT ?",
+        (*condition.values, *named.values, *after.values, query.limit),
+    )
+
+
+def _gathered(query: Query, plan: Plan) -> Sql:
+    """All matches with their sort values, sorted."""
+    condition = _where(plan)
+    sorts = [_sort_expression(item) for item in query.sort]
+    columns = ", ".join(f"{item.text} AS s{number}" for number, item in enumerate(sorts))
+    back = query.backward
+    order = ", ".join(
+        f"(q.s{number} IS NULL){_direction(back)}, q.s{number}{_direction(item.descending != back)}"
+        for number, item in enumerate(query.sort)
+    )
+    order += f", q.key{_direction(query.sort[0].descending != back)}"
+    after = Sql("") if query.after is None else _after(query)
+    shown = ", ".join(f"o.s{number}" for number in range(len(sorts)))
+    return Sql(
+        f"SELECT {_VERSION}, {shown} FROM (SELECT q.* FROM (SELECT r.key, r.seq, {columns} FROM resource r"
+        f" WHERE {condition.text}) q{after.text} ORDER BY {order} LIMIT ?) o"
+        f" JOIN version v ON v.seq = o.seq ORDER BY {order.replace('q.', 'o.')}",
+        (
+            *(value for item in sorts for value in item.values),
+            *condition.values,
+            *after.values,
+            query.limit,
+        ),
+    )
+
+
 def _sort_expression(item: SortKey) -> Sql:
-    if item.table == "last-updated":
-        return Sql("r.last_updated")
-    if item.table == "id":
-        return Sql("r.logical_id")
+    if item.table in _OF_RESOURCE:
+        return Sql(_OF_RESOURCE[item.table])
     named = one_of("s.parameter", item.parameters)
     function = "MAX" if item.descending else "MIN"
     if item.table == "reference":
@@ -310,41 +215,6 @@ def _sort_expression(item: SortKey) -> Sql:
     return Sql(
         f"(SELECT {function}({column}) FROM {item.table} s WHERE s.key = r.key AND {named.text})",
         named.values,
-    )
-
-
-def search(query: Query) -> Sql:
-    """The statement of a page: the version's columns, then a column for each sort key."""
-    projected = plan(query.resource_types, flattened(query.where)) if query.sort else None
-    column = projected.sorts(query.sort) if projected is not None else None
-    if projected is not None and column is not None:
-        return _in_order(query, projected, column)
-    condition = where(query.resource_types, query.where, streaming=not query.sort)
-    if not query.sort:
-        sign, direction = ("<", " DESC") if query.backward else (">", "")
-        after = Sql("") if query.after is None else Sql(f" AND r.key {sign} ?", (query.after[-1],))
-        return Sql(
-            f"SELECT {_VERSION} FROM resource r JOIN version v ON v.seq = r.seq"
-            f" WHERE {condition.text}{after.text} ORDER BY r.key{direction} LIMIT ?",
-            (*condition.values, *after.values, query.limit),
-        )
-    sorts = [_sort_expression(item) for item in query.sort]
-    columns = ", ".join(f"{item.text} AS s{number}" for number, item in enumerate(sorts))
-    order = ", ".join(
-        f"(q.s{number} IS NULL){_direction(query.backward)}, q.s{number}{_direction(item.descending != query.backward)}"
-        for number, item in enumerate(query.sort)
-    )
-    after = Sql("") if query.after is None else _after(query)
-    return Sql(
-        f"SELECT {_VERSION}, {', '.join(f'q.s{number}' for number in range(len(sorts)))}"
-        f" FROM (SELECT r.key, r.seq, {columns} FROM resource r WHERE {condition.text}) q"
-        f" JOIN version v ON v.seq = q.seq{after.text} ORDER BY {order}, q.key{_direction(query.backward)} LIMIT ?",
-        (
-            *(value for item in sorts for value in item.values),
-            *condition.values,
-            *after.values,
-            query.limit,
-        ),
     )
 
 
@@ -358,18 +228,13 @@ def _in_order(query: Query, projected: Projected, column: str) -> Sql:
     condition = join([projected.condition, tested], " AND ", "")
     after = Sql("") if query.after is None else _after(query)
     direction = _direction(query.sort[0].descending != query.backward)
-    by_key = _direction(query.backward)
     return Sql(
         f"SELECT {_VERSION}, o.s0 FROM (SELECT q.s0, q.key FROM (SELECT {distinct}{column} AS s0, p.key AS key"
         f" FROM projection p{joined} WHERE {condition.text}) q{after.text}"
-        f" ORDER BY q.s0{direction}, q.key{by_key} LIMIT ?) o"
-        f" JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq ORDER BY o.s0{direction}, o.key{by_key}",
+        f" ORDER BY q.s0{direction}, q.key{direction} LIMIT ?) o"
+        f" JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq ORDER BY o.s0{direction}, o.key{direction}",
         (*condition.values, *after.values, query.limit),
     )
-
-
-def _direction(descending: bool) -> str:
-    return " DESC" if descending else ""
 
 
 def _after(query: Query) -> Sql:
@@ -389,13 +254,7 @@ def _after(query: Query) -> Sql:
         beyond = Sql(f"({column} {sign} ?{missing})", (value,))
         alternatives.append(join([*equal, beyond], " AND ", ""))
         equal.append(Sql(f"{column} = ?", (value,)))
-    sign = "<" if query.backward else ">"
+    sign = "<" if query.sort[0].descending != query.backward else ">"
     alternatives.append(join([*equal, Sql(f"q.key {sign} ?", (query.after[-1],))], " AND ", ""))
     found = join(alternatives, " OR ", "")
     return Sql(f" WHERE {found.text}", found.values)
-
-
-def count(resource_types: tuple[str, ...], expression: Expression) -> Sql:
-    """The statement that counts."""
-    condition = where(resource_types, expression, streaming=False)
-    return Sql(f"SELECT COUNT(*) FROM resource r WHERE {condition.text}", condition.values)

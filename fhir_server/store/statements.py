@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 from fhir_server.search.entries import IndexEntries
@@ -21,6 +20,7 @@ from fhir_server.store.contract import (
 from fhir_server.store.rows import METHODS, Row, rows, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
 from fhir_server.store.search_chains import resolved
+from fhir_server.store.search_plan import plan
 
 Identity = tuple[str, str]
 
@@ -131,17 +131,22 @@ class SqlTransaction:
 
     def search(self, query: Query) -> list[Hit]:
         """A page of matches."""
-        query = replace(query, where=resolved(query.where, self._driver.fetch))
-        statement = search_sql.search(query)
-        found = self._driver.fetch(statement.text, statement.values)
+        fetch = self._driver.fetch
+        planned = plan(query.resource_types, resolved(query.where, fetch), query.sort, fetch)
+        found: list[Row] = []
+        for statement in search_sql.statements(query, planned):
+            found += fetch(statement.text, (*statement.values[:-1], query.limit - len(found)))
+            if len(found) >= query.limit:
+                break
         hits = [Hit(_stored(row), (*row[8:], row[0])) for row in found]
         return hits[::-1] if query.backward else hits
 
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches."""
-        where = resolved(where, self._driver.fetch)
-        statement = search_sql.count(resource_types, where)
-        return int(self._driver.fetch(statement.text, statement.values)[0][0])
+        fetch = self._driver.fetch
+        planned = plan(resource_types, resolved(where, fetch), None, fetch)
+        statement = search_sql.count(planned)
+        return int(fetch(statement.text, statement.values)[0][0])
 
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The references that those resources make."""
