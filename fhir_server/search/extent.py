@@ -15,7 +15,7 @@ YEAR = 366 * 86_400 * SECOND
 # Types whose values have one entry each.
 _SIMPLE = frozenset(
     {"code", "boolean", "date", "dateTime", "instant", "Period", "decimal", "integer", "positiveInt", "unsignedInt",
-     "uri", "url", "canonical", "Quantity"}
+     "uri", "url", "canonical", "Quantity", "Reference"}
 )  # fmt: skip
 
 
@@ -32,13 +32,6 @@ def single(number: int) -> bool:
         path.type in _SIMPLE and not any(step.property.many for step in path.steps)
         for path in listed
     )
-
-
-@cache
-def coded(number: int) -> bool:
-    """Whether the values are plain codes: no entry has a system."""
-    listed = paths(by_number(number)) if number < CUSTOM else None
-    return {path.type for path in listed or ()} == {"code"}
 
 
 @cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,10 +24,12 @@ from sqlalchemy.engine import make_url
 from fhir_server.spec import errors
 from fhir_server.store.contract import ReadTransaction, Transaction, VersionConflict
 from fhir_server.store.rows import Row
+from fhir_server.store.search_composer import EACH
 from fhir_server.store.statements import SqlTransaction
 
 T = TypeVar("T")
 
+_UNARY = re.compile(r"(?<=[ (])\+(?=[a-z])")
 _TRIES = 4
 _POOL_SECONDS = 5.0
 _LOCK_MILLISECONDS = 5_000
@@ -36,7 +39,8 @@ _LOST_RACE = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation, 
 
 @lru_cache(maxsize=4096)
 def _marked(text: str) -> str:
-    """The statement with PostgreSQL's marks."""
+    """The statement with PostgreSQL's marks, without the unary + that steers SQLite's planner."""
+    text = _UNARY.sub("", text).replace(EACH, "OFFSET 0")
     return text.replace("%", "%%").replace("?", "%s")
 
 

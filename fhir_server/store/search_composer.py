@@ -14,6 +14,8 @@ from fhir_server.store.search_leaves import Sql, compare, join, leaf, one_of
 
 NEVER = 1000
 BROAD = 50
+# A mark that PostgreSQL's driver makes a barrier of: its planner must not turn the test into a join of whole tables.
+EACH = "/*each*/"
 
 
 def rank(expression: Expression) -> int:
@@ -66,10 +68,14 @@ def _token_rank(token: x.Token) -> int:
 
 
 class Composer:
-    """Composes one statement; aliases are numbered so that nested tests do not meet."""
+    """Composes one statement; aliases are numbered so that nested tests do not meet.
 
-    def __init__(self) -> None:
+    each: tests are made resource by resource, as a page that stops at its limit wants it, and not for all at once.
+    """
+
+    def __init__(self, *, each: bool = False) -> None:
         self.number = 0
+        self.end = f" {EACH})" if each else ")"
 
     def alias(self) -> str:
         """A fresh table alias."""
@@ -84,9 +90,8 @@ class Composer:
             table, condition = found
             # The + keeps a planner without statistics from walking the value's index instead of the key's.
             tested = condition.text.replace(f"{alias}.parameter", f"+{alias}.parameter", 1)
-            text = (
-                f"EXISTS (SELECT 1 FROM {table} {alias} WHERE {alias}.key = {row}.key AND {tested})"
-            )
+            found_rows = f"SELECT 1 FROM {table} {alias} WHERE {alias}.key = {row}.key AND {tested}"
+            text = f"EXISTS ({found_rows}{self.end}"
             return Sql(text, condition.values)
         match expression:
             case x.And(parts):
@@ -117,7 +122,7 @@ class Composer:
         return Sql(
             f"EXISTS (SELECT 1 FROM reference {alias} JOIN resource {target} ON {target}.type = ?"
             f" AND {target}.logical_id = {alias}.target_id AND {target}.deleted = 0"
-            f" WHERE {alias}.key = {row}.key AND {named.text} AND {alias}.target_type = ? AND {inner.text})",
+            f" WHERE {alias}.key = {row}.key AND {named.text} AND {alias}.target_type = ? AND {inner.text}{self.end}",
             (number, *named.values, number, *inner.values),
         )
 
@@ -130,7 +135,7 @@ class Composer:
             f"EXISTS (SELECT 1 FROM token {alias} JOIN token {known} ON {identified.text}"
             f" AND {known}.code = {alias}.code AND {known}.system = {alias}.system"
             f" JOIN resource {target} ON {target}.key = {known}.key AND {target}.deleted = 0"
-            f" WHERE {alias}.key = {row}.key AND {named.text} AND {alias}.system <> 0 AND {inner.text})",
+            f" WHERE {alias}.key = {row}.key AND {named.text} AND {alias}.system <> 0 AND {inner.text}{self.end}",
             (*identified.values, *named.values, *inner.values),
         )
 
@@ -164,7 +169,7 @@ class Composer:
         return Sql(
             f"EXISTS (SELECT 1 FROM reference {alias} JOIN resource {source} ON {source}.key = {alias}.key"
             f" AND {source}.deleted = 0 WHERE {named.text} AND {alias}.target_id = {row}.logical_id"
-            f" AND {alias}.target_type = {row}.type AND {inner.text})",
+            f" AND {alias}.target_type = {row}.type AND {inner.text}{self.end}",
             (*named.values, *inner.values),
         )
 

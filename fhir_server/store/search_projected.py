@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression, SortKey
-from fhir_server.search.extent import coded
+from fhir_server.search.extent import single
 from fhir_server.store.projections import Projection, projections
 from fhir_server.store.rows import type_numbers
 from fhir_server.store.schema import fit, system_number
@@ -124,12 +124,14 @@ def _plain(target: x.Target) -> bool:
 
 def _single(part: Expression) -> bool:
     """Whether a resource can pass by one of its values only; a code may come from several systems."""
+    assert isinstance(part, x.TokenMatch | x.ReferenceMatch)
+    if all(single(number) for number in part.parameters):
+        return True
     match part:
         case x.ReferenceMatch(_, targets):
             return len(targets) == 1 and targets[0].target_type is not None
         case x.TokenMatch(_, tokens):
-            plain = all(coded(number) for number in part.parameters)
-            return plain or (len(tokens) == 1 and tokens[0].system is not None)
+            return len(tokens) == 1 and tokens[0].system is not None
     return False
 
 

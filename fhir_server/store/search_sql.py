@@ -33,6 +33,8 @@ def statements(query: Query, plan: Plan) -> list[Sql]:
     if plan.projected is not None and column is not None:
         return [_in_order(query, plan.projected, column)]
     if not query.sort:
+        if plan.projected is not None:
+            return [_projected_by_key(query, plan.projected)]
         return [_by_key(query, plan)]
     key = query.sort[0]
     if plan.walk and len(query.sort) == 1:
@@ -59,13 +61,13 @@ def count(plan: Plan) -> Sql:
                 f"SELECT COUNT(DISTINCT t.key) FROM {table} t WHERE {condition.text}",
                 condition.values,
             )
-    condition = _where(plan)
+    condition = _where(plan, each=False)
     return Sql(f"SELECT COUNT(*) FROM resource r WHERE {condition.text}", condition.values)
 
 
-def _where(plan: Plan) -> Sql:
+def _where(plan: Plan, *, each: bool = True) -> Sql:
     """The condition on resource r."""
-    composer = Composer()
+    composer = Composer(each=each)
     conditions = [Sql("r.deleted = 0")]
     keys = None
     if plan.projected is not None:
@@ -146,7 +148,7 @@ def _valued(query: Query, plan: Plan, key: SortKey) -> Sql:
         others = one_of("m.parameter", key.parameters)
         text = f"SELECT 1 FROM {key.table} m WHERE m.key = s.key AND {others.text} AND m.{column} {better} s.{column}"
         conditions.append(Sql(f"NOT EXISTS ({text})", others.values))
-    composer = Composer()
+    composer = Composer(each=True)
     conditions += [composer.test(part, "r") for part in plan.rest]
     condition = join(conditions, " AND ", "")
     direction = _direction(descending)
@@ -220,7 +222,7 @@ def _sort_expression(item: SortKey) -> Sql:
 
 def _in_order(query: Query, projected: Projected, column: str) -> Sql:
     """A page in the order of the projection's date: bodies are fetched for the rows of the page only."""
-    composer = Composer()
+    composer = Composer(each=True)
     tests = [composer.test(part, "r") for part in projected.rest]
     tested = join(tests, " AND ", "1 = 1")
     distinct = "" if projected.single else "DISTINCT "
@@ -233,6 +235,22 @@ def _in_order(query: Query, projected: Projected, column: str) -> Sql:
         f" FROM projection p{joined} WHERE {condition.text}) q{after.text}"
         f" ORDER BY q.s0{direction}, q.key{direction} LIMIT ?) o"
         f" JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq ORDER BY o.s0{direction}, o.key{direction}",
+        (*condition.values, *after.values, query.limit),
+    )
+
+
+def _projected_by_key(query: Query, projected: Projected) -> Sql:
+    """A page of what the projection finds, in the order of creation."""
+    composer = Composer(each=True)
+    tests = [composer.test(part, "r") for part in projected.rest]
+    joined = " JOIN resource r ON r.key = p.key" if tests else ""
+    condition = join([projected.condition, *tests], " AND ", "")
+    direction, sign = _direction(query.backward), "<" if query.backward else ">"
+    after = Sql("") if query.after is None else Sql(f" AND p.key {sign} ?", (query.after[-1],))
+    return Sql(
+        f"SELECT {_VERSION} FROM (SELECT DISTINCT p.key AS key FROM projection p{joined} WHERE {condition.text}"
+        f"{after.text} ORDER BY p.key{direction} LIMIT ?) o JOIN resource r ON r.key = o.key"
+        f" JOIN version v ON v.seq = r.seq ORDER BY r.key{direction}",
         (*condition.values, *after.values, query.limit),
     )
 
