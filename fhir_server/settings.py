@@ -14,6 +14,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from fhir_server.spec.definitions import is_resource_type
+
 
 class Settings(BaseSettings):
     """docs/settings.md is made from these descriptions."""
@@ -74,6 +76,11 @@ class Settings(BaseSettings):
         default=False,
         description="Whether `_content` is offered, for which every word is indexed; reindex after turning it on",
     )
+    unique_identifiers: str = Field(
+        "",
+        description="Identifiers that no two resources may share (409): `Type|system`, separated by blanks;"
+        " what was stored before is not compared",
+    )
     time_zone: str = Field(
         "Europe/London", description="The zone of dates that name none, in resources and searches"
     )
@@ -92,12 +99,29 @@ class Settings(BaseSettings):
             raise ValueError(f"{name} is not a time zone; write one as Europe/London") from None
         return name
 
+    @field_validator("unique_identifiers")
+    @classmethod
+    def _known_types(cls, text: str) -> str:
+        for item in text.split():
+            name, bar, system = item.partition("|")
+            if not (bar and system and is_resource_type(name)):
+                raise ValueError(
+                    f"'{item}' is not Type|system, as in Patient|https://example.org/id"
+                )
+        return text
+
     @field_validator("base_url")
     @classmethod
     def _plain_base(cls, url: str) -> str:
         if url and not url.startswith(("http://", "https://")):
             raise ValueError("write the whole URL, as https://fhir.example.org/fhir")
         return url.rstrip("/")
+
+    @property
+    def unique(self) -> frozenset[tuple[str, str]]:
+        """The (type, system) of identifiers that are unique."""
+        pairs = (item.partition("|") for item in self.unique_identifiers.split())
+        return frozenset((name, system) for name, _, system in pairs)
 
     @property
     def base(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from fhir_server.interactions.operation import Offered
+from fhir_server.search.custom import Catalogue
 from fhir_server.spec.errors import Issue
 
 Json = dict[str, Any]
@@ -188,13 +189,15 @@ class Policy:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/London"))
     cursor_key: bytes = b""
     content_search: bool = False
+    unique_identifiers: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """What the core may not fetch for itself: time, randomness, the caller's preferences.
 
-    now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters.
+    now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters; catalogue: the
+    search parameters of the deployment's own, as they are now.
     """
 
     policy: Policy
@@ -202,6 +205,7 @@ class Context:
     new_id: Callable[[], str]
     handling: Literal["strict", "lenient"] = "lenient"
     operations: tuple[Offered, ...] = ()
+    catalogue: Callable[[], Catalogue] = Catalogue
 
     @property
     def base_url(self) -> str:

@@ -20,6 +20,7 @@ def settings(context: Context) -> SearchSettings:
         base_urls=(policy.base_url,),
         now=context.now(),
         content=policy.content_search,
+        catalogue=context.catalogue(),
     )
 
 

@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/operationslist.html
 """
 
 from fhir_server.interactions.operation import Offered
+from fhir_server.operations.reindex import Reindex, ReindexStatus
 from fhir_server.operations.validate import Validate
 
-OPERATIONS: tuple[Offered, ...] = (Validate(),)
+OPERATIONS: tuple[Offered, ...] = (Validate(), Reindex(), ReindexStatus())

@@ -10,7 +10,13 @@ from itertools import product
 from typing import NamedTuple
 
 from fhir_server.search.converters import Add, Scope
-from fhir_server.search.entries import CompositeEntry, IndexEntry, QuantityEntry, SimpleEntry
+from fhir_server.search.entries import (
+    CompositeEntry,
+    IndexEntry,
+    QuantityEntry,
+    SimpleEntry,
+    UniqueEntry,
+)
 from fhir_server.search.legs import Aim, Legs, follow, legs_of, nodes
 from fhir_server.search.parameters import CANONICAL, SearchParameter, component_type
 from fhir_server.search.paths import Path, paths, resolved
@@ -74,7 +80,7 @@ def _values(part: Part, start: dict[str, object], scope: Scope) -> list[SimpleEn
     return [
         item
         for item in found
-        if not isinstance(item, CompositeEntry) and item.parameter in (0, CANONICAL)
+        if not isinstance(item, CompositeEntry | UniqueEntry) and item.parameter in (0, CANONICAL)
     ]
 
 

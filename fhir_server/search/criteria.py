@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from fhir_server.search import expression as x
 from fhir_server.search import literals
+from fhir_server.search.custom import ready
 from fhir_server.search.expression import Expression
 from fhir_server.search.filter import (
     Comparison,
@@ -101,7 +102,7 @@ def find(
 
     Raises FhirError 400 when only some of several types have it, or not all in the same way.
     """
-    listed = [parameter(name, code) for name in resource_types]
+    listed = [parameter(name, code) or _custom(name, code, settings) for name in resource_types]
     found = tuple(item for item in listed if item is not None)
     if not found:
         raise NotUnderstood(_unknown(resource_types, code))
@@ -112,6 +113,11 @@ def find(
     if not supported(found[0]) or (code == "_content" and not settings.content):
         raise NotUnderstood(f"This server is not set up to search by '{code}'")
     return found
+
+
+def _custom(name: str, code: str, settings: SearchSettings) -> SearchParameter | None:
+    found = settings.catalogue.find(name, code)
+    return None if found is None else ready(found)
 
 
 def _unknown(resource_types: tuple[str, ...], code: str) -> str:
@@ -243,7 +249,7 @@ def _followed(
     if wanted is not None:
         check_target(asked, wanted)
         targets = (wanted,)
-    known = [name for name in targets if _has_parameter(name, rest)]
+    known = [name for name in targets if _has_parameter(name, rest, reading.settings)]
     if not known:
         code = rest.partition(".")[0].partition(":")[0]
         raise NotUnderstood(
@@ -280,9 +286,13 @@ def _led(asked: Asked, target: str, inner: Expression) -> list[Expression]:
     return found
 
 
-def _has_parameter(resource_type: str, name: str) -> bool:
+def _has_parameter(resource_type: str, name: str, settings: SearchSettings) -> bool:
     code = name.partition(".")[0].partition(":")[0]
-    return code == "_has" or parameter(resource_type, code) is not None
+    return (
+        code == "_has"
+        or parameter(resource_type, code) is not None
+        or settings.catalogue.find(resource_type, code) is not None
+    )
 
 
 def _check_depth(name: str, depth: int, reading: Reading) -> None:

@@ -101,9 +101,18 @@ class CompositeEntry:
     parts: tuple[SimpleEntry, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class UniqueEntry:
+    """An identifier of a system whose values the deployment has declared to be unique within a type."""
+
+    parameter: int
+    system: str
+    code: str
+
+
 SimpleEntry = (
     TokenEntry | StringEntry | ReferenceEntry | DateEntry | NumberEntry | QuantityEntry | UriEntry
     | PositionEntry
 )  # fmt: skip
-IndexEntry = SimpleEntry | CompositeEntry
+IndexEntry = SimpleEntry | CompositeEntry | UniqueEntry
 IndexEntries = frozenset[IndexEntry]

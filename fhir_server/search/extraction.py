@@ -62,16 +62,34 @@ def entries(
     plan = plan_of(resource["resourceType"], custom)
     found: set[IndexEntry] = set()
     scope = Scope(resource, base_urls, zone)
-    follow(plan.legs, resource, scope, found.add)
-    for item in plan.evaluated:
-        _evaluate(item, scope, found.add)
-    for composite in plan.composites:
-        composite_entries(composite, scope, found.add)
+    _find(plan, scope, found.add)
     if plan.text is not None and "text" in resource:
         found.update(TokenEntry(plan.text, "", word) for word in narrative_words(resource))
     if content and plan.content is not None:
         found.update(TokenEntry(plan.content, "", word) for word in content_words(resource))
     return frozenset(found)
+
+
+def parameter_entries(
+    resource: Json,
+    parameter: SearchParameter,
+    *,
+    base_urls: Collection[str] = (),
+    zone: ZoneInfo = LONDON,
+) -> IndexEntries:
+    """The entries of one parameter alone."""
+    plan = _planned((parameter,))
+    found: set[IndexEntry] = set()
+    _find(plan, Scope(resource, base_urls, zone), found.add)
+    return frozenset(found)
+
+
+def _find(plan: Plan, scope: Scope, add: Add) -> None:
+    follow(plan.legs, scope.resource, scope, add)
+    for item in plan.evaluated:
+        _evaluate(item, scope, add)
+    for composite in plan.composites:
+        composite_entries(composite, scope, add)
 
 
 def _evaluate(item: Evaluated, scope: Scope, add: Add) -> None:
@@ -92,10 +110,18 @@ def plan_of(resource_type: str, custom: tuple[SearchParameter, ...] = ()) -> Pla
     """How to find the entries of a type's resources; KeyError for what is no concrete R4 type."""
     if not is_resource_type(resource_type):
         raise KeyError(resource_type)
+    text, content = parameter(resource_type, "_text"), parameter(resource_type, "_content")
+    return _planned((*parameters(resource_type), *custom))._replace(
+        text=text.number if text else None, content=content.number if content else None
+    )
+
+
+@cache
+def _planned(listed: tuple[SearchParameter, ...]) -> Plan:
     aims: list[Aim] = []
     evaluated = []
     composites = []
-    for item in (*parameters(resource_type), *custom):
+    for item in listed:
         if not supported(item) or item.code in STORED:
             continue
         plain = paths(item)
@@ -105,11 +131,4 @@ def plan_of(resource_type: str, custom: tuple[SearchParameter, ...] = ()) -> Pla
             evaluated.append(Evaluated(compile_expression(item.expression), item))
         else:
             aims += [(path, item) for path in plain]
-    text, content = parameter(resource_type, "_text"), parameter(resource_type, "_content")
-    return Plan(
-        legs_of(aims),
-        tuple(evaluated),
-        tuple(composites),
-        text.number if text else None,
-        content.number if content else None,
-    )
+    return Plan(legs_of(aims), tuple(evaluated), tuple(composites), None, None)

@@ -265,7 +265,7 @@ def _value(entry: e.IndexEntry, *, descending: bool) -> int | float | str:
             return entry.high if descending else entry.low
         case e.UriEntry():
             return entry.value
-        case e.PositionEntry() | e.CompositeEntry():
+        case e.PositionEntry() | e.CompositeEntry() | e.UniqueEntry():
             raise AssertionError(entry)  # nothing sorts by them
 
 

@@ -24,7 +24,7 @@ OF_TYPE = 20_000
 TEXT = 30_000
 CANONICAL = 40_000
 # The deployment's own parameters have numbers from here on, given by the store.
-CUSTOM = 100_000
+CUSTOM = 1_000_000
 
 _HEAD = re.compile(r"\(*([A-Z]\w*)\b")
 _RESOLVED = re.compile(r"resolve\(\) is (\w+)")
@@ -159,12 +159,13 @@ def _of_type(resource_type: str) -> dict[str, SearchParameter]:
     defined = _definitions()[resource_type]
     first = _starts()[resource_type]
     return {
-        code: _made(first + place, resource_type, defined[code])
+        code: made(first + place, resource_type, defined[code])
         for place, code in enumerate(sorted(defined))
     }
 
 
-def _made(number: int, resource_type: str, item: Json) -> SearchParameter:
+def made(number: int, resource_type: str, item: Json) -> SearchParameter:
+    """The parameter that a SearchParameter defines of a type that is among its bases."""
     branches = list(_branches(item.get("expression", ""), resource_type))
     return SearchParameter(
         number=number,

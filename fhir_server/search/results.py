@@ -220,7 +220,7 @@ def _read_include(shape: Shape, name: str, value: str) -> Include | None:
         return None
     numbers = tuple(
         item.number
-        for item in parameters(source)
+        for item in (*parameters(source), *shape.settings.catalogue.of(source))
         if item.type == "reference" and supported(item) and code in ("*", item.code)
     )
     return Include(source, numbers, target, iterate, name.startswith("_rev"))

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
+from fhir_server.search.custom import State
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression, Position, Query
 
@@ -85,8 +86,56 @@ class HistoryHit:
     position: tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """A search parameter of the deployment's own, of one type. definition: the facts of its SearchParameter, as JSON.
+
+    last_key: while it is being indexed, the resources up to that key are done.
+    """
+
+    number: int
+    url: str
+    resource_type: str
+    code: str
+    definition: bytes
+    state: State
+    defined_at: int
+    last_key: int
+
+
+class CatalogueTransaction(Protocol):
+    """The parameters of the deployment's own, and their rows."""
+
+    def listed(self) -> list[Defined]:
+        """All of them, by number."""
+
+    def add(
+        self, url: str, resource_type: str, code: str, definition: bytes, defined_at: int
+    ) -> None:
+        """A new one, in state requested, with a number that was never used."""
+
+    def change(self, number: int, state: State, last_key: int = 0) -> None:
+        """Its state and progress."""
+
+    def progress(self, item: Defined) -> tuple[int, int]:
+        """How many current resources of its type are done, and how many there are."""
+
+    def keys(self, resource_type: str | None, after: int, limit: int) -> list[int]:
+        """Keys of current resources, ascending."""
+
+    def replace(self, key: int, number: int, entries: IndexEntries) -> None:
+        """The rows of one parameter of a resource become those of the entries."""
+
+    def purge(self, number: int, limit: int) -> bool:
+        """Delete rows of a retired parameter; False, and the parameter with them, when none are left."""
+
+
 class ReadTransaction(Protocol):
     """A consistent view of the store."""
+
+    @property
+    def catalogue(self) -> CatalogueTransaction:
+        """The search parameters of the deployment's own; only a Transaction can change them."""
 
     def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
         """The newest version, which may be a deletion; None when the id was never used."""
@@ -150,7 +199,8 @@ class Transaction(ReadTransaction, Protocol):
 
         previous_entries are those of previous, when the caller knows them: only the difference is written; otherwise
         the store reads them. A deletion has no body and no entries. Raises VersionConflict when previous is not
-        the current version any more (or the id exists already): the caller's view was stale.
+        the current version any more (or the id exists already): the caller's view was stale; FhirError 409 when
+        another resource has a UniqueEntry of the entries.
         """
 
 
@@ -187,6 +237,9 @@ class Store(Protocol):
         self, resource_type: str | None = None, after: int = 0, limit: int = 1000
     ) -> list[int]:
         """Internal keys of current, not deleted resources, ascending (for check-store and reindexing)."""
+
+    def defined(self) -> list[Defined]:
+        """The search parameters of the deployment's own."""
 
     def secret(self, name: str) -> bytes:
         """32 random bytes that belong to the database: made once, the same for every process."""

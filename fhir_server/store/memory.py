@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from functools import cmp_to_key
 from typing import TypeVar
 
-from fhir_server.search.entries import IndexEntries, ReferenceEntry
+from fhir_server.search.entries import IndexEntries, ReferenceEntry, UniqueEntry
 from fhir_server.search.expression import Expression, Position, Query, SortKey
 from fhir_server.search.matcher import Candidate, matches, position, precedes
+from fhir_server.spec import errors
 from fhir_server.store.contract import (
+    Defined,
     HistoryHit,
     HistoryQuery,
     Hit,
@@ -27,6 +29,7 @@ from fhir_server.store.contract import (
     Transaction,
     VersionConflict,
 )
+from fhir_server.store.memory_catalogue import MemoryCatalogue
 
 T = TypeVar("T")
 Identity = tuple[str, str]
@@ -42,6 +45,7 @@ class MemoryStore:
         self.keyed: dict[int, Identity] = {}
         self.indexed: dict[int, IndexEntries] = {}
         self._secrets: dict[str, bytes] = {}
+        self.parameters: dict[int, Defined] = {}
 
     @contextmanager
     def read(self, budget: float | None = None) -> Iterator[ReadTransaction]:
@@ -85,6 +89,11 @@ class MemoryStore:
         with self._lock:
             return self._secrets.setdefault(name, secrets.token_bytes(32))
 
+    def defined(self) -> list[Defined]:
+        """The search parameters of the deployment's own."""
+        with self._lock:
+            return MemoryCatalogue(self).listed()
+
     def ready(self) -> bool:
         """Always."""
         return True
@@ -99,6 +108,11 @@ class MemoryTransaction:
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
         self._undo: list[tuple[StoredVersion, IndexEntries | None]] = []
+
+    @property
+    def catalogue(self) -> MemoryCatalogue:
+        """The search parameters of the deployment's own."""
+        return MemoryCatalogue(self.store)
 
     def lock(self, identities: Sequence[Identity]) -> None:
         """One writer at a time anyway."""
@@ -265,6 +279,7 @@ class MemoryTransaction:
         if self.current(resource_type, logical_id) != previous:
             raise VersionConflict(f"{resource_type}/{logical_id}")
         key = previous.key if previous else len(store.keyed) + 1
+        self._claim(key, entries)
         version = StoredVersion(
             key,
             resource_type,
@@ -281,6 +296,16 @@ class MemoryTransaction:
         store.keyed[key] = (resource_type, logical_id)
         store.indexed[key] = entries
         return version
+
+    def _claim(self, key: int, entries: IndexEntries) -> None:
+        claimed = {entry for entry in entries if isinstance(entry, UniqueEntry)}
+        if claimed and any(
+            claimed & indexed for other, indexed in self.store.indexed.items() if other != key
+        ):
+            raise errors.duplicate(
+                "Another resource has one of the identifiers, and its system is declared to be unique",
+                "identifier",
+            )
 
     def undo(self) -> None:
         """Take back everything that was put."""

@@ -22,7 +22,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from sqlalchemy.engine import make_url
 
 from fhir_server.spec import errors
-from fhir_server.store.contract import ReadTransaction, Transaction, VersionConflict
+from fhir_server.store.contract import Defined, ReadTransaction, Transaction, VersionConflict
 from fhir_server.store.rows import Row
 from fhir_server.store.search_composer import EACH
 from fhir_server.store.statements import SqlTransaction
@@ -170,7 +170,13 @@ class PostgresqlStore:
         """Internal keys of current resources."""
         with self.read() as transaction:
             assert isinstance(transaction, SqlTransaction)
-            return transaction.keys(resource_type, after, limit)
+            return transaction.catalogue.keys(resource_type, after, limit)
+
+    def defined(self) -> list[Defined]:
+        """The search parameters of the deployment's own."""
+        with self.read() as transaction:
+            assert isinstance(transaction, SqlTransaction)
+            return transaction.catalogue.listed()
 
     def secret(self, name: str) -> bytes:
         """32 random bytes kept in the database."""

@@ -36,7 +36,7 @@ def rows(entries: Iterable[IndexEntry], key: int) -> dict[str, set[Row]]:
     for entry in entries:
         table, row = _row(entry, key)
         found.setdefault(table, set()).add(row)
-        if entry.parameter in numbers:
+        if entry.parameter in numbers and not isinstance(entry, e.UniqueEntry):
             hot.append(entry)
     if hot and (rows_of_hot := projected(hot, key)):
         found["projection"] = rows_of_hot
@@ -63,6 +63,8 @@ def _row(entry: IndexEntry, key: int) -> tuple[str, Row]:
             return "uri", (parameter, fit(value), key, fit(version))
         case e.PositionEntry(parameter, x, y, z):
             return "position", (parameter, z, x, y, key)
+        case e.UniqueEntry(parameter, system, code):
+            return "unique_identifier", (parameter, fit(code), system_number(system), key)
         case e.CompositeEntry(parameter, parts):
             return "composite", _composite(parameter, parts, key)
 

@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fhir_server.spec import errors
-from fhir_server.store.contract import OverBudget, ReadTransaction, Transaction, VersionConflict
+from fhir_server.store.contract import (
+    Defined,
+    OverBudget,
+    ReadTransaction,
+    Transaction,
+    VersionConflict,
+)
 from fhir_server.store.rows import Row, type_numbers
 from fhir_server.store.statements import SqlTransaction
 
@@ -219,7 +225,13 @@ class SqliteStore:
         """Internal keys of current resources."""
         with self.read() as transaction:
             assert isinstance(transaction, SqlTransaction)
-            return transaction.keys(resource_type, after, limit)
+            return transaction.catalogue.keys(resource_type, after, limit)
+
+    def defined(self) -> list[Defined]:
+        """The search parameters of the deployment's own."""
+        with self.read() as transaction:
+            assert isinstance(transaction, SqlTransaction)
+            return transaction.catalogue.listed()
 
     def secret(self, name: str) -> bytes:
         """32 random bytes kept in the database."""

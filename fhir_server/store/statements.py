@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression, Query
+from fhir_server.spec import errors
 from fhir_server.store import search_sql
+from fhir_server.store.catalogue import SqlCatalogue
 from fhir_server.store.contract import (
     HistoryHit,
     HistoryQuery,
@@ -52,6 +54,7 @@ INSERT_ROW = {
     table: f"INSERT INTO {table} (parameter, {', '.join(columns)}) VALUES ({', '.join('?' * (len(columns) + 1))})"
     for table, columns in INDEX_COLUMNS.items()
 }
+INSERT_UNIQUE = f"{INSERT_ROW['unique_identifier']} ON CONFLICT DO NOTHING"
 DELETE_ROW = {
     table: f"DELETE FROM {table} WHERE parameter = ? AND "
     + " AND ".join(f"{item} = ?" for item in columns)
@@ -93,6 +96,11 @@ class SqlTransaction:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+
+    @property
+    def catalogue(self) -> SqlCatalogue:
+        """The search parameters of the deployment's own."""
+        return SqlCatalogue(self._driver, INSERT_ROW)
 
     def lock(self, identities: Sequence[Identity]) -> None:
         """Hold those identities until the end."""
@@ -207,16 +215,6 @@ class SqlTransaction:
         surplus = sum(len(listed - wanted.get(table, none)) for table, listed in stored.items())
         return missing, surplus
 
-    def keys(self, resource_type: str | None, after: int, limit: int) -> list[int]:
-        """Internal keys of current resources, ascending."""
-        text, values = "SELECT key FROM resource WHERE deleted = 0 AND key > ?", [after]
-        if resource_type is not None:
-            text += " AND type = ?"
-            values.append(type_numbers()[resource_type])
-        return [
-            row[0] for row in self._driver.fetch(f"{text} ORDER BY key LIMIT ?", (*values, limit))
-        ]
-
     def secret(self, name: str, fresh: bytes) -> bytes:
         """The value of a setting, which becomes fresh when it is not there yet."""
         self._driver.change(
@@ -306,8 +304,19 @@ class SqlTransaction:
                 self._driver.change_many(DELETE_ROW[table], list(gone))
         for table, listed in after.items():
             new = listed - before.get(table, none)
-            if new:
+            if table == "unique_identifier":
+                self._claim(new)
+            elif new:
                 self._driver.change_many(INSERT_ROW[table], list(new))
+
+    def _claim(self, new: set[Row]) -> None:
+        """One by one and in one order, as each waits for another transaction that has claimed the same."""
+        for row in sorted(new):
+            if self._driver.change(INSERT_UNIQUE, row) != 1:
+                raise errors.duplicate(
+                    "Another resource has one of the identifiers, and its system is declared to be unique",
+                    "identifier",
+                )
 
 
 def _history(query: HistoryQuery) -> tuple[str, list[Any]]:

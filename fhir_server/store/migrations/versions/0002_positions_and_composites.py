@@ -1,4 +1,4 @@
-"""Positions, composites and projections"""
+"""Positions, composites, projections, unique identifiers, and search parameters of the deployment's own"""
 
 from __future__ import annotations
 
@@ -65,6 +65,30 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )  # fmt: skip
     op.create_index("projection_key", "projection", ["key", "parameter"], unique=False)
+    op.create_table(
+        "unique_identifier",
+        _column("parameter", sa.Integer()),
+        _column("code", _TEXT),
+        _column("system", sa.BigInteger()),
+        _column("key", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("parameter", "code", "system", name="unique_identifier_value"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "unique_identifier_key", "unique_identifier", ["key", "parameter"], unique=False
+    )
+    op.create_table(
+        "search_parameter",
+        _column("number", sa.Integer()),
+        _column("url", _TEXT),
+        _column("type", sa.SmallInteger()),
+        _column("code", _TEXT),
+        _column("definition", sa.LargeBinary()),
+        _column("state", _TEXT),
+        _column("defined_at", sa.BigInteger()),
+        _column("last_key", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("number"),
+    )
 
 
 def downgrade() -> None:
