@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -59,10 +60,12 @@ def _refused() -> errors.FhirError:
 
 def write_query(parameters: Iterable[tuple[str, str]]) -> str:
     """A query string; the characters that FHIR values are made of stay readable."""
-    return "&".join(
-        f"{quote_plus(name, safe=':._-$')}={quote_plus(value, safe=':/,|._-$')}"
-        for name, value in parameters
-    )
+    return "&".join([_quoted(name, value) for name, value in parameters])
+
+
+@lru_cache(maxsize=4096)
+def _quoted(name: str, value: str) -> str:
+    return f"{quote_plus(name, safe=':._-$')}={quote_plus(value, safe=':/,|._-$')}"
 
 
 def take_cursor(

@@ -193,8 +193,7 @@ def _chained_to_versions(wanted: Search, page: list[Hit], transaction: ReadTrans
     numbers = tuple(chained_parameters(wanted.query.where))
     if not numbers or not page:
         return wanted
-    links = transaction.links_from([hit.version.key for hit in page], numbers)
-    if not any(link.version for link in links):
+    if not transaction.any_versioned([hit.version.key for hit in page], numbers):
         return wanted
     told = "A reference that was followed names a version; the current version was searched"
     issue = errors.Issue("warning", "informational", told)

@@ -158,6 +158,9 @@ class ReadTransaction(Protocol):
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The references that those resources make by those parameters (_include)."""
 
+    def any_versioned(self, keys: Sequence[int], parameters: Sequence[int]) -> bool:
+        """Whether one of those references names a version."""
+
     def links_to(
         self, targets: Sequence[tuple[str, str]], parameters: Sequence[int], limit: int
     ) -> list[Link]:

@@ -224,6 +224,10 @@ class MemoryTransaction:
             ):
                 yield Link(key, entry.parameter, entry.target_type, entry.target_id, entry.version)
 
+    def any_versioned(self, keys: Sequence[int], parameters: Sequence[int]) -> bool:
+        """Whether one of those references names a version."""
+        return any(link.version for link in self.links_from(keys, parameters))
+
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
     ) -> list[Link]:

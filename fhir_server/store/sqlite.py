@@ -6,6 +6,7 @@ gives each work a savepoint, and commits once for all of them. https://www.sqlit
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import secrets
@@ -104,7 +105,9 @@ class SqliteStore:
         driver = getattr(self._local, "driver", None)
         if driver is None:
             driver = self._local.driver = self._reader()
-        self._local.deadline = time.monotonic() + (budget or self.search_timeout)
+        # A budget is of the thread's own time: on a busy machine, giving up what others delay would only do it twice.
+        self._local.deadline = time.monotonic() + self.search_timeout
+        self._local.budget = math.inf if budget is None else time.thread_time() + budget
         driver.cursor.execute("BEGIN")
         try:
             yield SqlTransaction(driver)
@@ -113,13 +116,18 @@ class SqliteStore:
                 raise OverBudget from None
             raise _refusal(error) from error
         finally:
-            driver.cursor.execute("ROLLBACK")
+            # Past its time the handler would interrupt the end as well, and the next read find this one's transaction.
+            self._local.budget = self._local.deadline = math.inf
+            if driver.connection.in_transaction:
+                driver.cursor.execute("ROLLBACK")
 
     def _reader(self) -> SqliteDriver:
         connection = connect(self.path)
         connection.execute("PRAGMA query_only=1")
         local = self._local
-        connection.set_progress_handler(lambda: time.monotonic() > local.deadline, _STEPS)
+        connection.set_progress_handler(
+            lambda: time.thread_time() > local.budget or time.monotonic() > local.deadline, _STEPS
+        )
         with self._readers_lock:
             self._readers.append(connection)
         return SqliteDriver(connection)

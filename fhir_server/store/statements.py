@@ -167,6 +167,14 @@ class SqlTransaction:
             found += self._driver.fetch(text, (*part, *parameters))
         return [Link(row[0], row[1], type_names()[row[2]], row[3], row[4]) for row in found]
 
+    def any_versioned(self, keys: Sequence[int], parameters: Sequence[int]) -> bool:
+        """Whether one of those references names a version."""
+        text = (
+            f"SELECT 1 FROM reference WHERE key IN ({_marks(keys)}) AND parameter IN ({_marks(parameters)})"
+            " AND version <> '' LIMIT 1"
+        )
+        return bool(self._driver.fetch(text, (*keys, *parameters)))
+
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
     ) -> list[Link]:
