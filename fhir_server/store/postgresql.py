@@ -38,7 +38,7 @@ _LOST_RACE = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation, 
 
 
 @lru_cache(maxsize=4096)
-def _marked(text: str) -> str:
+def marked(text: str) -> str:
     """The statement with PostgreSQL's marks, without the unary + that steers SQLite's planner."""
     text = _UNARY.sub("", text).replace(EACH, "OFFSET 0")
     return text.replace("%", "%%").replace("?", "%s")
@@ -58,15 +58,15 @@ class PostgresqlDriver:
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         """All rows."""
-        return self.cursor.execute(_marked(text), values).fetchall()
+        return self.cursor.execute(marked(text), values).fetchall()
 
     def change(self, text: str, values: Sequence[Any]) -> int:
         """One change."""
-        return self.cursor.execute(_marked(text), values).rowcount
+        return self.cursor.execute(marked(text), values).rowcount
 
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows, in one order so that two transactions cannot wait for each other."""
-        self.cursor.executemany(_marked(text), sorted(rows))
+        self.cursor.executemany(marked(text), sorted(rows))
 
     def next_seq(self) -> int:
         """The next number of the sequence behind version.seq."""

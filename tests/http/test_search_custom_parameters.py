@@ -137,7 +137,9 @@ def test_a_changed_definition_waits_for_reindexing(serve):
     ],
 )
 def test_what_cannot_be_indexed_is_422_and_names_the_element(client, content, element):
-    issue = refusal(client.post("SearchParameter", json=definition(**{"code": "refused", **content})), 422)
+    issue = refusal(
+        client.post("SearchParameter", json=definition(**{"code": "refused", **content})), 422
+    )
     assert issue["expression"] == [f"SearchParameter.{element}"]
 
 
