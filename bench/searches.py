@@ -91,8 +91,8 @@ def _deep(server: ServerProcess) -> Workload:
     with httpx.Client(timeout=30) as client:
         url = f"{server.base}/Slot?_sort=start&_count=20"
         for _ in range(PAGE - 1):
-            links = client.get(url).json()["link"]
-            url = next(item["url"] for item in links if item["relation"] == "next")
+            links = {item["relation"]: item["url"] for item in client.get(url).json()["link"]}
+            url = links.get("next", url)
     parts = urlsplit(url)
     wire = request_bytes("GET", f"{parts.path}?{parts.query}")
 
@@ -101,7 +101,7 @@ def _deep(server: ServerProcess) -> Workload:
         while True:
             yield Request(wire, 200, (b'"searchset"',))
 
-    return Workload(f"page {PAGE} of all slots, sorted", script)
+    return Workload(f"page {PAGE} of all slots (or the last), sorted", script)
 
 
 async def _drive(server: ServerProcess, given: argparse.Namespace) -> list[Measurement]:

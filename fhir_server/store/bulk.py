@@ -1,7 +1,8 @@
 """Filling an empty database with many new resources at once: rows are prepared elsewhere and written table by table.
 
 One transaction a batch; on PostgreSQL by COPY (https://www.postgresql.org/docs/current/sql-copy.html). Nobody else may
-write meanwhile, as keys are given beforehand.
+use the database meanwhile: keys are given beforehand, and indexes are made at the end. When it fails, begin again with
+an empty one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,13 @@ _COLUMNS = {
     **{table: ("parameter", *columns) for table, columns in INDEX_COLUMNS.items()},
 }  # fmt: skip
 
+# The indexes beside the primary keys: made once everything is there, they are sorted and not grown.
+_SQLITE_INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+_POSTGRESQL_INDEXES = """
+    SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
+    AND indexname NOT IN (SELECT conname FROM pg_constraint)
+"""
+
 
 def batch_of(
     resources: Iterable[tuple[Json, IndexEntries]], first_key: int, last_updated: int
@@ -57,6 +65,9 @@ def write_sqlite(url: str, batches: Iterable[Batch]) -> None:
     try:
         connection.execute("PRAGMA cache_size=-2000000")
         connection.execute("PRAGMA synchronous=NORMAL")
+        indexes = connection.execute(_SQLITE_INDEXES).fetchall()
+        for name, _ in indexes:
+            connection.execute(f"DROP INDEX {name}")
         for batch in batches:
             connection.execute("BEGIN IMMEDIATE")
             for table, listed in batch.items():
@@ -66,6 +77,8 @@ def write_sqlite(url: str, batches: Iterable[Batch]) -> None:
                     f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", listed
                 )
             connection.execute("COMMIT")
+        for _, made_by in indexes:
+            connection.execute(made_by)
         connection.execute("PRAGMA optimize")
     finally:
         connection.close()
@@ -76,6 +89,9 @@ def write_postgresql(url: str, batches: Iterable[Batch]) -> None:
     prepare_database(url)
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(plain, autocommit=True) as connection:
+        indexes = connection.execute(_POSTGRESQL_INDEXES).fetchall()
+        for name, _ in indexes:
+            connection.execute(f"DROP INDEX {name}")
         for batch in batches:
             with connection.transaction(), connection.cursor() as cursor:
                 for table, listed in batch.items():
@@ -83,5 +99,7 @@ def write_postgresql(url: str, batches: Iterable[Batch]) -> None:
                     with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
                         for row in listed:
                             copy.write_row(row)
+        for _, made_by in indexes:
+            connection.execute(made_by)
         connection.execute("SELECT setval('version_seq_seq', (SELECT MAX(seq) FROM version))")
         connection.execute("VACUUM ANALYZE")

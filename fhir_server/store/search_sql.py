@@ -224,10 +224,9 @@ def _in_order(query: Query, projected: Projected, column: str) -> Sql:
     """A page in the order of the projection's date: bodies are fetched for the rows of the page only."""
     composer = Composer(each=True)
     tests = [composer.test(part, "r") for part in projected.rest]
-    tested = join(tests, " AND ", "1 = 1")
     distinct = "" if projected.single else "DISTINCT "
     joined = " JOIN resource r ON r.key = p.key" if tests else ""
-    condition = join([projected.condition, tested], " AND ", "")
+    condition = join([projected.condition, *tests], " AND ", "")
     after = Sql("") if query.after is None else _after(query)
     direction = _direction(query.sort[0].descending != query.backward)
     return Sql(
