@@ -10,8 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from functools import partial
 
 from fhir_server.interactions.call import Context
+from fhir_server.interactions.write import index
 from fhir_server.search.custom import Catalogue, Custom
 from fhir_server.search.extraction import parameter_entries
 from fhir_server.search.parameters import SearchParameter, made
@@ -106,6 +109,33 @@ def _index(item: Defined, transaction: Transaction, context: Context) -> None:
         )
         catalogue.replace(key, item.number, found)
     catalogue.change(item.number, "indexing", keys[-1])
+
+
+def everything(store: Store, context: Context) -> Iterator[tuple[str, str]]:
+    """Index every resource anew; for each its name, and "" or "changed" or why it could not be indexed."""
+    after = 0
+    while keys := store.keys(after=after, limit=CHUNK):
+        for key in keys:
+            try:
+                found = store.write(partial(_anew, key, context))
+            except FhirError as refusal:
+                yield f"resource {key}", refusal.issues[0].diagnostics
+            else:
+                if found is not None:
+                    yield found
+        after = keys[-1]
+
+
+def _anew(key: int, context: Context, transaction: Transaction) -> tuple[str, str] | None:
+    for version in transaction.by_key([key]).values():
+        name = f"{version.resource_type}/{version.logical_id}"
+        transaction.lock([(version.resource_type, version.logical_id)])
+        current = transaction.current(version.resource_type, version.logical_id)
+        if current is None or current.deleted:
+            return None
+        changed = transaction.reindex(key, index(parse(current.body), context))
+        return name, "changed" if changed else ""
+    return None
 
 
 class Reindexer:

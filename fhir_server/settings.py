@@ -74,12 +74,12 @@ class Settings(BaseSettings):
     )
     content_search: bool = Field(
         default=False,
-        description="Whether `_content` is offered, for which every word is indexed; reindex after turning it on",
+        description="Whether `_content` is offered: every word is indexed; `fhir-server reindex` after a change",
     )
     unique_identifiers: str = Field(
         "",
         description="Identifiers that no two resources may share (409): `Type|system`, separated by blanks;"
-        " what was stored before is not compared",
+        " `fhir-server reindex` after a change",
     )
     time_zone: str = Field(
         "Europe/London", description="The zone of dates that name none, in resources and searches"

@@ -48,6 +48,6 @@ class SearchSettings:
     maximum_values: int = 500
     maximum_codes: int = 5000
     maximum_parameters: int = 100
-    maximum_depth: int = 4
+    maximum_depth: int = 10
     maximum_targets: int = 20
     maximum_expressions: int = 200

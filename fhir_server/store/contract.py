@@ -185,6 +185,12 @@ class Transaction(ReadTransaction, Protocol):
         An id of "" locks the creation by criteria (conditional interactions) of that type.
         """
 
+    def reindex(self, key: int, entries: IndexEntries) -> bool:
+        """Make the index rows of a current resource those of the entries; whether they were others.
+
+        FhirError 409 when another resource has a UniqueEntry of them.
+        """
+
     def put(
         self,
         *,

@@ -264,6 +264,13 @@ class MemoryTransaction:
         indexed = self.store.indexed.get(key, frozenset())
         return len(entries - indexed), len(indexed - entries)
 
+    def reindex(self, key: int, entries: IndexEntries) -> bool:
+        """Make the entries of a resource these."""
+        self._claim(key, entries)
+        changed = self.store.indexed[key] != entries
+        self.store.indexed[key] = entries
+        return changed
+
     def put(
         self,
         *,

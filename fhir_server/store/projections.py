@@ -23,6 +23,8 @@ Row = tuple[Any, ...]
 
 # What stands for a value that is not declared or not there.
 NONE = ""
+_ONLY = {(NONE, 0)}
+_NOTHING: set[tuple[str, int]] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,15 @@ def hot_numbers() -> frozenset[int]:
 
 
 @cache
+def _dated() -> dict[int, list[Projection]]:
+    """The number of a date -> the projections that it ends."""
+    found: dict[int, list[Projection]] = {}
+    for item in projections():
+        found.setdefault(item.date.number, []).append(item)
+    return found
+
+
+@cache
 def _type_numbers() -> dict[str, int]:
     return {name: number for number, name in enumerate(resource_types(), 1)}
 
@@ -87,11 +98,12 @@ def projected(hot: Iterable[IndexEntry], key: int) -> set[Row]:
     for entry in hot:
         held.setdefault(entry.parameter, []).append(entry)
     found: set[Row] = set()
-    for item in projections():
-        for date in held.get(item.date.number, ()):
+    values = {number: _values(listed) for number, listed in held.items()}
+    for item in (item for number in held for item in _dated().get(number, ())):
+        for date in held[item.date.number]:
             assert isinstance(date, e.DateEntry)
-            first = {(NONE, 0)} if item.by is None else _values(held.get(item.by.number, ()))
-            second = _values(held.get(item.also.number, ())) or {(NONE, 0)}
+            first = _ONLY if item.by is None else values.get(item.by.number, _NOTHING)
+            second = values.get(item.also.number, _ONLY)
             found.update(
                 (item.number, value1, value2, date.low, key, date.high, system1, system2)
                 for value1, system1 in first

@@ -304,7 +304,16 @@ class SqlTransaction:
         else:
             # Entries that differ may still be equal as rows (shortened values), so rows are what is compared.
             before = rows(previous_entries, key)
-        after = rows(entries, key)
+        self._write(before, rows(entries, key))
+
+    def reindex(self, key: int, entries: IndexEntries) -> bool:
+        """Make the index rows of a resource those of the entries."""
+        before, after = self._rows(key), rows(entries, key)
+        self._write(before, after)
+        return before != after
+
+    def _write(self, before: dict[str, set[Row]], after: dict[str, set[Row]]) -> None:
+        """Write the difference of index rows."""
         none: set[Row] = set()
         for table, listed in before.items():
             gone = listed - after.get(table, none)
