@@ -19,7 +19,7 @@ from fhir_server.store.search_projected import Projected, project
 
 Fetch = Callable[[str, Sequence[Any]], list[Row]]
 # So many keys are gathered and sorted without a second thought.
-FEW = 4000
+FEW = 10_000
 _SELECTIVE = BROAD - 10
 _PROBES = 2
 

@@ -166,7 +166,9 @@ def test_a_search_of_several_types_takes_common_parameters_only() -> None:
 
 
 def test_chains_and_values_are_bounded() -> None:
-    deep = "subject:Patient.link:Patient.link:Patient.link:Patient.link:Patient.link:Patient.name"
+    deep = "subject:Patient." + "link:Patient." * 9 + "name"
+    assert search("ServiceRequest", (deep, "x"), strict=True).applied[0][0] == deep
+    deep = "subject:Patient." + "link:Patient." * 10 + "name"
     assert refusal("ServiceRequest", (deep, "x")).status == 403
     assert refusal("Slot", ("status", ",".join("a" * 501))).status == 403
     assert refusal("Slot", *[("status", "a")] * 101).status == 403
