@@ -20,7 +20,7 @@ from fhir_server.search.extraction import parameter_entries
 from fhir_server.search.parameters import SearchParameter, made
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse
-from fhir_server.store.contract import Defined, Store, Transaction
+from fhir_server.store.contract import PURGED, Defined, Store, Transaction
 
 LOG = logging.getLogger("fhir_server.reindexing")
 
@@ -47,7 +47,10 @@ class Catalogued:
     @property
     def unfinished(self) -> bool:
         """Whether there is something to index or to delete."""
-        return any(item.state in ("indexing", "retired") for item in self._defined)
+        return any(
+            item.state == "indexing" or (item.state == "retired" and item.last_key != PURGED)
+            for item in self._defined
+        )
 
     def refresh(self) -> None:
         """Read the database again."""
@@ -89,7 +92,8 @@ def _step(transaction: Transaction, context: Context) -> bool:
         if item.state == "indexing":
             _index(item, transaction, context)
             return True
-        if item.state == "retired" and transaction.catalogue.purge(item.number, _PURGE):
+        if item.state == "retired" and item.last_key != PURGED:
+            transaction.catalogue.purge(item.number, _PURGE)
             return True
     return False
 

@@ -86,7 +86,8 @@ def statement(
             _search_parameter(item)
             for item in parameters("Basic")
             if item.code in facts["commonSearchParameters"]
-        ],
+        ]
+        + [{"name": name, "type": "special"} for name in facts["specialSearchParameters"]],
     }
     listed = [item for item in operations if "system" in item.levels] + [
         item for item in every if "system" not in item.levels

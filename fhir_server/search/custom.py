@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/searchparameter.html
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fhir_server.fhirpath import FhirPathError, compile_expression
@@ -38,20 +38,28 @@ class Catalogue:
     """Every parameter that the deployment has defined, by number; those that are retired are not in it."""
 
     customs: tuple[Custom, ...] = ()
+    _of: dict[str, tuple[SearchParameter, ...]] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        by_type: dict[str, tuple[SearchParameter, ...]] = {}
+        for item in self.customs:
+            name = item.parameter.resource_type
+            by_type[name] = (*by_type.get(name, ()), item.parameter)
+        object.__setattr__(self, "_of", by_type)
 
     def of(self, resource_type: str) -> tuple[SearchParameter, ...]:
         """What is indexed of a type: from the moment that it is defined, whatever its state."""
-        return tuple(
-            item.parameter for item in self.customs if item.parameter.resource_type == resource_type
-        )
+        return self._of.get(resource_type, ())
 
     def find(self, resource_type: str, code: str) -> Custom | None:
         """The parameter of that code."""
-        for item in self.customs:
-            found = item.parameter
-            if found.code == code and found.resource_type == resource_type:
-                return item
-        return None
+        if not any(item.code == code for item in self.of(resource_type)):
+            return None
+        return next(
+            item
+            for item in self.customs
+            if (item.parameter.resource_type, item.parameter.code) == (resource_type, code)
+        )
 
 
 NOTHING = Catalogue()

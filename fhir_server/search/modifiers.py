@@ -138,7 +138,10 @@ def _missing(asked: Asked, value: str) -> Expression:
     if first.code in ("_id", "_lastUpdated"):
         present = x.And(())  # every stored resource has them
     else:
-        present = x.Present("position" if first.type == "special" else first.type, _stored(asked))
+        table: x.Table = "position" if first.type == "special" else first.type
+        if first.code in ("_text", "_content"):
+            table = "token"  # their words are
+        present = x.Present(table, _stored(asked))
     return x.Not(present) if value == "true" else present
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from fhir_server.search.custom import State
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.parameters import CANONICAL, CUSTOM, IDENTIFIER, OF_TYPE, TEXT
-from fhir_server.store.contract import Defined
+from fhir_server.store.contract import PURGED, Defined
 from fhir_server.store.rows import Row, rows, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
 
@@ -108,9 +108,5 @@ class SqlCatalogue:
                         [(row[0], number + offset) for row in keys],
                     )
                     return True
-        self._driver.change(
-            "DELETE FROM search_parameter WHERE number = ? AND state = 'retired'"
-            " AND number < (SELECT MAX(number) FROM search_parameter)",
-            (number,),
-        )
+        self.change(number, "retired", PURGED)
         return False

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from fhir_server.search.custom import State
 from fhir_server.search.entries import IndexEntries
@@ -19,8 +19,7 @@ T = TypeVar("T")
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredVersion:
+class StoredVersion(NamedTuple):
     """One version of a resource as stored.
 
     key: internal number of the resource (the same for all its versions), ascending by creation.
@@ -42,16 +41,14 @@ class StoredVersion:
         return self.method == "DELETE"
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A match of a search and its position in the order, which the next page starts after."""
 
     version: StoredVersion
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """One reference from a resource to another of this server; version is "" unless the reference names one."""
 
     source_key: int
@@ -78,19 +75,22 @@ class HistoryQuery:
     after: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryHit:
+class HistoryHit(NamedTuple):
     """A version of a history and its position in the order."""
 
     version: StoredVersion
     position: tuple[int, int]
 
 
+PURGED = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Defined:
     """A search parameter of the deployment's own, of one type. definition: the facts of its SearchParameter, as JSON.
 
-    last_key: while it is being indexed, the resources up to that key are done.
+    last_key: while it is being indexed, the resources up to that key are done; PURGED when it is retired and without
+    rows.
     """
 
     number: int
@@ -127,7 +127,7 @@ class CatalogueTransaction(Protocol):
         """The rows of one parameter of a resource become those of the entries."""
 
     def purge(self, number: int, limit: int) -> bool:
-        """Delete rows of a retired parameter; False, and the parameter with them, when none are left."""
+        """Delete rows of a retired parameter; False, and its last_key PURGED, when none are left."""
 
 
 class ReadTransaction(Protocol):

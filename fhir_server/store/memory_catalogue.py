@@ -8,7 +8,7 @@ from typing import Protocol
 from fhir_server.search.custom import State
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.parameters import CANONICAL, CUSTOM, IDENTIFIER, OF_TYPE, TEXT
-from fhir_server.store.contract import Defined
+from fhir_server.store.contract import PURGED, Defined
 
 _OFFSETS = (0, IDENTIFIER, OF_TYPE, TEXT, CANONICAL)
 
@@ -69,4 +69,5 @@ class MemoryCatalogue:
         del limit
         for key in self._store.indexed:
             self.replace(key, number, frozenset())
+        self.change(number, "retired", PURGED)
         return False

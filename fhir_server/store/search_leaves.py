@@ -5,8 +5,7 @@ https://hl7.org/fhir/R4/search.html#ptypes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression, Range
@@ -15,8 +14,7 @@ from fhir_server.store.rows import type_numbers
 from fhir_server.store.schema import fit, system_number
 
 
-@dataclass(frozen=True, slots=True)
-class Sql:
+class Sql(NamedTuple):
     """SQL text with one mark (?) for each value."""
 
     text: str

@@ -20,6 +20,8 @@ from fhir_server.store.search_projected import Projected, project
 Fetch = Callable[[str, Sequence[Any]], list[Row]]
 # So many keys are gathered and sorted without a second thought.
 FEW = 10_000
+# What follows references costs some look-ups a row, so less of it is looked at.
+FEW_FOLLOWED = 1_500
 _SELECTIVE = BROAD - 10
 _PROBES = 2
 
@@ -93,5 +95,6 @@ def _windows(parts: tuple[Expression, ...]) -> tuple[Expression, ...]:
 
 def _few(part: Expression, types: tuple[int, ...], fetch: Fetch) -> bool:
     keys = Composer().keys(part, types)
+    most = FEW_FOLLOWED if isinstance(part, x.Chain | x.LogicalChain | x.Has | x.Or) else FEW
     text = f"SELECT COUNT(*) FROM (SELECT 1 FROM ({keys.text}) AS k LIMIT ?) AS few"
-    return int(fetch(text, (*keys.values, FEW))[0][0]) < FEW
+    return int(fetch(text, (*keys.values, most))[0][0]) < most

@@ -50,7 +50,7 @@ def connect(path: str) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA mmap_size=268435456")
+    connection.execute("PRAGMA mmap_size=2147418112")
     connection.execute("PRAGMA cache_size=-16000")
     return connection
 

@@ -655,3 +655,12 @@ def test_schedule_date_is_the_planning_horizon_and_appointment_date_its_start(sh
     assert shelf.find("Appointment?date=2026-03-10T09:00:00Z") == ["a"]
     bundle = shelf.bundle("Slot?end=2026-03-10")
     assert "'end'" in outcomes(bundle)[0]["diagnostics"]
+
+
+@pytest.mark.rule(233, "search#modifiers")
+def test_missing_of_the_narrative(shelf):
+    div = "<div xmlns='http://www.w3.org/1999/xhtml'>words</div>"
+    patient(shelf, "with", text={"status": "generated", "div": div})
+    patient(shelf, "without")
+    assert shelf.find("Patient?_text:missing=true") == ["without"]
+    assert shelf.find("Patient?_text:missing=false") == ["with"]
