@@ -44,17 +44,17 @@ def report(facts: Facts, bare: Measurement, measured: Sequence[Measurement]) -> 
         f"Python {platform.python_version()}, {os.cpu_count()} cores shared with the load generator. "
         f"A bare unit is the CPU of a bare ASGI answer of 2 kB in the same run."),
         "",
-        _row(COLUMNS),
-        _row("---" if place == 0 else "---:" for place in range(len(COLUMNS))),
-        *(_measurement(item, unit) for item in (bare, *measured)),
+        table_row(COLUMNS),
+        table_row("---" if place == 0 else "---:" for place in range(len(COLUMNS))),
+        *(measured_row(item, unit) for item in (bare, *measured)),
         "",
-        _row(("other figure", "value")),
-        _row(("---", "---:")),
-        _row(("load into an empty database", f"{facts.resources / facts.load_seconds:,.0f} resources/s")),
-        _row(("start to the first 200 on /metadata", f"{facts.start_seconds * 1000:,.0f} ms")),
-        _row(("memory of a worker, idle", f"{facts.idle_bytes / MEGABYTE:,.0f} MB")),
-        _row(("memory of a worker, after the load", f"{facts.busy_bytes / MEGABYTE:,.0f} MB")),
-        _row(("database for a resource", _stored(facts))),
+        table_row(("other figure", "value")),
+        table_row(("---", "---:")),
+        table_row(("load into an empty database", f"{facts.resources / facts.load_seconds:,.0f} resources/s")),
+        table_row(("start to the first 200 on /metadata", f"{facts.start_seconds * 1000:,.0f} ms")),
+        table_row(("memory of a worker, idle", f"{facts.idle_bytes / MEGABYTE:,.0f} MB")),
+        table_row(("memory of a worker, after the load", f"{facts.busy_bytes / MEGABYTE:,.0f} MB")),
+        table_row(("database for a resource", _stored(facts))),
     ]  # fmt: skip
     wrong = [f"- {item.name}: {item.first_error}" for item in measured if item.errors]
     if wrong:
@@ -68,10 +68,11 @@ def _stored(facts: Facts) -> str:
     return f"{each:,.0f} bytes ({share:.1f} x its JSON)"
 
 
-def _measurement(item: Measurement, unit: float) -> str:
+def measured_row(item: Measurement, unit: float) -> str:
+    """A row of the table of workloads."""
     server = item.median(lambda each: each.server_cost)
     database = item.median(lambda each: each.database_cost)
-    return _row(
+    return table_row(
         (
             item.name,
             f"{item.median(lambda each: each.rate):,.0f}",
@@ -87,5 +88,6 @@ def _measurement(item: Measurement, unit: float) -> str:
     )
 
 
-def _row(cells: Iterable[str]) -> str:
+def table_row(cells: Iterable[str]) -> str:
+    """A row of a Markdown table."""
     return "| " + " | ".join(cells) + " |"

@@ -268,6 +268,28 @@ def check_store(database: Database = None, base_url: BaseUrl = None) -> None:
 
 
 @application.command()
+def reindex(database: Database = None, base_url: BaseUrl = None) -> None:
+    """Index every stored resource anew, for settings or projections that changed. Exit status 1 if one was refused."""
+    from fhir_server.reindexing import everything
+    from fhir_server.server import context_of, store_of
+
+    settings = _settings(database=database, base_url=base_url)
+    store = store_of(settings)
+    done = changed = refused = 0
+    try:
+        for identity, told in everything(store, context_of(settings, store)):
+            done += 1
+            changed += told == "changed"
+            if told not in ("", "changed"):
+                refused += 1
+                typer.echo(f"{identity}: {told}", err=True)
+    finally:
+        store.close()
+    typer.echo(f"{done} resources indexed, {changed} changed, {refused} refused")
+    raise typer.Exit(1 if refused else 0)
+
+
+@application.command()
 def capability(base_url: BaseUrl = None) -> None:
     """Print the CapabilityStatement."""
     from fhir_server.interactions.capabilities import statement

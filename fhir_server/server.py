@@ -19,6 +19,8 @@ from fhir_server.interactions.call import Context, Policy
 from fhir_server.interactions.profiles import Profiles
 from fhir_server.logs import configure
 from fhir_server.operations import OPERATIONS
+from fhir_server.reindexing import Catalogued, Reindexer
+from fhir_server.search.custom import Catalogue
 from fhir_server.settings import Settings
 from fhir_server.spec.published import folder
 from fhir_server.store.contract import Store
@@ -63,6 +65,8 @@ def policy_of(settings: Settings, cursor_key: bytes) -> Policy:
         maximum_entries=settings.maximum_entries,
         zone=ZoneInfo(settings.time_zone),
         cursor_key=cursor_key,
+        content_search=settings.content_search,
+        unique_identifiers=settings.unique,
     )
 
 
@@ -72,8 +76,10 @@ def validator_of(settings: Settings) -> Validator:
     return Validator(Library(sources), settings.default_profiles)
 
 
-def context_of(settings: Settings, store: Store) -> Context:
-    """What the core needs from the outside, for one deployment."""
+def context_of(
+    settings: Settings, store: Store, catalogue: Callable[[], Catalogue] | None = None
+) -> Context:
+    """What the core needs from the outside, for one deployment; catalogue: kept fresh, or read once."""
     return Context(
         policy_of(settings, store.secret("cursor")),
         now,
@@ -81,6 +87,7 @@ def context_of(settings: Settings, store: Store) -> Context:
         operations=OPERATIONS,
         terminology=terminology_of(settings),
         profiles=Profiles(validator_of(settings)),
+        catalogue=catalogue or Catalogued(store),
     )
 
 
@@ -115,12 +122,15 @@ class Application:
 
     def __init__(self, settings: Settings) -> None:
         self.store = store_of(settings)
+        catalogued = Catalogued(self.store)
+        context = context_of(settings, self.store, catalogued)
+        self.reindexer = Reindexer(self.store, context, catalogued)
         inline = not settings.database.startswith("postgresql")
         threads = settings.database_pool if not inline else 4
         self.lanes = Lanes(self.store, threads=threads, inline_reads=inline)
         self.endpoint = Endpoint(
             self.lanes,
-            context_of(settings, self.store),
+            context,
             maximum_body=settings.maximum_body,
             maximum_bundle=settings.maximum_bundle,
             body_timeout=settings.body_timeout,
@@ -143,8 +153,10 @@ class Application:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        self.reindexer.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        self.reindexer.close()
         self.lanes.close()
         self.store.close()
         await send({"type": "lifespan.shutdown.complete"})

@@ -14,6 +14,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from fhir_server.spec.definitions import is_resource_type
+
 
 class TerminologyServer(BaseModel):
     """A terminology server elsewhere, for code systems that are not here."""
@@ -85,6 +87,15 @@ class Settings(BaseSettings):
     search_timeout: float = Field(
         5.0, gt=0, description="Seconds that a search may take; then 403 too-costly"
     )
+    content_search: bool = Field(
+        default=False,
+        description="Whether `_content` is offered: every word is indexed; `fhir-server reindex` after a change",
+    )
+    unique_identifiers: str = Field(
+        "",
+        description="Identifiers that no two resources may share (409): `Type|system`, separated by blanks;"
+        " `fhir-server reindex` after a change",
+    )
     time_zone: str = Field(
         "Europe/London", description="The zone of dates that name none, in resources and searches"
     )
@@ -129,6 +140,17 @@ class Settings(BaseSettings):
                 )
         return text
 
+    @field_validator("unique_identifiers")
+    @classmethod
+    def _known_types(cls, text: str) -> str:
+        for item in text.split():
+            name, bar, system = item.partition("|")
+            if not (bar and system and is_resource_type(name)):
+                raise ValueError(
+                    f"'{item}' is not Type|system, as in Patient|https://example.org/id"
+                )
+        return text
+
     @field_validator("base_url")
     @classmethod
     def _plain_base(cls, url: str) -> str:
@@ -152,6 +174,12 @@ class Settings(BaseSettings):
             resource_type, _, url = item.partition("=")
             found[resource_type] = (*found.get(resource_type, ()), url)
         return found
+
+    @property
+    def unique(self) -> frozenset[tuple[str, str]]:
+        """The (type, system) of identifiers that are unique."""
+        pairs = (item.partition("|") for item in self.unique_identifiers.split())
+        return frozenset((name, system) for name, _, system in pairs)
 
     @property
     def base(self) -> str:

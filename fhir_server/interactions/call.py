@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_server.interactions.operation import Offered
 from fhir_server.interactions.profiles import Profiles
+from fhir_server.search.custom import Catalogue
 from fhir_server.spec.errors import Issue
 from fhir_server.terminology import Terminology
 from fhir_server.validation import core
@@ -201,6 +202,8 @@ class Policy:
     maximum_included: int = 1000
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/London"))
     cursor_key: bytes = b""
+    content_search: bool = False
+    unique_identifiers: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def base_urls(self) -> tuple[str, str]:
@@ -218,7 +221,7 @@ class Context:
 
     now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters; terminology: what
     does not change while the server runs (see interactions.conformance for what is stored); profiles: what resources
-    are held to.
+    are held to; catalogue: the search parameters of the deployment's own, as they are now.
     """
 
     policy: Policy
@@ -228,6 +231,7 @@ class Context:
     operations: tuple[Offered, ...] = ()
     terminology: Terminology = field(default_factory=Terminology)
     profiles: Profiles = field(default_factory=lambda: _CORE)
+    catalogue: Callable[[], Catalogue] = Catalogue
 
     @property
     def base_url(self) -> str:

@@ -14,6 +14,7 @@ from fhir_server.interactions.call import Capabilities, Context, Policy, Result
 from fhir_server.interactions.operation import Offered
 from fhir_server.interactions.read import shape
 from fhir_server.interactions.terminology_capabilities import terminology_facts
+from fhir_server.search.custom import NOTHING, Catalogue, Custom
 from fhir_server.search.parameters import SearchParameter, parameters, supported
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import STRUCTURE, resource_types
@@ -29,7 +30,9 @@ def capabilities(call: Capabilities, context: Context) -> Result:
     mode = next((value for name, value in call.parameters if name == "mode"), "full")
     if mode not in ("full", "normative", "terminology"):
         raise errors.invalid(f"mode is '{mode[:64]}'; use full, normative or terminology")
-    body, etag = _statement(mode == "terminology", context.policy, context.operations)
+    body, etag = _statement(
+        mode == "terminology", context.policy, context.operations, context.catalogue()
+    )
     sent = call.conditions.if_none_match
     if sent is not None and etag in [item.strip() for item in sent.split(",")]:
         return Result(304, etag=etag)
@@ -42,8 +45,9 @@ def _statement(
     terminology: bool,
     policy: Policy,
     operations: tuple[Offered, ...],
+    catalogue: Catalogue,
 ) -> tuple[bytes, str]:
-    made = _terminology(policy) if terminology else statement(policy, operations)
+    made = _terminology(policy) if terminology else statement(policy, operations, catalogue)
     body = serialise(made)
     return body, f'W/"{hashlib.sha256(body).hexdigest()[:16]}"'
 
@@ -67,7 +71,9 @@ def _terminology(policy: Policy) -> Json:
     return _head("TerminologyCapabilities", policy) | terminology_facts()
 
 
-def statement(policy: Policy, operations: tuple[Offered, ...]) -> Json:
+def statement(
+    policy: Policy, operations: tuple[Offered, ...], catalogue: Catalogue = NOTHING
+) -> Json:
     """The CapabilityStatement resource."""
     facts = promised()
     every = [item for item in operations if not item.resource_types and item.levels != {"system"}]
@@ -75,13 +81,14 @@ def statement(policy: Policy, operations: tuple[Offered, ...]) -> Json:
         "mode": "server",
         "documentation": " ".join(facts["documentation"]),
         "security": {"cors": True},
-        "resource": [_resource(name, policy, operations) for name in resource_types()],
+        "resource": [_resource(name, policy, operations, catalogue) for name in resource_types()],
         "interaction": [{"code": code} for code in facts["systemInteraction"]],
         "searchParam": [
             _search_parameter(item)
             for item in parameters("Basic")
             if item.code in facts["commonSearchParameters"]
-        ],
+        ]
+        + [{"name": name, "type": "special"} for name in facts["specialSearchParameters"]],
     }
     listed = [item for item in operations if "system" in item.levels] + [
         item for item in every if "system" not in item.levels
@@ -96,14 +103,16 @@ def statement(policy: Policy, operations: tuple[Offered, ...]) -> Json:
     }
 
 
-def _resource(resource_type: str, policy: Policy, operations: tuple[Offered, ...]) -> Json:
+def _resource(
+    resource_type: str, policy: Policy, operations: tuple[Offered, ...], catalogue: Catalogue
+) -> Json:
     facts = promised()
     interactions = [
         code
         for code in facts["interaction"]
         if not (code == "patch" and resource_type in facts["notPatched"])
     ]
-    searchable = [item for item in parameters(resource_type) if supported(item)]
+    searchable = [item for item in parameters(resource_type) if _offered(item, policy)]
     policies = [*facts["referencePolicy"], *(["enforced"] if policy.referential_integrity else [])]
     shown: Json = {
         "type": resource_type,
@@ -125,8 +134,14 @@ def _resource(resource_type: str, policy: Policy, operations: tuple[Offered, ...
     if reverse:
         shown["searchRevInclude"] = reverse
     own = [item for item in searchable if item.code not in facts["commonSearchParameters"]]
-    if own:
-        shown["searchParam"] = [_search_parameter(item) for item in own]
+    listed = [_search_parameter(item) for item in own]
+    listed += [
+        _search_parameter(item.parameter) | {"documentation": _told(item)}
+        for item in catalogue.customs
+        if item.parameter.resource_type == resource_type
+    ]
+    if listed:
+        shown["searchParam"] = listed
     offered = [item for item in operations if resource_type in item.resource_types]
     if offered:
         shown["operation"] = [_operation(item) for item in offered]
@@ -143,6 +158,23 @@ def _referrers() -> dict[str, list[str]]:
                 for target in resource_types() if "Resource" in item.targets else item.targets:
                     found.setdefault(target, []).append(f"{source}:{item.code}")
     return found
+
+
+def _offered(item: SearchParameter, policy: Policy) -> bool:
+    """Whether the parameter is searched by; named queries are listed where there are any."""
+    if item.code in ("_content", "_query"):
+        return item.code == "_content" and policy.content_search
+    return supported(item)
+
+
+def _told(item: Custom) -> str:
+    """The state of a parameter of the deployment's own."""
+    match item.state:
+        case "ready":
+            return "Ready"
+        case "indexing":
+            return "Being indexed: its use answers 503 until it is ready"
+    return "Not indexed yet: POST $reindex"
 
 
 def _search_parameter(item: SearchParameter) -> Json:

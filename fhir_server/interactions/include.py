@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fhir_server.search.parameters import reference_numbers, referring_numbers
 from fhir_server.search.query import Include, Search
 from fhir_server.spec import errors
 from fhir_server.store.contract import Link, ReadTransaction, StoredVersion
@@ -60,14 +61,17 @@ def _reached(
         ]
         if not targets:
             return []
-        links = transaction.links_to(targets, include.parameters, limit + 1)
+        numbers = include.parameters or tuple(
+            sorted({number for name, _ in targets for number in referring_numbers(name)})
+        )
+        links = transaction.links_to(targets, numbers, limit + 1)
         return list(transaction.by_key(list({link.source_key: None for link in links})).values())
     keys = [item.key for item in level if include.source_type in (None, item.resource_type)]
     if not keys:
         return []
     links = [
         link
-        for link in transaction.links_from(keys, include.parameters)
+        for link in transaction.links_from(keys, include.parameters or reference_numbers())
         if include.target_type in (None, link.target_type)
     ]
     return _targets(links, transaction)

@@ -24,6 +24,8 @@ def settings(context: Context) -> SearchSettings:
         zone=policy.zone,
         base_urls=policy.base_urls,
         now=context.now(),
+        content=policy.content_search,
+        catalogue=context.catalogue(),
     )
 
 

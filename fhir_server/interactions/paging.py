@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -25,10 +26,17 @@ def _mac(key: bytes, payload: bytes, scope: str) -> bytes:
     return hmac.digest(key, payload + b"\n" + scope.encode(), hashlib.sha256)[:_MAC]
 
 
+def _hidden(payload: bytes, mac: bytes, key: bytes) -> bytes:
+    """The payload under a stream that only the key can make: a position may hold a name or a date of birth."""
+    stream = hashlib.shake_256(key + b"cursor" + mac).digest(len(payload))
+    return bytes(left ^ right for left, right in zip(payload, stream, strict=True))
+
+
 def write_cursor(position: tuple[Any, ...], scope: str, key: bytes) -> str:
     """A cursor that is good for one scope only: the search or history that it pages through."""
     payload = orjson.dumps(position)
-    return base64.urlsafe_b64encode(_mac(key, payload, scope) + payload).decode().rstrip("=")
+    mac = _mac(key, payload, scope)
+    return base64.urlsafe_b64encode(mac + _hidden(payload, mac, key)).decode().rstrip("=")
 
 
 def read_cursor(text: str, scope: str, key: bytes) -> tuple[Any, ...]:
@@ -37,7 +45,8 @@ def read_cursor(text: str, scope: str, key: bytes) -> tuple[Any, ...]:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise _refused() from None
-    mac, payload = raw[:_MAC], raw[_MAC:]
+    mac = raw[:_MAC]
+    payload = _hidden(raw[_MAC:], mac, key)
     if not hmac.compare_digest(mac, _mac(key, payload, scope)):
         raise _refused()
     return tuple(orjson.loads(payload))
@@ -51,10 +60,12 @@ def _refused() -> errors.FhirError:
 
 def write_query(parameters: Iterable[tuple[str, str]]) -> str:
     """A query string; the characters that FHIR values are made of stay readable."""
-    return "&".join(
-        f"{quote_plus(name, safe=':._-$')}={quote_plus(value, safe=':/,|._-$')}"
-        for name, value in parameters
-    )
+    return "&".join([_quoted(name, value) for name, value in parameters])
+
+
+@lru_cache(maxsize=4096)
+def _quoted(name: str, value: str) -> str:
+    return f"{quote_plus(name, safe=':._-$')}={quote_plus(value, safe=':/,|._-$')}"
 
 
 def take_cursor(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from fhir_server.interactions.call import Context, Parameters, Result
 from fhir_server.interactions.call import Search as SearchCall
+from fhir_server.interactions.explain import explained
 from fhir_server.interactions.include import included
 from fhir_server.interactions.matching import settings
 from fhir_server.interactions.outcome import outcome
@@ -21,7 +23,7 @@ from fhir_server.interactions.paging import (
 )
 from fhir_server.interactions.read import summary
 from fhir_server.search.compartments import compartment_expression, compartment_types
-from fhir_server.search.expression import And, Expression, Or
+from fhir_server.search.expression import And, Expression, Or, Position, chained_parameters
 from fhir_server.search.query import Search, parse_search
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import is_resource_type, resource_types
@@ -45,33 +47,69 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
     scope = f"{path}?{write_query(applied)}"
     links = [{"relation": "self", "url": f"{context.base_url}/{scope}".rstrip("?")}]
     bundle: Json = {"resourceType": "Bundle", "id": context.new_id(), "type": "searchset"}
+    if wanted.explain:
+        told = explained(wanted.criteria, types, transaction)
+        wanted = replace(wanted, warnings=(*wanted.warnings, *told))
     if wanted.count == 0:
         bundle["total"] = transaction.count(types, where)
         bundle["link"] = links
         _warn(bundle, wanted, context)
         return Result(200, serialise(bundle))
-    position = read_cursor(cursor, scope, context.policy.cursor_key) if cursor else None
-    query = replace(wanted.query, where=where, limit=wanted.count + 1, after=position)
+    place = _Place.read(cursor, scope, context)
+    query = replace(
+        wanted.query,
+        where=where,
+        limit=wanted.count + 1,
+        after=place.position,
+        backward=place.backward,
+    )
     hits = transaction.search(query)
-    page = hits[: wanted.count]
-    if len(hits) > wanted.count:
-        token = write_cursor(page[-1].position, scope, context.policy.cursor_key)
-        following = write_query((*applied, (CURSOR, token)))
-        links.append({"relation": "next", "url": f"{context.base_url}/{path}?{following}"})
-    if position is not None:
+    page = hits[-wanted.count :] if place.backward else hits[: wanted.count]
+    more = len(hits) > wanted.count
+    for relation, hit in _neighbours(page, place, more=more):
+        token = write_cursor((relation, *hit.position), scope, context.policy.cursor_key)
+        neighbour = write_query((*applied, (CURSOR, token)))
+        links.append({"relation": relation, "url": f"{context.base_url}/{path}?{neighbour}"})
+    if place.position is not None:
         links.append({"relation": "first", "url": links[0]["url"]})
     if wanted.total in ("accurate", "estimate"):
         bundle["total"] = transaction.count(types, where)
-    elif wanted.total is None and position is None and len(hits) <= wanted.count:
+    elif wanted.total is None and place.position is None and not more:
         # The whole answer is on this page: its total costs nothing.
         bundle["total"] = len(page)
     bundle["link"] = links
+    wanted = _chained_to_versions(wanted, page, transaction)
     entries = [_entry(hit.version, "match", wanted, context) for hit in page]
     entries += _included(wanted, page, context, transaction)
     if entries:
         bundle["entry"] = entries
     _warn(bundle, wanted, context)
     return Result(200, serialise(bundle))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page begins (or, backward, ends); position None: at the beginning of all."""
+
+    position: Position | None
+    backward: bool
+
+    @classmethod
+    def read(cls, cursor: str | None, scope: str, context: Context) -> _Place:
+        if cursor is None:
+            return cls(None, backward=False)
+        relation, *position = read_cursor(cursor, scope, context.policy.cursor_key)
+        return cls(tuple(position), backward=relation == "previous")
+
+
+def _neighbours(page: list[Hit], place: _Place, *, more: bool) -> Iterator[tuple[str, Hit]]:
+    """The pages beside this one, each with the hit that it starts from; more: the search found more than the page."""
+    if not page:
+        return
+    if more or place.backward:
+        yield "next", page[-1]
+    if (place.position is not None and not place.backward) or (place.backward and more):
+        yield "previous", page[0]
 
 
 def _types(call: SearchCall, parameters: Parameters) -> tuple[tuple[str, ...], Parameters]:
@@ -94,6 +132,9 @@ def _types(call: SearchCall, parameters: Parameters) -> tuple[tuple[str, ...], P
     if call.compartment is None:
         return tuple(dict.fromkeys(named)) or resource_types(), rest
     members = compartment_types(call.compartment[0])
+    for item in named:
+        if item not in members:
+            raise errors.not_found(f"{item} is not in the {call.compartment[0]} compartment")
     return tuple(item for item in members if not named or item in named), rest
 
 
@@ -145,6 +186,18 @@ def _included(
         wanted, [hit.version for hit in page], context.policy.maximum_included, transaction
     )
     return [_entry(version, "include", wanted, context) for version in found]
+
+
+def _chained_to_versions(wanted: Search, page: list[Hit], transaction: ReadTransaction) -> Search:
+    """A chain follows a versioned reference to the current version, and says so (search.html#chaining)."""
+    numbers = tuple(chained_parameters(wanted.query.where))
+    if not numbers or not page:
+        return wanted
+    if not transaction.any_versioned([hit.version.key for hit in page], numbers):
+        return wanted
+    told = "A reference that was followed names a version; the current version was searched"
+    issue = errors.Issue("warning", "informational", told)
+    return replace(wanted, warnings=(*wanted.warnings, issue))
 
 
 def _warn(bundle: Json, wanted: Search, context: Context) -> None:

@@ -5,15 +5,18 @@ https://hl7.org/fhir/R4/resource.html#Meta
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_server import validation
 from fhir_server.interactions import integrity
 from fhir_server.interactions.call import Context, Result
+from fhir_server.interactions.defining import DEFINING, define, withdraw
 from fhir_server.interactions.subscription import SUBSCRIPTION, decided
 from fhir_server.search import extraction
-from fhir_server.search.entries import IndexEntries
+from fhir_server.search.entries import IndexEntries, TokenEntry, UniqueEntry
+from fhir_server.search.parameters import parameter
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.instants import MILLISECOND, write_instant
@@ -57,6 +60,8 @@ def store(
     context.profiles.check_stored(stamped, body, transaction)
     if context.policy.referential_integrity:
         integrity.check_references(stamped, transaction, context)
+    if write.resource_type == DEFINING:
+        define(stamped, context, transaction)
     return transaction.put(
         resource_type=write.resource_type,
         logical_id=write.logical_id,
@@ -74,6 +79,8 @@ def remove(write: Write, context: Context, transaction: Transaction) -> StoredVe
     """Append the version that says the resource is deleted."""
     if context.policy.referential_integrity:
         integrity.check_referrers(write.resource_type, write.logical_id, transaction)
+    if write.resource_type == DEFINING:
+        withdraw(write.previous, transaction)
     return transaction.put(
         resource_type=write.resource_type,
         logical_id=write.logical_id,
@@ -89,9 +96,30 @@ def remove(write: Write, context: Context, transaction: Transaction) -> StoredVe
 
 def index(resource: Json, context: Context) -> IndexEntries:
     """The index entries of a resource under the deployment's zone and base."""
-    return extraction.entries(
-        resource, base_urls=context.policy.base_urls, zone=context.policy.zone
+    found = extraction.entries(
+        resource,
+        base_urls=context.policy.base_urls,
+        zone=context.policy.zone,
+        custom=context.catalogue().of(resource["resourceType"]),
+        content=context.policy.content_search,
     )
+    return found | frozenset(_unique(resource["resourceType"], found, context))
+
+
+def _unique(resource_type: str, found: IndexEntries, context: Context) -> Iterator[UniqueEntry]:
+    """An entry that no two resources have, for each identifier of a system that is declared to be unique."""
+    declared = context.policy.unique_identifiers
+    if not declared:
+        return
+    identifier = parameter(resource_type, "identifier")
+    for entry in found:
+        if (
+            isinstance(entry, TokenEntry)
+            and identifier is not None
+            and entry.parameter == identifier.number
+            and (resource_type, entry.system) in declared
+        ):
+            yield UniqueEntry(entry.parameter, entry.system, entry.code)
 
 
 def _previous_entries(previous: StoredVersion | None, context: Context) -> IndexEntries | None:

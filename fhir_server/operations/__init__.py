@@ -7,6 +7,7 @@ from fhir_server.interactions.operation import Offered
 from fhir_server.operations import code_systems, concept_maps, value_sets
 from fhir_server.operations.everything import everything
 from fhir_server.operations.meta import meta, meta_add, meta_delete
+from fhir_server.operations.reindex import Reindex, ReindexStatus
 from fhir_server.operations.standard import Standard
 from fhir_server.operations.terminology import TerminologyOperation
 from fhir_server.operations.validate import validate
@@ -20,6 +21,8 @@ OPERATIONS: tuple[Offered, ...] = (
     Standard("Patient-everything", everything),
     Standard("Encounter-everything", everything),
     Versions(),
+    Reindex(),
+    ReindexStatus(),
     TerminologyOperation("ValueSet-expand", value_sets.expand),
     TerminologyOperation("ValueSet-validate-code", value_sets.validate_code),
     TerminologyOperation("CodeSystem-lookup", code_systems.lookup),

@@ -13,6 +13,7 @@ from fhir_server.search.entries import (
     DateEntry,
     IndexEntry,
     NumberEntry,
+    PositionEntry,
     QuantityEntry,
     ReferenceEntry,
     StringEntry,
@@ -20,8 +21,10 @@ from fhir_server.search.entries import (
     UriEntry,
 )
 from fhir_server.search.folding import fold
-from fhir_server.search.parameters import IDENTIFIER, OF_TYPE
+from fhir_server.search.parameters import CANONICAL, IDENTIFIER, OF_TYPE, TEXT
+from fhir_server.search.positions import point
 from fhir_server.search.references import read_canonical, read_reference, type_named
+from fhir_server.search.units import UCUM, canonical
 from fhir_server.spec.dates import EARLIEST, LATEST, interval
 
 Json = dict[str, Any]
@@ -82,9 +85,19 @@ def _boolean(value: Any, number: int, _: Scope, add: Add) -> None:
         add(TokenEntry(number, "", "true" if value else "false"))
 
 
+def _words(value: Any, number: int, add: Add) -> None:
+    """What :text finds a code or reference by."""
+    if isinstance(value, str):
+        folded = fold(value)
+        if folded:
+            add(StringEntry(number + TEXT, folded, ""))
+
+
 def _coding(value: Any, number: int, _: Scope, add: Add) -> None:
     """A Coding without a code still is there: its entry makes it not :missing."""
     add(TokenEntry(number, _text(value.get("system")), _text(value.get("code"))))
+    if "display" in value:
+        _words(value["display"], number, add)
 
 
 def _concept(value: Any, number: int, scope: Scope, add: Add) -> None:
@@ -93,13 +106,18 @@ def _concept(value: Any, number: int, scope: Scope, add: Add) -> None:
         _coding(item, number, scope, add)
     if not codings:
         add(TokenEntry(number, "", ""))
+    if "text" in value:
+        _words(value["text"], number, add)
 
 
 def _identifier(value: Any, number: int, _: Scope, add: Add) -> None:
     code = _text(value.get("value"))
     add(TokenEntry(number, _text(value.get("system")), code))
     kind = value.get("type")
-    if code and isinstance(kind, dict):
+    if not isinstance(kind, dict):
+        return
+    _words(kind.get("text"), number, add)
+    if code:
         for item in _objects(kind.get("coding")):
             kind_of = f"{_text(item.get('system'))}|{_text(item.get('code'))}"
             add(TokenEntry(number + OF_TYPE, kind_of, code))
@@ -145,6 +163,8 @@ def _reference(value: Any, number: int, scope: Scope, add: Add) -> None:
     if isinstance(logical, dict) and logical.get("value"):
         system, code = _text(logical.get("system")), _text(logical.get("value"))
         add(TokenEntry(number + IDENTIFIER, system, code))
+    if "display" in value:
+        _words(value["display"], number, add)
 
 
 def _canonical_reference(value: Any, number: int, _: Scope, add: Add) -> None:
@@ -242,6 +262,15 @@ def _unit(value: Json) -> tuple[str, str, str]:
     return _text(value.get("system")), _text(value.get("code")), _text(value.get("unit"))
 
 
+def _measured(number: int, low: float, high: float, unit: tuple[str, str, str], add: Add) -> None:
+    """A range in its unit, and in the canonical unit of the same kind where UCUM knows it."""
+    add(QuantityEntry(number, low, high, *unit))
+    if unit[0] == UCUM and (found := canonical(unit[1])) is not None:
+        least = low if low == -LARGEST else found.convert(low)
+        most = high if high == LARGEST else found.convert(high)
+        add(QuantityEntry(number + CANONICAL, least, most, "", found.unit, ""))
+
+
 def _quantity(value: Any, number: int, _: Scope, add: Add) -> None:
     found = _number_of(value.get("value"))
     if found is None:
@@ -249,7 +278,7 @@ def _quantity(value: Any, number: int, _: Scope, add: Add) -> None:
     comparator = _text(value.get("comparator"))
     low = -LARGEST if comparator.startswith("<") else found
     high = LARGEST if comparator.startswith(">") else found
-    add(QuantityEntry(number, low, high, *_unit(value)))
+    _measured(number, low, high, _unit(value), add)
 
 
 def _money(value: Any, number: int, _: Scope, add: Add) -> None:
@@ -263,7 +292,7 @@ def _money(value: Any, number: int, _: Scope, add: Add) -> None:
 def _quantity_range(value: Any, number: int, _: Scope, add: Add) -> None:
     found = _limits(value)
     if found is not None:
-        add(QuantityEntry(number, found[0], found[1], *_unit(found[2])))
+        _measured(number, found[0], found[1], _unit(found[2]), add)
 
 
 def _uri(value: Any, number: int, _: Scope, add: Add) -> None:
@@ -280,6 +309,12 @@ def own_canonical(value: Any, number: int, scope: Scope, add: Add) -> None:
     """The url of a conformance or knowledge resource, with the version that url|version asks for."""
     if isinstance(value, str) and value:
         add(UriEntry(number, value, _text(scope.resource.get("version"))))
+
+
+def _position(value: Any, number: int, _: Scope, add: Add) -> None:
+    latitude, longitude = _number_of(value.get("latitude")), _number_of(value.get("longitude"))
+    if latitude is not None and longitude is not None and abs(latitude) <= 90:
+        add(PositionEntry(number, *point(latitude, longitude)))
 
 
 family = _family
@@ -322,4 +357,5 @@ CONVERTERS: dict[str, dict[str, Converter]] = {
         **dict.fromkeys(("uri", "url", "oid", "uuid"), _uri),
         "canonical": _canonical,
     },
+    "special": {"Location.position": _position},
 }

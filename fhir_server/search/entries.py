@@ -83,7 +83,36 @@ class UriEntry:
     version: str
 
 
-IndexEntry = (
+@dataclass(frozen=True, slots=True)
+class PositionEntry:
+    """A place on the earth as a point of the unit sphere, so that nearness is a distance between points."""
+
+    parameter: int
+    x: float
+    y: float
+    z: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeEntry:
+    """The parts of one repeat of a composite parameter, in the order of its components; their parameter is 0."""
+
+    parameter: int
+    parts: tuple[SimpleEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueEntry:
+    """An identifier of a system whose values the deployment has declared to be unique within a type."""
+
+    parameter: int
+    system: str
+    code: str
+
+
+SimpleEntry = (
     TokenEntry | StringEntry | ReferenceEntry | DateEntry | NumberEntry | QuantityEntry | UriEntry
-)
+    | PositionEntry
+)  # fmt: skip
+IndexEntry = SimpleEntry | CompositeEntry | UniqueEntry
 IndexEntries = frozenset[IndexEntry]

@@ -7,10 +7,13 @@ A leaf is true of a resource when at least one of its index entries for one of t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Table = Literal["token", "string", "reference", "date", "number", "quantity", "uri"]
+Table = Literal[
+    "token", "string", "reference", "date", "number", "quantity", "uri", "position", "composite"
+]
 Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
 
 
@@ -79,10 +82,13 @@ class TokenMatch:
 
 @dataclass(frozen=True, slots=True)
 class StringMatch:
-    """mode starts and contains compare the folded form with folded values, exact the written form."""
+    """mode exact compares the written form, the others the folded form with folded values.
+
+    words: the value is the beginning of the string or of a word in it; equals, ends: all of it, its end.
+    """
 
     parameters: tuple[int, ...]
-    mode: Literal["starts", "exact", "contains"]
+    mode: Literal["starts", "exact", "contains", "words", "equals", "ends"]
     values: tuple[str, ...]
 
 
@@ -104,6 +110,14 @@ class ReferenceMatch:
 
 @dataclass(frozen=True, slots=True)
 class DateMatch:
+    parameters: tuple[int, ...]
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DateWindow:
+    """One value passes every comparison: what several DateMatches are of an element that is there once."""
+
     parameters: tuple[int, ...]
     ranges: tuple[Range, ...]
 
@@ -140,6 +154,32 @@ class UriMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Near:
+    """A position at most chord away from the point x, y, z of the unit sphere (see positions.py)."""
+
+    parameters: tuple[int, ...]
+    x: float
+    y: float
+    z: float
+    chord: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeMatch:
+    """One composite entry passes every part: leaves, in the order of the components, whose parameters say nothing."""
+
+    parameters: tuple[int, ...]
+    parts: tuple[Leaf, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """The resource has an entry for the leaf's parameters that does not pass it."""
+
+    leaf: Leaf
+
+
+@dataclass(frozen=True, slots=True)
 class Present:
     """The resource has at least one entry for the parameters; Not(Present) is :missing=true."""
 
@@ -157,6 +197,19 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
+class LogicalChain:
+    """A reference that names no resource but an identifier, of a current resource for which inner holds.
+
+    parameters: the numbers of the references' identifiers; identifiers: those of the target type's own.
+    """
+
+    parameters: tuple[int, ...]
+    target_type: str
+    identifiers: tuple[int, ...]
+    inner: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Has:
     """A resource of source_type that refers here by the reference parameters and for which inner holds (_has)."""
 
@@ -165,10 +218,37 @@ class Has:
     inner: Expression
 
 
-Expression = (
-    And | Or | Not | IdIn | LastUpdated | TokenMatch | StringMatch | ReferenceMatch | DateMatch | NumberMatch
-    | QuantityMatch | UriMatch | Present | Chain | Has
+Leaf = (
+    TokenMatch | StringMatch | ReferenceMatch | DateMatch | DateWindow | NumberMatch | QuantityMatch | UriMatch | Near
 )  # fmt: skip
+Expression = (
+    And
+    | Or
+    | Not
+    | IdIn
+    | LastUpdated
+    | Leaf
+    | Other
+    | CompositeMatch
+    | Present
+    | Chain
+    | LogicalChain
+    | Has
+)
+
+
+def chained_parameters(expression: Expression) -> Iterator[int]:
+    """The reference parameters of the matches themselves that chains start from."""
+    match expression:
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from chained_parameters(part)
+        case Not(part):
+            yield from chained_parameters(part)
+        case Chain(parameters):
+            yield from parameters
+
+
 Position = tuple[int | float | str | None, ...]
 
 
@@ -190,8 +270,10 @@ class SortKey:
 class Query:
     """What the store is asked: the current, not deleted resources of the types for which the expression holds.
 
-    resource_types: at least one. The order is total: after the sort keys comes the internal key, ascending.
-    after: the position of the last hit of the page before; limit: at most so many hits.
+    resource_types: at least one. The order is total: after the sort keys comes the internal key, in the direction of
+    the first of them.
+    after: the position of the last hit of the page before; limit: at most so many hits. backward: the hits before that
+    position instead, the nearest ones, still in the order of the query.
     """
 
     resource_types: tuple[str, ...]
@@ -199,3 +281,4 @@ class Query:
     sort: tuple[SortKey, ...] = ()
     limit: int = 20
     after: Position | None = None
+    backward: bool = False

@@ -1,46 +1,31 @@
 """All index entries of a resource (https://hl7.org/fhir/R4/searchparameter.html).
 
-The paths of a type's parameters are merged into one plan, a tree by JSON property, which is followed once for each
-resource; an expression that is no plain path is evaluated as FHIRPath.
+Plain paths are followed together, as legs.py has them; an expression that is no plain path is evaluated as FHIRPath.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from fhir_server.fhirpath import Environment, Expression, FhirPathError, compile_expression, root
-from fhir_server.search.converters import (
-    CONVERTERS,
-    Add,
-    Converter,
-    Scope,
-    family,
-    own_canonical,
-)
-from fhir_server.search.entries import IndexEntries, IndexEntry
-from fhir_server.search.parameters import SearchParameter, parameters, supported
-from fhir_server.search.paths import Condition, Path, paths
-from fhir_server.spec.definitions import is_resource_type, node_type
+from fhir_server.search.composites import Composite, composite_entries, composite_of
+from fhir_server.search.converters import CONVERTERS, Add, Scope
+from fhir_server.search.entries import IndexEntries, IndexEntry, TokenEntry
+from fhir_server.search.legs import Aim, Legs, follow, legs_of
+from fhir_server.search.parameters import SearchParameter, parameter, parameters, supported
+from fhir_server.search.paths import paths
+from fhir_server.search.words import content_words, narrative_words
+from fhir_server.spec.definitions import is_resource_type
 
 Json = dict[str, Any]
 
 LONDON = ZoneInfo("Europe/London")
-# The store keeps these of every resource anyway, so they need no entries.
-STORED = frozenset({"_id", "_lastUpdated"})
+# The store keeps these of every resource anyway, so they need no entries; words have a way of their own.
+STORED = frozenset({"_id", "_lastUpdated", "_text", "_content"})
 _SYSTEM_TYPES = {"System.Boolean": "boolean", "System.String": "string"}
-
-
-class Leg(NamedTuple):
-    """What to do with the values of one property that pass the condition: convert them, or go on below them."""
-
-    condition: Condition | None
-    primitive: bool
-    conversions: tuple[tuple[Converter, int], ...]
-    below: dict[str, tuple[Leg, ...]]
 
 
 class Evaluated(NamedTuple):
@@ -51,59 +36,60 @@ class Evaluated(NamedTuple):
 
 
 class Plan(NamedTuple):
-    legs: dict[str, tuple[Leg, ...]]
+    """text and content are the numbers of _text and _content, None for a type that has none."""
+
+    legs: Legs
     evaluated: tuple[Evaluated, ...]
+    composites: tuple[Composite, ...]
+    text: int | None
+    content: int | None
 
 
 def entries(
-    resource: Json, *, base_urls: Collection[str] = (), zone: ZoneInfo = LONDON
+    resource: Json,
+    *,
+    base_urls: Collection[str] = (),
+    zone: ZoneInfo = LONDON,
+    custom: tuple[SearchParameter, ...] = (),
+    content: bool = False,
 ) -> IndexEntries:
     """What searches find the resource by: entries of every supported parameter of its type, but _id and _lastUpdated.
 
-    base_urls: absolute references below them are to resources of this server; zone: of dates that name none. Values
-    that cannot be indexed are left out; resourceType must be that of a concrete R4 resource (KeyError).
+    base_urls: absolute references below them are to resources of this server; zone: of dates that name none; custom:
+    the deployment's own parameters of the type; content: whether _content is offered. Values that cannot be indexed
+    are left out; resourceType must be that of a concrete R4 resource (KeyError).
     """
-    plan = plan_of(resource["resourceType"])
+    plan = plan_of(resource["resourceType"], custom)
     found: set[IndexEntry] = set()
     scope = Scope(resource, base_urls, zone)
-    _follow(plan.legs, resource, scope, found.add)
-    for item in plan.evaluated:
-        _evaluate(item, scope, found.add)
+    _find(plan, scope, found.add)
+    if plan.text is not None and "text" in resource:
+        found.update(TokenEntry(plan.text, "", word) for word in narrative_words(resource))
+    if content and plan.content is not None:
+        found.update(TokenEntry(plan.content, "", word) for word in content_words(resource))
     return frozenset(found)
 
 
-def _follow(legs: dict[str, tuple[Leg, ...]], value: Json, scope: Scope, add: Add) -> None:
-    for name, child in value.items():
-        if name not in legs:
-            continue
-        values = child if child.__class__ is list else (child,)
-        for condition, primitive, conversions, below in legs[name]:
-            chosen = values if condition is None else _chosen(condition, values, scope)
-            for item in chosen:
-                if not primitive and item.__class__ is not dict:
-                    continue
-                for convert, number in conversions:
-                    convert(item, number, scope, add)
-                if below:
-                    _follow(below, item, scope, add)
+def parameter_entries(
+    resource: Json,
+    parameter: SearchParameter,
+    *,
+    base_urls: Collection[str] = (),
+    zone: ZoneInfo = LONDON,
+) -> IndexEntries:
+    """The entries of one parameter alone."""
+    plan = _planned((parameter,))
+    found: set[IndexEntry] = set()
+    _find(plan, Scope(resource, base_urls, zone), found.add)
+    return frozenset(found)
 
 
-def _chosen(condition: Condition, values: Collection[Any], scope: Scope) -> list[Any]:
-    match condition.kind:
-        case "index":
-            return list(values)[condition.index : condition.index + 1]
-        case "value":
-            return [
-                item
-                for item in values
-                if isinstance(item, dict) and item.get(condition.name) == condition.value
-            ]
-        case "target":
-            return [
-                item
-                for item in values
-                if isinstance(item, dict) and scope.type_of(item) == condition.name
-            ]
+def _find(plan: Plan, scope: Scope, add: Add) -> None:
+    follow(plan.legs, scope.resource, scope, add)
+    for item in plan.evaluated:
+        _evaluate(item, scope, add)
+    for composite in plan.composites:
+        composite_entries(composite, scope, add)
 
 
 def _evaluate(item: Evaluated, scope: Scope, add: Add) -> None:
@@ -119,70 +105,30 @@ def _evaluate(item: Evaluated, scope: Scope, add: Add) -> None:
             convert(node.value, item.parameter.number, scope, add)
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A leg while paths are merged into it."""
-
-    primitive: bool
-    conversions: list[tuple[Converter, int]] = field(default_factory=list)
-    below: dict[tuple[str, Condition | None], _Draft] = field(default_factory=dict)
-
-
 @cache
-def plan_of(resource_type: str) -> Plan:
+def plan_of(resource_type: str, custom: tuple[SearchParameter, ...] = ()) -> Plan:
     """How to find the entries of a type's resources; KeyError for what is no concrete R4 type."""
     if not is_resource_type(resource_type):
         raise KeyError(resource_type)
-    start = _Draft(primitive=False)
+    text, content = parameter(resource_type, "_text"), parameter(resource_type, "_content")
+    return _planned((*parameters(resource_type), *custom))._replace(
+        text=text.number if text else None, content=content.number if content else None
+    )
+
+
+@cache
+def _planned(listed: tuple[SearchParameter, ...]) -> Plan:
+    aims: list[Aim] = []
     evaluated = []
-    for parameter in parameters(resource_type):
-        if not supported(parameter) or parameter.code in STORED:
+    composites = []
+    for item in listed:
+        if not supported(item) or item.code in STORED:
             continue
-        plain = paths(parameter)
-        if plain is None:
-            evaluated.append(Evaluated(compile_expression(parameter.expression), parameter))
-            continue
-        for path in plain:
-            _merge(start, path, parameter)
-    return Plan(_finished(start), tuple(evaluated))
-
-
-def _merge(start: _Draft, path: Path, parameter: SearchParameter) -> None:
-    convert = _converter(path, parameter)
-    if convert is None:
-        return
-    draft = start
-    for step in path.steps:
-        name = step.property.name
-        draft = draft.below.setdefault((name, step.condition), _Draft(step.property.primitive))
-    draft.conversions.append((convert, parameter.number))
-
-
-def _converter(path: Path, parameter: SearchParameter) -> Converter | None:
-    last = path.steps[-1].property
-    if parameter.type == "string" and last.path == "HumanName.family":
-        return family
-    if parameter.type == "uri" and len(path.steps) == 1 and last.name == "url":
-        if "version" in node_type(parameter.resource_type).properties:
-            return own_canonical
-    elif path.type == "Resource":
-        return _nested(parameter.targets)
-    return CONVERTERS[parameter.type].get(path.type)
-
-
-def _nested(targets: Collection[str]) -> Converter:
-    convert = CONVERTERS["reference"]["Resource"]
-
-    def nested(value: Any, number: int, scope: Scope, add: Add) -> None:
-        if value.get("resourceType") in targets:
-            convert(value, number, scope, add)
-
-    return nested
-
-
-def _finished(draft: _Draft) -> dict[str, tuple[Leg, ...]]:
-    found: dict[str, tuple[Leg, ...]] = {}
-    for (name, condition), item in draft.below.items():
-        leg = Leg(condition, item.primitive, tuple(item.conversions), _finished(item))
-        found[name] = (*found.get(name, ()), leg)
-    return found
+        plain = paths(item)
+        if item.type == "composite":
+            composites.append(composite_of(item))
+        elif plain is None:
+            evaluated.append(Evaluated(compile_expression(item.expression), item))
+        else:
+            aims += [(path, item) for path in plain]
+    return Plan(legs_of(aims), tuple(evaluated), tuple(composites), None, None)

@@ -14,11 +14,14 @@ from fhir_server.search.converters import LARGEST
 from fhir_server.search.escaping import split, unescape
 from fhir_server.search.expression import Prefix, Quantity, Range, Target, Token
 from fhir_server.search.folding import fold
+from fhir_server.search.positions import UNITS
 from fhir_server.search.references import read_reference
 from fhir_server.search.settings import SearchSettings
+from fhir_server.search.units import UCUM, canonical
 from fhir_server.spec.dates import interval
 from fhir_server.spec.definitions import is_resource_type
 
+NEARBY_KM = 50.0
 PREFIXES: tuple[Prefix, ...] = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 # Types whose tokens have no system, so that `|` has no place in what is searched for.
 _NO_SYSTEM = frozenset({"boolean", "uri", "url", "canonical", "oid", "uuid", "id", "ContactPoint"})
@@ -83,7 +86,11 @@ def number_range(text: str) -> Range:
 
 
 def _float(value: Decimal) -> float:
-    return max(-LARGEST, min(LARGEST, float(value)))
+    return _clamped(float(value))
+
+
+def _clamped(value: float) -> float:
+    return max(-LARGEST, min(LARGEST, value))
 
 
 def quantity(text: str) -> Quantity:
@@ -93,6 +100,19 @@ def quantity(text: str) -> Quantity:
         raise ValueError(f"expected {_NUMBER_FORM}, or number|system|code, or number||code")
     system, code = (unescape(part) or None for part in (*parts[1:], "", "")[:2])
     return Quantity(number_range(parts[0]), system, code)
+
+
+def in_canonical(item: Quantity) -> Quantity | None:
+    """The quantity in the canonical unit of its kind; None unless its unit is one that UCUM knows."""
+    if item.system != UCUM or item.code is None:
+        return None
+    found = canonical(item.code)
+    if found is None:
+        return None
+    low, high = _clamped(found.convert(item.range.low)), _clamped(found.convert(item.range.high))
+    if item.range.prefix in ("eq", "ne"):
+        high = math.nextafter(high, -math.inf)
+    return Quantity(Range(item.range.prefix, low, high), None, found.unit)
 
 
 def tokens(text: str, types: frozenset[str]) -> tuple[Token, ...]:
@@ -173,6 +193,30 @@ def uris(text: str, canonical: bool, settings: SearchSettings) -> tuple[list[str
     if canonical and ":" not in parts[0]:
         found += [f"{base}/{parts[0]}" for base in settings.base_urls]
     return found, parts[1] if len(parts) == 2 else ""
+
+
+def near(text: str) -> tuple[float, float, float]:
+    """latitude|longitude[|distance[|unit]] as two angles in degrees and kilometres; 50 km where none are named."""
+    parts = [unescape(part) for part in split(text, "|")]
+    if not 2 <= len(parts) <= 4 or not all(_NUMBER.fullmatch(part) for part in parts[:2]):
+        raise ValueError("expected latitude|longitude|distance|unit, such as 51.5|-0.12|10|km")
+    latitude, longitude = float(parts[0]), float(parts[1])
+    if abs(latitude) > 90 or abs(longitude) > 180:
+        raise ValueError("a latitude is from -90 to 90, a longitude from -180 to 180")
+    if len(parts) == 2 or not parts[2]:
+        return latitude, longitude, NEARBY_KM
+    unit = parts[3] if len(parts) == 4 and parts[3] else "km"
+    if unit not in UNITS:
+        raise ValueError(f"the units of length are {', '.join(UNITS)}")
+    if _NUMBER.fullmatch(parts[2]) is None or float(parts[2]) < 0:
+        raise ValueError("the distance is a number from 0")
+    return latitude, longitude, float(parts[2]) * UNITS[unit]
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text search, folded; all of them must be there."""
+    found = folded(text).split()
+    return tuple(dict.fromkeys(found))
 
 
 def hierarchical_uri(text: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, assert_never
+from typing import Any, Protocol, TypeVar
 
 from fhir_server.search import entries as e
 from fhir_server.search import expression as x
@@ -45,6 +45,8 @@ _TABLES: dict[str, type[e.IndexEntry]] = {
     "number": e.NumberEntry,
     "quantity": e.QuantityEntry,
     "uri": e.UriEntry,
+    "position": e.PositionEntry,
+    "composite": e.CompositeEntry,
 }
 
 
@@ -64,10 +66,27 @@ def matches(expression: Expression, candidate: Candidate, world: World) -> bool:
             return any(compare(item, moment, moment + 1) for item in ranges)
         case x.Chain():
             return _chained(expression, candidate, world)
+        case x.LogicalChain():
+            return _logically_chained(expression, candidate, world)
         case x.Has():
             return _referred(expression, candidate, world)
+        case x.Other(leaf):
+            return any(
+                entry.parameter in leaf.parameters and not passes(leaf, entry)
+                for entry in candidate.entries
+            )
+        case x.Present(table, parameters):
+            return any(True for _ in _of(candidate, _TABLES[table], parameters))
+        case x.CompositeMatch(parameters, parts):
+            return any(
+                all(passes(part, item) for part, item in zip(parts, entry.parts, strict=True))
+                for entry in _of(candidate, e.CompositeEntry, parameters)
+            )
         case _:
-            return _leaf(expression, candidate)
+            return any(
+                entry.parameter in expression.parameters and passes(expression, entry)
+                for entry in candidate.entries
+            )
 
 
 def _chained(chain: x.Chain, candidate: Candidate, world: World) -> bool:
@@ -77,6 +96,22 @@ def _chained(chain: x.Chain, candidate: Candidate, world: World) -> bool:
             if target is not None and matches(chain.inner, target, world):
                 return True
     return False
+
+
+def _logically_chained(chain: x.LogicalChain, candidate: Candidate, world: World) -> bool:
+    named = {
+        (entry.system, entry.code)
+        for entry in _of(candidate, e.TokenEntry, chain.parameters)
+        if entry.system
+    }
+    return bool(named) and any(
+        any(
+            (entry.system, entry.code) in named
+            for entry in _of(target, e.TokenEntry, chain.identifiers)
+        )
+        and matches(chain.inner, target, world)
+        for target in world.candidates(chain.target_type)
+    )
 
 
 def _referred(has: x.Has, candidate: Candidate, world: World) -> bool:
@@ -97,63 +132,50 @@ def _of(candidate: Candidate, kind: type[E], parameters: tuple[int, ...]) -> Ite
             yield entry
 
 
-def _leaf(expression: Expression, candidate: Candidate) -> bool:
-    match expression:
-        case x.Present(table, parameters):
-            return any(True for _ in _of(candidate, _TABLES[table], parameters))
-        case x.TokenMatch(parameters, tokens):
+def passes(leaf: x.Leaf, entry: e.IndexEntry) -> bool:
+    """Whether an entry passes a leaf, whatever parameter it is of."""
+    match leaf, entry:
+        case x.TokenMatch(_, tokens), e.TokenEntry():
             return any(
-                (token.system is None or token.system == entry.system)
-                and (token.code is None or token.code == entry.code)
-                for entry in _of(candidate, e.TokenEntry, parameters)
+                token.system in (None, entry.system) and token.code in (None, entry.code)
                 for token in tokens
             )
-        case x.StringMatch(parameters, mode, values):
-            return any(
-                _string(mode, value, entry)
-                for entry in _of(candidate, e.StringEntry, parameters)
-                for value in values
+        case x.StringMatch(_, mode, values), e.StringEntry():
+            return any(_string(mode, value, entry) for value in values)
+        case x.ReferenceMatch(_, targets), e.ReferenceEntry():
+            return any(_refers(target, entry) for target in targets)
+        case x.DateMatch(_, ranges), e.DateEntry():
+            return any(compare(item, entry.low, entry.high) for item in ranges)
+        case x.DateWindow(_, ranges), e.DateEntry():
+            return all(compare(item, entry.low, entry.high) for item in ranges)
+        case x.NumberMatch(_, ranges), e.NumberEntry():
+            return any(compare(item, entry.low, entry.high) for item in ranges)
+        case x.QuantityMatch(_, quantities), e.QuantityEntry():
+            return any(_quantity(item, entry) for item in quantities)
+        case x.UriMatch(_, mode, values, version), e.UriEntry():
+            return version in ("", entry.version) and any(
+                _uri(mode, value, entry.value) for value in values
             )
-        case x.ReferenceMatch(parameters, targets):
-            return any(
-                _refers(target, entry)
-                for entry in _of(candidate, e.ReferenceEntry, parameters)
-                for target in targets
-            )
-        case x.DateMatch(parameters, ranges):
-            return any(
-                compare(item, entry.low, entry.high)
-                for entry in _of(candidate, e.DateEntry, parameters)
-                for item in ranges
-            )
-        case x.NumberMatch(parameters, ranges):
-            return any(
-                compare(item, entry.low, entry.high)
-                for entry in _of(candidate, e.NumberEntry, parameters)
-                for item in ranges
-            )
-        case x.QuantityMatch(parameters, quantities):
-            return any(
-                _quantity(item, entry)
-                for entry in _of(candidate, e.QuantityEntry, parameters)
-                for item in quantities
-            )
-        case x.UriMatch(parameters, mode, values, version):
-            return any(
-                version in ("", entry.version) and _uri(mode, value, entry.value)
-                for entry in _of(candidate, e.UriEntry, parameters)
-                for value in values
-            )
-        case x.And() | x.Or() | x.Not() | x.IdIn() | x.LastUpdated() | x.Chain() | x.Has():
-            raise AssertionError(expression)
-        case _:
-            assert_never(expression)
+        case x.Near(), e.PositionEntry():
+            east, north, up = entry.x - leaf.x, entry.y - leaf.y, entry.z - leaf.z
+            return east * east + north * north + up * up <= leaf.chord * leaf.chord
+    return False
 
 
 def _string(mode: str, value: str, entry: e.StringEntry) -> bool:
-    if mode == "exact":
-        return entry.value == value
-    return entry.folded.startswith(value) if mode == "starts" else value in entry.folded
+    folded = entry.folded
+    match mode:
+        case "exact":
+            return entry.value == value
+        case "starts":
+            return folded.startswith(value)
+        case "words":
+            return folded.startswith(value) or f" {value}" in folded
+        case "equals":
+            return folded == value
+        case "ends":
+            return folded.endswith(value)
+    return value in folded
 
 
 def _refers(target: x.Target, entry: e.ReferenceEntry) -> bool:
@@ -243,10 +265,15 @@ def _value(entry: e.IndexEntry, *, descending: bool) -> int | float | str:
             return entry.high if descending else entry.low
         case e.UriEntry():
             return entry.value
+        case e.PositionEntry() | e.CompositeEntry() | e.UniqueEntry():
+            raise AssertionError(entry)  # nothing sorts by them
 
 
 def precedes(left: Position, right: Position, sort: tuple[SortKey, ...]) -> bool:
-    """Whether left comes before right: missing values last, whichever the direction; then the key, ascending."""
+    """Whether left comes before right: missing values last, whichever the direction; then the key.
+
+    The key goes the way of the first sort key, so that an index can be walked either way.
+    """
     for item, mine, theirs in zip(sort, left, right, strict=False):
         if mine == theirs:
             continue
@@ -254,4 +281,5 @@ def precedes(left: Position, right: Position, sort: tuple[SortKey, ...]) -> bool
             return theirs is None
         smaller = mine < theirs  # type: ignore[operator] # one sort key, one type
         return smaller != item.descending
-    return left[-1] < right[-1]  # type: ignore[operator] # the keys
+    smaller = left[-1] < right[-1]  # type: ignore[operator] # the keys
+    return smaller != (bool(sort) and sort[0].descending and left[-1] != right[-1])

@@ -8,10 +8,18 @@ from typing import Literal, TypeVar
 
 from fhir_server.search import expression as x
 from fhir_server.search import literals
+from fhir_server.search.composite_values import read_composite
 from fhir_server.search.escaping import split, unescape
 from fhir_server.search.expression import Expression
-from fhir_server.search.parameters import IDENTIFIER, OF_TYPE, SearchParameter
+from fhir_server.search.parameters import (
+    CANONICAL,
+    IDENTIFIER,
+    OF_TYPE,
+    TEXT,
+    SearchParameter,
+)
 from fhir_server.search.paths import types
+from fhir_server.search.positions import chord, point
 from fhir_server.search.settings import SearchSettings
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import is_resource_type
@@ -19,13 +27,15 @@ from fhir_server.spec.definitions import is_resource_type
 T = TypeVar("T")
 
 MODIFIERS: dict[str, tuple[str, ...]] = {
-    "token": ("missing", "not", "of-type"),
+    "token": ("missing", "not", "text", "of-type", "in", "not-in", "above", "below"),
     "string": ("missing", "exact", "contains"),
-    "reference": ("missing", "identifier"),
+    "reference": ("missing", "identifier", "text"),
     "uri": ("missing", "below", "above"),
     "date": ("missing",),
     "number": ("missing",),
     "quantity": ("missing",),
+    "composite": ("missing",),
+    "special": ("missing",),
 }
 
 
@@ -94,6 +104,10 @@ def match(asked: Asked, modifier: str | None, value: str) -> Expression:
     if modifier is not None:
         raise _refused(asked, modifier)
     match first.type:
+        case "composite":
+            return _composite(asked, value)
+        case "special":
+            return _near(asked, value)
         case "date":
             ranges = asked.each(value, lambda item: literals.date_range(item, asked.settings))
             if first.code == "_lastUpdated":
@@ -102,7 +116,7 @@ def match(asked: Asked, modifier: str | None, value: str) -> Expression:
         case "number":
             return x.NumberMatch(asked.numbers, asked.each(value, literals.number_range))
         case "quantity":
-            return x.QuantityMatch(asked.numbers, asked.each(value, literals.quantity))
+            return _quantity(asked, value)
     raise AssertionError(first.type)
 
 
@@ -124,9 +138,18 @@ def _missing(asked: Asked, value: str) -> Expression:
     if first.code in ("_id", "_lastUpdated"):
         present = x.And(())  # every stored resource has them
     else:
-        table: x.Table = first.type  # type: ignore[assignment] # composite and special are never found
-        present = x.Present(table, asked.numbers)
+        table: x.Table = "position" if first.type == "special" else first.type
+        if first.code in ("_text", "_content"):
+            table = "token"  # their words are
+        present = x.Present(table, _stored(asked))
     return x.Not(present) if value == "true" else present
+
+
+def _stored(asked: Asked) -> tuple[int, ...]:
+    """The numbers under which an element is indexed; of a composite also those of its canonical units."""
+    if asked.parameters[0].type != "composite":
+        return asked.numbers
+    return (*asked.numbers, *(number + CANONICAL for number in asked.numbers))
 
 
 def _logical_ids(asked: Asked, modifier: str | None, value: str) -> Expression:
@@ -140,6 +163,10 @@ def _token(asked: Asked, modifier: str | None, value: str) -> Expression:
     if modifier == "of-type" and "Identifier" in asked.types:
         numbers = tuple(number + OF_TYPE for number in asked.numbers)
         return x.TokenMatch(numbers, asked.each(value, literals.typed_identifier))
+    if modifier == "text":
+        return _described(asked, value)
+    if modifier in ("in", "not-in", "above", "below"):
+        return coded(asked, modifier, value)
     if modifier not in (None, "not"):
         raise _refused(asked, modifier)
     known = asked.types
@@ -148,11 +175,62 @@ def _token(asked: Asked, modifier: str | None, value: str) -> Expression:
     return matched if modifier is None else x.Not(matched)
 
 
+def coded(asked: Asked, modifier: str, value: str) -> Expression:
+    """:in and :not-in of value sets, :above and :below of codes; FhirError 400 for what the terminology cannot tell."""
+    terminology = asked.settings.terminology
+    found: set[tuple[str, str]] = set()
+    for item in asked.listed(value):
+        codes: frozenset[tuple[str, str]] | None
+        if modifier in ("in", "not-in"):
+            codes = terminology.members(unescape(item))
+            told = f"the value set '{item[:200]}' is unknown here, or cannot be enumerated"
+        else:
+            codes = _related(asked, modifier, item)
+            told = f"nothing is known of what is {modifier} '{item[:200]}'; write system|code of a known system"
+        if codes is None:
+            raise errors.not_supported(f"'{asked.name}': {told}")
+        found |= codes
+    if len(found) > asked.settings.maximum_codes:
+        raise errors.too_costly(
+            f"'{asked.name}' stands for {len(found)} codes; at most {asked.settings.maximum_codes} are searched for"
+        )
+    # An element of type code has its system implied, so that it is not in the index.
+    plain = asked.types <= {"code"} and bool(asked.types)
+    tokens = tuple(
+        sorted({x.Token("" if plain else system, code) for system, code in found}, key=str)
+    )
+    matched = x.TokenMatch(asked.numbers, tokens)
+    return x.Not(matched) if modifier == "not-in" else matched
+
+
+def _related(asked: Asked, modifier: str, item: str) -> frozenset[tuple[str, str]] | None:
+    tokens = literals.tokens(item, asked.types)
+    terminology = asked.settings.terminology
+    ask = terminology.below if modifier == "below" else terminology.above
+    found: set[tuple[str, str]] = set()
+    for token in tokens:
+        codes = ask(token.system, token.code) if token.system and token.code else None
+        if codes is None:
+            return None
+        found |= codes
+    return frozenset(found)
+
+
+def _described(asked: Asked, value: str) -> Expression:
+    """:text, the words that stand beside a code or reference."""
+    numbers = tuple(number + TEXT for number in asked.numbers)
+    return x.StringMatch(numbers, "words", asked.each(value, literals.folded))
+
+
 def _flat(found: Iterable[Iterable[T]]) -> tuple[T, ...]:
     return tuple(dict.fromkeys(item for group in found for item in group))
 
 
 def _string(asked: Asked, modifier: str | None, value: str) -> Expression:
+    if asked.parameters[0].code in ("_text", "_content"):
+        if modifier is not None:
+            raise _refused(asked, modifier)
+        return _all_words(asked, value)
     match modifier:
         case None:
             return x.StringMatch(asked.numbers, "starts", asked.each(value, literals.folded))
@@ -163,7 +241,53 @@ def _string(asked: Asked, modifier: str | None, value: str) -> Expression:
     raise _refused(asked, modifier)
 
 
+def _all_words(asked: Asked, value: str) -> Expression:
+    """Every word of one of the values is in the text."""
+    found = tuple(
+        x.And(tuple(x.TokenMatch(asked.numbers, (x.Token("", word),)) for word in words))
+        for words in asked.each(value, literals.words)
+    )
+    return found[0] if len(found) == 1 else x.Or(found)
+
+
+def _composite(asked: Asked, value: str) -> Expression:
+    """part$part, each part by the rules of its own type."""
+    first = asked.parameters[0]
+    found: list[Expression] = []
+    for item in asked.each(value, lambda text: read_composite(first, text, asked.settings)):
+        measured = any(isinstance(part, x.QuantityMatch) and part.parameters for part in item)
+        numbers = tuple(number + CANONICAL * measured for number in asked.numbers)
+        found.append(x.CompositeMatch(numbers, item))
+    return found[0] if len(found) == 1 else x.Or(tuple(found))
+
+
+def _near(asked: Asked, value: str) -> Expression:
+    found = tuple(
+        x.Near(asked.numbers, *point(latitude, longitude), chord(distance))
+        for latitude, longitude, distance in asked.each(value, literals.near)
+    )
+    return found[0] if len(found) == 1 else x.Or(found)
+
+
+def _quantity(asked: Asked, value: str) -> Expression:
+    """Values in a UCUM unit are compared in the canonical unit of its kind, others as they are written."""
+    asked_for = asked.each(value, literals.quantity)
+    plain = tuple(item for item in asked_for if literals.in_canonical(item) is None)
+    measured = tuple(
+        found for item in asked_for if (found := literals.in_canonical(item)) is not None
+    )
+    parts: list[Expression] = []
+    if plain:
+        parts.append(x.QuantityMatch(asked.numbers, plain))
+    if measured:
+        numbers = tuple(number + CANONICAL for number in asked.numbers)
+        parts.append(x.QuantityMatch(numbers, measured))
+    return parts[0] if len(parts) == 1 else x.Or(tuple(parts))
+
+
 def _reference(asked: Asked, modifier: str | None, value: str) -> Expression:
+    if modifier == "text":
+        return _described(asked, value)
     if modifier == "identifier":
         numbers = tuple(number + IDENTIFIER for number in asked.numbers)
         found = asked.each(value, lambda item: literals.tokens(item, frozenset()))

@@ -21,10 +21,14 @@ ParameterType = Literal[
 # Index entries that a modifier needs have numbers of their own, so that they never answer a search without it.
 IDENTIFIER = 10_000
 OF_TYPE = 20_000
+TEXT = 30_000
+CANONICAL = 40_000
+# The deployment's own parameters have numbers from here on, given by the store.
+CUSTOM = 1_000_000
 
 _HEAD = re.compile(r"\(*([A-Z]\w*)\b")
 _RESOLVED = re.compile(r"resolve\(\) is (\w+)")
-_NOT_INDEXED = frozenset({"_text", "_content", "_query"})
+_ERRATA = {"http://hl7.org/fhir/SearchParameter/DocumentReference-relationship": (1, 0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,19 @@ def by_number(number: int) -> SearchParameter:
 
 
 def supported(item: SearchParameter) -> bool:
-    """Whether this server searches by it: composite and special parameters and full text are not offered."""
-    return item.type not in ("composite", "special") and item.code not in _NOT_INDEXED
+    """Whether this server searches by it: of the special parameters by those that have a meaning of their own here."""
+    return item.type != "special" or item.code == "near"
+
+
+@cache
+def component_type(url: str) -> ParameterType:
+    """The type of the parameter that a component of a composite is defined by; KeyError for an unknown one."""
+    return _types_by_url()[url]
+
+
+@cache
+def _types_by_url() -> dict[str, ParameterType]:
+    return {item["url"]: item["type"] for item in member("search-parameters.json")}
 
 
 @cache
@@ -85,6 +100,17 @@ def reference_numbers() -> tuple[int, ...]:
         for number, (name, code) in enumerate(_pairs())
         if defined[name][code]["type"] == "reference"
     )
+
+
+@cache
+def referring_numbers(target_type: str) -> tuple[int, ...]:
+    """The numbers of the reference parameters that may be to that type."""
+    found = []
+    for number in reference_numbers():
+        targets = by_number(number).targets
+        if not targets or target_type in targets or "Resource" in targets:
+            found.append(number)
+    return tuple(found)
 
 
 @cache
@@ -133,12 +159,13 @@ def _of_type(resource_type: str) -> dict[str, SearchParameter]:
     defined = _definitions()[resource_type]
     first = _starts()[resource_type]
     return {
-        code: _made(first + place, resource_type, defined[code])
+        code: made(first + place, resource_type, defined[code])
         for place, code in enumerate(sorted(defined))
     }
 
 
-def _made(number: int, resource_type: str, item: Json) -> SearchParameter:
+def made(number: int, resource_type: str, item: Json) -> SearchParameter:
+    """The parameter that a SearchParameter defines of a type that is among its bases."""
     branches = list(_branches(item.get("expression", ""), resource_type))
     return SearchParameter(
         number=number,
@@ -148,9 +175,17 @@ def _made(number: int, resource_type: str, item: Json) -> SearchParameter:
         url=item["url"],
         expression=" | ".join(branches),
         targets=_targets(branches, item.get("target", ())),
-        components=tuple(
-            Component(part["definition"], part["expression"]) for part in item.get("component", ())
-        ),
+        components=_components(item),
+    )
+
+
+def _components(item: Json) -> tuple[Component, ...]:
+    """The components; R4 has the expressions of one composite the wrong way round."""
+    parts = item.get("component", [])
+    order = _ERRATA.get(item["url"], range(len(parts)))
+    return tuple(
+        Component(part["definition"], parts[place]["expression"])
+        for part, place in zip(parts, order, strict=True)
     )
 
 

@@ -64,6 +64,14 @@ def paths(parameter: SearchParameter) -> tuple[Path, ...] | None:
     return tuple(found)
 
 
+def resolved(expression: str, node: str) -> tuple[Path, ...]:
+    """The paths of an expression from a node of that type; branches that are no plain path are left out."""
+    found: list[Path] = []
+    for branch in split_union(expression):
+        found += _branch(branch, node) or []
+    return tuple(found)
+
+
 @cache
 def types(parameter: SearchParameter) -> frozenset[str]:
     """The node types of the parameter's values; empty when they cannot be told from its expression."""

@@ -28,7 +28,8 @@ class Search:
     """A search as understood.
 
     query: for the store, with count as its limit; count 0: the total only. total None: not asked for.
-    applied: the parameters in use, for the self link; warnings: one issue for each that is left out.
+    applied: the parameters in use, for the self link; warnings: one issue for each that is left out. criteria: each
+    parameter that chooses matches, as it was read; explain: whether the caller wants to be told how.
     """
 
     query: Query
@@ -40,6 +41,17 @@ class Search:
     revincludes: tuple[Include, ...]
     applied: tuple[tuple[str, str], ...]
     warnings: tuple[Issue, ...]
+    criteria: tuple[Criterion, ...] = ()
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One parameter, and what it asks."""
+
+    name: str
+    value: str
+    expression: Expression
 
 
 def parse_search(
@@ -53,8 +65,7 @@ def parse_search(
     _check_number(parameters, settings)
     reading = Reading(settings, settings.maximum_expressions)
     shape = Shape(resource_types, settings)
-    parts: list[Expression] = []
-    applied: list[tuple[str, str]] = []
+    criteria: list[Criterion] = []
     unknown: list[str] = []
     for name, value in parameters:
         if name in _REPRESENTATION:
@@ -63,11 +74,11 @@ def parse_search(
             shape.take(name, value)
         elif value.strip(","):
             try:
-                parts.append(criterion(resource_types, name, value, reading))
+                found = criterion(resource_types, name, value, reading)
             except NotUnderstood as error:
                 unknown.append(f"{error}; the parameter is left out")
             else:
-                applied.append((name, value))
+                criteria.append(Criterion(name, value, found))
     if shape.summary == "text" and (shape.includes or shape.revincludes):
         raise errors.invalid("_summary=text cannot be mixed with _include or _revinclude")
     unknown += shape.warnings
@@ -75,7 +86,11 @@ def parse_search(
         raise errors.FhirError(
             400, tuple(Issue("error", "not-supported", text) for text in unknown)
         )
-    where = parts[0] if len(parts) == 1 else And(tuple(parts))
+    where = (
+        criteria[0].expression
+        if len(criteria) == 1
+        else And(tuple(item.expression for item in criteria))
+    )
     return Search(
         query=Query(resource_types, where, tuple(shape.sort), shape.limit()),
         count=shape.limit(),
@@ -84,10 +99,12 @@ def parse_search(
         elements=tuple(shape.elements),
         includes=tuple(shape.includes),
         revincludes=tuple(shape.revincludes),
-        applied=(*applied, *shape.applied()),
+        applied=(*((item.name, item.value) for item in criteria), *shape.applied()),
         warnings=tuple(
             Issue("warning", "not-supported", text) for text in (*unknown, *shape.notes)
         ),
+        criteria=tuple(criteria),
+        explain=shape.explain,
     )
 
 

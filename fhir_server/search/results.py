@@ -21,7 +21,7 @@ Summary = Literal["true", "text", "data", "count", "false"]
 Total = Literal["none", "estimate", "accurate"]
 
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
-_ONCE = frozenset({"_count", "_summary", "_total"})
+_ONCE = frozenset({"_count", "_summary", "_total", "_explain"})
 _MOST_KEYS = 10
 _MOST_INCLUDES = 20
 
@@ -30,10 +30,10 @@ _MOST_INCLUDES = 20
 class Include:
     """One _include, or _revinclude when reverse: resources of source_type refer by the parameters to target_type.
 
-    target_type None: any; iterate: from included resources too.
+    source_type and target_type None: any; no parameters: every reference; iterate: from included resources too.
     """
 
-    source_type: str
+    source_type: str | None
     parameters: tuple[int, ...]
     target_type: str | None
     iterate: bool
@@ -57,6 +57,7 @@ class Shape:
     included: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    explain: bool = False
     seen: set[str] = field(default_factory=set)
 
     def take(self, name: str, value: str) -> None:
@@ -87,6 +88,8 @@ class Shape:
             found.append(("_summary", self.summary))
         if self.total is not None:
             found.append(("_total", self.total))
+        if self.explain:
+            found.append(("_explain", "true"))
         if self.summary != "count":
             found.append(("_count", str(self.limit())))
         return found
@@ -116,7 +119,7 @@ def _sort(shape: Shape, _: str, value: str) -> None:
                 f"':{modifier[:64]}' in _sort is not supported; write -{code[:64]} for descending order"
             )
         try:
-            key = _key(shape.resource_types, code, descending)
+            key = _key(shape, code, descending)
         except NotUnderstood as unknown:
             shape.warnings.append(f"_sort by '{code[:64]}' is left out: {unknown}")
         else:
@@ -124,17 +127,17 @@ def _sort(shape: Shape, _: str, value: str) -> None:
             shape.sorted_by.append(item)
 
 
-def _key(resource_types: tuple[str, ...], code: str, descending: bool) -> SortKey:
+def _key(shape: Shape, code: str, descending: bool) -> SortKey:
     if code == "_id":
         return SortKey("id", (), descending)
     if code == "_lastUpdated":
         return SortKey("last-updated", (), descending)
     if code == "_score":
         raise NotUnderstood("matches have no score")
-    found = find(resource_types, code)
+    found = find(shape.resource_types, code, shape.settings)
     kind = found[0].type
-    if kind == "composite" or kind == "special":
-        raise AssertionError(kind)
+    if kind == "composite" or kind == "special" or code in ("_text", "_content"):
+        raise NotUnderstood(f"'{code[:64]}' is a {kind} parameter, which has no order")
     return SortKey(kind, tuple(item.number for item in found), descending)
 
 
@@ -173,16 +176,19 @@ def _elements(shape: Shape, _: str, value: str) -> None:
 
 
 def _contained(shape: Shape, name: str, value: str) -> None:
-    if name == "_contained" and value == "false":
-        return
-    shape.warnings.append(f"This server does not search for contained resources ({name})")
+    if name == "_contained" and value != "false":
+        raise errors.not_supported(
+            "This server does not search for contained resources; _contained is false or left out"
+        )
+    if name == "_containedType":
+        shape.warnings.append(f"This server does not search for contained resources ({name})")
 
 
 def _include(shape: Shape, name: str, value: str) -> None:
-    found = _read_include(shape, name, value, shape.resource_types)
+    found = _read_include(shape, name, value)
     if found is None:
         return
-    if not found.iterate and found.source_type not in shape.resource_types:
+    if not found.iterate and found.source_type not in (None, *shape.resource_types):
         shape.notes.append(
             f"{name}={value[:200]} starts from {found.source_type}, which is not searched:"
             " it adds nothing; write _include:iterate to start from included resources"
@@ -192,37 +198,37 @@ def _include(shape: Shape, name: str, value: str) -> None:
 
 
 def _revinclude(shape: Shape, name: str, value: str) -> None:
-    found = _read_include(shape, name, value, ())
+    found = _read_include(shape, name, value)
     if found is not None:
         shape.revincludes.append(found)
         shape.included.append((name, value))
 
 
-def _read_include(shape: Shape, name: str, value: str, every: tuple[str, ...]) -> Include | None:
-    """Type:parameter, Type:parameter:Target, Type:* and, for the one type searched, *."""
+def _read_include(shape: Shape, name: str, value: str) -> Include | None:
+    """Type:parameter, Type:parameter:Target, Type:* and *."""
     if len(shape.included) >= _MOST_INCLUDES:
         raise errors.too_costly(f"The search has more than {_MOST_INCLUDES} includes")
     iterate = name.endswith(":iterate")
-    if value == "*" and len(every) == 1:
-        value = f"{every[0]}:*"
     if value == "*":
-        raise errors.not_supported(f"{name}=* is not supported; name the type: {name}=Patient:*")
+        return Include(None, (), None, iterate, name.startswith("_rev"))
     parts = value.split(":")
     source, code = (*parts, "")[:2]
     target = parts[2] if len(parts) == 3 else None
-    problem = _include_problem(parts, source, code, target)
+    problem = _include_problem(parts, source, code, target, shape.settings)
     if problem:
         shape.warnings.append(f"{name}={value[:200]} is left out: {problem}")
         return None
     numbers = tuple(
         item.number
-        for item in parameters(source)
+        for item in (*parameters(source), *shape.settings.catalogue.of(source))
         if item.type == "reference" and supported(item) and code in ("*", item.code)
     )
     return Include(source, numbers, target, iterate, name.startswith("_rev"))
 
 
-def _include_problem(parts: list[str], source: str, code: str, target: str | None) -> str:
+def _include_problem(
+    parts: list[str], source: str, code: str, target: str | None, settings: SearchSettings
+) -> str:
     if not 2 <= len(parts) <= 3 or not all(parts):
         return "write Type:parameter or Type:parameter:Target"
     if not is_resource_type(source):
@@ -232,7 +238,7 @@ def _include_problem(parts: list[str], source: str, code: str, target: str | Non
     if code == "*":
         return ""
     try:
-        found = find((source,), code)[0]
+        found = find((source,), code, settings)[0]
     except NotUnderstood as unknown:
         return f"{unknown}"
     if found.type != "reference":
@@ -240,6 +246,12 @@ def _include_problem(parts: list[str], source: str, code: str, target: str | Non
     if target is not None and found.targets and target not in found.targets:
         return f"'{code}' of {source} does not refer to {target}"
     return ""
+
+
+def _explain(shape: Shape, _: str, value: str) -> None:
+    if value not in ("true", "false"):
+        raise errors.invalid(f"_explain is '{value[:64]}'; use true or false")
+    shape.explain = value == "true"
 
 
 _READERS: dict[str, Callable[[Shape, str, str], None]] = {
@@ -252,4 +264,5 @@ _READERS: dict[str, Callable[[Shape, str, str], None]] = {
     "_revinclude": _revinclude,
     "_contained": _contained,
     "_containedType": _contained,
+    "_explain": _explain,
 }

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
+
+from fhir_server.search.custom import NOTHING, Catalogue
+from fhir_server.search.expression import Expression
+from fhir_server.search.terminology import PUBLISHED, Terminology
+
+
+class NamedQuery(Protocol):
+    """A query that a deployment defines, and that _query names."""
+
+    def expression(self, resource_types: tuple[str, ...]) -> Expression:
+        """What holds of its matches among those types."""
 
 
 def _clock() -> int:
@@ -18,8 +29,10 @@ class SearchSettings:
     """handling: whether parameters that are not understood are refused or reported and left out.
 
     zone: of dates that name none; base_urls: of this server; now: microseconds since 1970, from which the prefix ap
-    measures. The limits: the values of one parameter, the parameters of one search, the hops of a chain or _has, the
-    types that one hop may lead to without a type named, and the expressions that all chains together may need.
+    measures. terminology: what :in, :above and their like ask; content: whether _content is offered; catalogue: the
+    parameters of the deployment's own; queries: what _query may name. The limits: the values of one parameter, the
+    codes that its modifier may stand for, the parameters of one search, the hops of a chain or _has, the types that one
+    hop may lead to without a type named, and the expressions that all chains together may need.
     """
 
     default_count: int = 20
@@ -28,8 +41,13 @@ class SearchSettings:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/London"))
     base_urls: Collection[str] = ()
     now: int = field(default_factory=_clock)
+    terminology: Terminology = PUBLISHED
+    content: bool = False
+    catalogue: Catalogue = NOTHING
+    queries: Mapping[str, NamedQuery] = field(default_factory=dict)
     maximum_values: int = 500
+    maximum_codes: int = 5000
     maximum_parameters: int = 100
-    maximum_depth: int = 4
+    maximum_depth: int = 10
     maximum_targets: int = 20
     maximum_expressions: int = 200

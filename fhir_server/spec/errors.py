@@ -113,6 +113,11 @@ def conflict(diagnostics: str, *expression: str) -> FhirError:
     return _error(409, "conflict", diagnostics, *expression)
 
 
+def duplicate(diagnostics: str, *expression: str) -> FhirError:
+    """409: what must be unique is there already."""
+    return _error(409, "duplicate", diagnostics, *expression)
+
+
 def precondition_failed(diagnostics: str, code: str = "conflict") -> FhirError:
     """412: If-Match is stale, or criteria match several resources."""
     return _error(412, code, diagnostics)

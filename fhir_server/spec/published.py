@@ -22,3 +22,10 @@ def promised() -> dict[str, Any]:
     """capability/server.json: what this server promises."""
     found: dict[str, Any] = orjson.loads((folder("capability") / "server.json").read_bytes())
     return found
+
+
+@cache
+def declared(name: str) -> list[dict[str, str]]:
+    """capability/[name].json: a list of declarations."""
+    found: list[dict[str, str]] = orjson.loads((folder("capability") / f"{name}.json").read_bytes())
+    return found

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
+from fhir_server.search.custom import State
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression, Position, Query, Table
 
@@ -20,8 +21,7 @@ AGAIN = 3
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredVersion:
+class StoredVersion(NamedTuple):
     """One version of a resource as stored.
 
     key: internal number of the resource (the same for all its versions), ascending by creation.
@@ -43,16 +43,14 @@ class StoredVersion:
         return self.method == "DELETE"
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A match of a search and its position in the order, which the next page starts after."""
 
     version: StoredVersion
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """One reference from a resource to another of this server; version is "" unless the reference names one."""
 
     source_key: int
@@ -81,16 +79,67 @@ class HistoryQuery:
     after: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryHit:
+class HistoryHit(NamedTuple):
     """A version of a history and its position in the order."""
 
     version: StoredVersion
     position: tuple[int, int]
 
 
+PURGED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """A search parameter of the deployment's own, of one type. definition: the facts of its SearchParameter, as JSON.
+
+    last_key: while it is being indexed, the resources up to that key are done; PURGED when it is retired and without
+    rows.
+    """
+
+    number: int
+    url: str
+    resource_type: str
+    code: str
+    definition: bytes
+    state: State
+    defined_at: int
+    last_key: int
+
+
+class CatalogueTransaction(Protocol):
+    """The parameters of the deployment's own, and their rows."""
+
+    def listed(self) -> list[Defined]:
+        """All of them, by number."""
+
+    def add(
+        self, url: str, resource_type: str, code: str, definition: bytes, defined_at: int
+    ) -> None:
+        """A new one, in state requested, with a number that was never used."""
+
+    def change(self, number: int, state: State, last_key: int = 0) -> None:
+        """Its state and progress."""
+
+    def progress(self, item: Defined) -> tuple[int, int]:
+        """How many current resources of its type are done, and how many there are."""
+
+    def keys(self, resource_type: str | None, after: int, limit: int) -> list[int]:
+        """Keys of current resources, ascending."""
+
+    def replace(self, key: int, number: int, entries: IndexEntries) -> None:
+        """The rows of one parameter of a resource become those of the entries."""
+
+    def purge(self, number: int, limit: int) -> bool:
+        """Delete rows of a retired parameter; False, and its last_key PURGED, when none are left."""
+
+
 class ReadTransaction(Protocol):
     """A consistent view of the store."""
+
+    @property
+    def catalogue(self) -> CatalogueTransaction:
+        """The search parameters of the deployment's own; only a Transaction can change them."""
 
     def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
         """The newest version, which may be a deletion; None when the id was never used."""
@@ -120,6 +169,9 @@ class ReadTransaction(Protocol):
 
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The references that those resources make by those parameters (_include)."""
+
+    def any_versioned(self, keys: Sequence[int], parameters: Sequence[int]) -> bool:
+        """Whether one of those references names a version."""
 
     def links_to(
         self, targets: Sequence[tuple[str, str]], parameters: Sequence[int], limit: int
@@ -158,6 +210,12 @@ class Transaction(ReadTransaction, Protocol):
         An id of "" locks the creation by criteria (conditional interactions) of that type.
         """
 
+    def reindex(self, key: int, entries: IndexEntries) -> bool:
+        """Make the index rows of a current resource those of the entries; whether they were others.
+
+        FhirError 409 when another resource has a UniqueEntry of them.
+        """
+
     def put(
         self,
         *,
@@ -175,7 +233,8 @@ class Transaction(ReadTransaction, Protocol):
 
         previous_entries are those of previous, when the caller knows them: only the difference is written; otherwise
         the store reads them. A deletion has no body and no entries. Raises VersionConflict when previous is not
-        the current version any more (or the id exists already): the caller's view was stale.
+        the current version any more (or the id exists already): the caller's view was stale; FhirError 409 when
+        another resource has a UniqueEntry of the entries.
         """
 
 
@@ -212,6 +271,9 @@ class Store(Protocol):
         self, resource_type: str | None = None, after: int = 0, limit: int = 1000
     ) -> list[int]:
         """Internal keys of current, not deleted resources, ascending (for check-store and reindexing)."""
+
+    def defined(self) -> list[Defined]:
+        """The search parameters of the deployment's own."""
 
     def secret(self, name: str) -> bytes:
         """32 random bytes that belong to the database: made once, the same for every process."""

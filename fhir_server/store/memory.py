@@ -14,12 +14,13 @@ from dataclasses import replace
 from functools import cmp_to_key
 from typing import TypeVar
 
-from fhir_server.search.entries import IndexEntries, ReferenceEntry
+from fhir_server.search.entries import IndexEntries, ReferenceEntry, UniqueEntry
 from fhir_server.search.expression import Expression, Position, Query, SortKey, Table
 from fhir_server.search.matcher import Candidate, matches, position, precedes
 from fhir_server.spec import errors
 from fhir_server.store.contract import (
     AGAIN,
+    Defined,
     HistoryHit,
     HistoryQuery,
     Hit,
@@ -30,6 +31,7 @@ from fhir_server.store.contract import (
     Transaction,
     VersionConflict,
 )
+from fhir_server.store.memory_catalogue import MemoryCatalogue
 
 T = TypeVar("T")
 Identity = tuple[str, str]
@@ -46,6 +48,7 @@ class MemoryStore:
         self.indexed: dict[int, IndexEntries] = {}
         self._secrets: dict[str, bytes] = {}
         self._closed = False
+        self.parameters: dict[int, Defined] = {}
 
     @contextmanager
     def read(self, budget: float | None = None) -> Iterator[ReadTransaction]:
@@ -101,6 +104,11 @@ class MemoryStore:
         with self._lock:
             return self._secrets.setdefault(name, secrets.token_bytes(32))
 
+    def defined(self) -> list[Defined]:
+        """The search parameters of the deployment's own."""
+        with self._lock:
+            return MemoryCatalogue(self).listed()
+
     def ready(self) -> bool:
         """Always."""
         return True
@@ -121,6 +129,11 @@ class MemoryTransaction:
     def floor(self) -> int:
         """Transactions follow one another: none puts a version older than what is there."""
         return self.settled()
+
+    @property
+    def catalogue(self) -> MemoryCatalogue:
+        """The search parameters of the deployment's own."""
+        return MemoryCatalogue(self.store)
 
     def settled(self) -> int:
         """The moment of the newest version."""
@@ -183,9 +196,18 @@ class MemoryTransaction:
         ]
         if query.after is not None:
             after = query.after
-            found = [item for item in found if precedes(after, item[0], query.sort)]
+            found = [
+                item
+                for item in found
+                if (
+                    precedes(item[0], after, query.sort)
+                    if query.backward
+                    else precedes(after, item[0], query.sort)
+                )
+            ]
         found.sort(key=cmp_to_key(_order(query.sort)))
-        return [Hit(self._version(candidate), place) for place, candidate in found[: query.limit]]
+        page = found[-query.limit :] if query.backward else found[: query.limit]
+        return [Hit(self._version(candidate), place) for place, candidate in page]
 
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches."""
@@ -228,6 +250,10 @@ class MemoryTransaction:
                 and entry.target_type
             ):
                 yield Link(key, entry.parameter, entry.target_type, entry.target_id, entry.version)
+
+    def any_versioned(self, keys: Sequence[int], parameters: Sequence[int]) -> bool:
+        """Whether one of those references names a version."""
+        return any(link.version for link in self.links_from(keys, parameters))
 
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
@@ -285,6 +311,13 @@ class MemoryTransaction:
             if store.by_identity[identity][-1].deleted and store.indexed[key]
         }
 
+    def reindex(self, key: int, entries: IndexEntries) -> bool:
+        """Make the entries of a resource these."""
+        self._claim(key, entries)
+        changed = self.store.indexed[key] != entries
+        self.store.indexed[key] = entries
+        return changed
+
     def put(
         self,
         *,
@@ -304,6 +337,7 @@ class MemoryTransaction:
         if self.current(resource_type, logical_id) != previous:
             raise VersionConflict(f"{resource_type}/{logical_id}")
         key = previous.key if previous else len(store.keyed) + 1
+        self._claim(key, entries)
         version = StoredVersion(
             key,
             resource_type,
@@ -320,6 +354,16 @@ class MemoryTransaction:
         store.keyed[key] = (resource_type, logical_id)
         store.indexed[key] = entries
         return version
+
+    def _claim(self, key: int, entries: IndexEntries) -> None:
+        claimed = {entry for entry in entries if isinstance(entry, UniqueEntry)}
+        if claimed and any(
+            claimed & indexed for other, indexed in self.store.indexed.items() if other != key
+        ):
+            raise errors.duplicate(
+                "Another resource has one of the identifiers, and its system is declared to be unique",
+                "identifier",
+            )
 
     def undo(self) -> None:
         """Take back everything that was put."""

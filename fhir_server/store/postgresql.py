@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,12 +21,20 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from sqlalchemy.engine import make_url
 
 from fhir_server.spec import errors
-from fhir_server.store.contract import AGAIN, ReadTransaction, Transaction, VersionConflict
+from fhir_server.store.contract import (
+    AGAIN,
+    Defined,
+    ReadTransaction,
+    Transaction,
+    VersionConflict,
+)
 from fhir_server.store.rows import Row
+from fhir_server.store.search_composer import EACH
 from fhir_server.store.statements import SqlTransaction, keep_secret
 
 T = TypeVar("T")
 
+_UNARY = re.compile(r"(?<=[ (])\+(?=[a-z])")
 _POOL_SECONDS = 5.0
 _LOCK_MILLISECONDS = 5_000
 _SETTLE_SECONDS = 1.0
@@ -53,8 +62,9 @@ _BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 @lru_cache(maxsize=4096)
-def _marked(text: str) -> str:
-    """The statement with PostgreSQL's marks."""
+def marked(text: str) -> str:
+    """The statement with PostgreSQL's marks, without the unary + that steers SQLite's planner."""
+    text = _UNARY.sub("", text).replace(EACH, "OFFSET 0")
     return text.replace("%", "%%").replace("?", "%s")
 
 
@@ -107,15 +117,15 @@ class PostgresqlDriver:
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         """All rows."""
-        return self.cursor.execute(_marked(text), values).fetchall()
+        return self.cursor.execute(marked(text), values).fetchall()
 
     def change(self, text: str, values: Sequence[Any]) -> int:
         """One change."""
-        return self.cursor.execute(_marked(text), values).rowcount
+        return self.cursor.execute(marked(text), values).rowcount
 
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows, in one order so that two transactions cannot wait for each other."""
-        self.cursor.executemany(_marked(text), sorted(rows))
+        self.cursor.executemany(marked(text), sorted(rows))
 
     def next_seq(self) -> int:
         """The next number of the sequence behind version.seq."""
@@ -221,7 +231,13 @@ class PostgresqlStore:
         """Internal keys of current resources."""
         with self.read() as transaction:
             assert isinstance(transaction, SqlTransaction)
-            return transaction.keys(resource_type, after, limit)
+            return transaction.catalogue.keys(resource_type, after, limit)
+
+    def defined(self) -> list[Defined]:
+        """The search parameters of the deployment's own."""
+        with self.read() as transaction:
+            assert isinstance(transaction, SqlTransaction)
+            return transaction.catalogue.listed()
 
     def secret(self, name: str) -> bytes:
         """32 random bytes kept in the database."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from fhir_server.search import entries as e
 from fhir_server.search.entries import IndexEntry
 from fhir_server.spec.definitions import resource_types
+from fhir_server.store.projections import hot_numbers, projected
 from fhir_server.store.schema import fit, system_number
 
 Row = tuple[Any, ...]
@@ -30,12 +31,18 @@ def type_names() -> tuple[str, ...]:
 def rows(entries: Iterable[IndexEntry], key: int) -> dict[str, set[Row]]:
     """Table -> rows in the order (parameter, *INDEX_COLUMNS[table])."""
     found: dict[str, set[Row]] = {}
+    hot = []
+    numbers = hot_numbers()
     for entry in entries:
         table, row = _ROWS[type(entry)]
         listed = found.get(table)
         if listed is None:
             listed = found[table] = set()
         listed.add(row(entry, key))
+        if entry.parameter in numbers and not isinstance(entry, e.UniqueEntry):
+            hot.append(entry)
+    if hot and (rows_of_hot := projected(hot, key)):
+        found["projection"] = rows_of_hot
     return found
 
 
@@ -67,6 +74,48 @@ def _uri(entry: e.UriEntry, key: int) -> Row:
     return (entry.parameter, fit(entry.value), key, fit(entry.version))
 
 
+def _position(entry: e.PositionEntry, key: int) -> Row:
+    return (entry.parameter, entry.z, entry.x, entry.y, key)
+
+
+def _unique(entry: e.UniqueEntry, key: int) -> Row:
+    return (entry.parameter, fit(entry.code), system_number(entry.system), key)
+
+
+_RANGED = (e.DateEntry, e.NumberEntry, e.QuantityEntry)
+
+
+def _composite(entry: e.CompositeEntry, key: int) -> Row:
+    """The parts side by side: the first is a text, the second anything, the third, where there is one, a range."""
+    parts = entry.parts
+    text1, system1, _ = _named(parts[0])
+    text2, system2, unit2 = _named(parts[1])
+    ranges = [
+        (float(item.low), float(item.high)) if isinstance(item, _RANGED) else (0.0, 0.0)
+        for item in parts
+    ]
+    third = ranges[2] if len(ranges) > 2 else (0.0, 0.0)
+    return (entry.parameter, text1, key, system1, text2, system2, unit2, *ranges[1], *third)
+
+
+def _named(entry: e.SimpleEntry) -> tuple[str, int, str]:
+    """What of an entry is text and what names its system; an absolute reference has the system -1."""
+    match entry:
+        case e.TokenEntry(_, system, code):
+            return fit(code), system_number(system), ""
+        case e.StringEntry(_, folded, _):
+            return fit(folded), 0, ""
+        case e.ReferenceEntry(_, target_type, target_id, url, _):
+            return (
+                (fit(url), -1, "") if url else (target_id, type_numbers().get(target_type, 0), "")
+            )
+        case e.QuantityEntry(_, _, _, system, code, unit):
+            return fit(code), system_number(system), fit(unit)
+        case e.UriEntry(_, value, _):
+            return fit(value), 0, ""
+    return "", 0, ""
+
+
 # By class: some thirty entries are turned into rows at every write.
 _ROWS: dict[type[IndexEntry], tuple[str, Callable[[Any, int], Row]]] = {
     e.TokenEntry: ("token", _token),
@@ -76,4 +125,7 @@ _ROWS: dict[type[IndexEntry], tuple[str, Callable[[Any, int], Row]]] = {
     e.NumberEntry: ("number", _range),
     e.QuantityEntry: ("quantity", _quantity),
     e.UriEntry: ("uri", _uri),
+    e.PositionEntry: ("position", _position),
+    e.UniqueEntry: ("unique_identifier", _unique),
+    e.CompositeEntry: ("composite", _composite),
 }

@@ -75,16 +75,34 @@ SETTING = Table(
     Column("value", LargeBinary, nullable=False),
 )
 
+SEARCH_PARAMETER = Table(
+    "search_parameter",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("url", _TEXT, nullable=False),
+    Column("type", SmallInteger, nullable=False),
+    Column("code", _TEXT, nullable=False),
+    Column("definition", LargeBinary, nullable=False),
+    Column("state", _TEXT, nullable=False),
+    Column("defined_at", BigInteger, nullable=False),
+    Column("last_key", BigInteger, nullable=False),
+)
+
 _KINDS: dict[str, TypeEngine[Any]] = {
     "key": BigInteger(),
     "system": BigInteger(),
     "target_type": SmallInteger(),
     "low": BigInteger(),
     "high": BigInteger(),
+    "system1": BigInteger(),
+    "system2": BigInteger(),
+    **dict.fromkeys(("x", "y", "z", "low2", "high2", "low3", "high3"), Double()),
 }
 
 # The columns after the parameter's number, in the order of the primary key: the value that is looked up comes first,
 # then the key, so that equal values are in the order of the keys, which is that of an unsorted result.
+# What the primary key of a table is, where it is not every column: no two resources can have the same.
+UNIQUE = {"unique_identifier": ("code", "system")}
 INDEX_COLUMNS: dict[str, tuple[str, ...]] = {
     "token": ("code", "key", "system"),
     "string": ("folded", "key", "value"),
@@ -93,7 +111,14 @@ INDEX_COLUMNS: dict[str, tuple[str, ...]] = {
     "number": ("low", "high", "key"),
     "quantity": ("low", "high", "key", "system", "code", "unit"),
     "uri": ("value", "key", "version"),
-}
+    "position": ("z", "x", "y", "key"),
+    "unique_identifier": ("code", "system", "key"),
+    # The parameter of a projection's row is the projection's number (see projections.py).
+    "projection": ("value1", "value2", "low", "key", "high", "system1", "system2"),
+    "composite": (
+        "text1", "key", "system1", "text2", "system2", "unit2", "low2", "high2", "low3", "high3"
+    ),
+}  # fmt: skip
 
 
 def _index_table(name: str, columns: tuple[str, ...]) -> Table:
@@ -108,7 +133,7 @@ def _index_table(name: str, columns: tuple[str, ...]) -> Table:
             Column(item, kinds.get(item, _TEXT), nullable=False, autoincrement=False)
             for item in columns
         ),
-        PrimaryKeyConstraint("parameter", *columns, name=f"{name}_value"),
+        PrimaryKeyConstraint("parameter", *UNIQUE.get(name, columns), name=f"{name}_value"),
         Index(f"{name}_key", "key", "parameter"),
         sqlite_with_rowid=False,
     )

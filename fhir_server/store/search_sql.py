@@ -1,208 +1,16 @@
-"""A search expression as SQL text with bound values, for SQLite and PostgreSQL alike.
+"""The statements of a search: a page, forward or backward, and a count; the same text for both databases.
 
-Two forms of every expression: a set (SELECT key ...), which a statement can start from, and a test of one resource.
-A conjunction starts from its most selective part and tests the others, through the indexes by key. Text is composed
-per search, as composing takes some 10 µs and compiling an SQLAlchemy tree a few hundred; values are always bound.
 https://hl7.org/fhir/R4/search.html
 """
 
 from __future__ import annotations
 
-from typing import TypeGuard
-
-from fhir_server.search import expression as x
-from fhir_server.search.expression import Expression, Position, Query, Range, SortKey
-from fhir_server.store.rows import type_numbers
-from fhir_server.store.search_conditions import Sql, compare, is_in, join, leaf
-
-NEVER = 1000
-_BROAD = 50
-Numbers = tuple[int, ...]
-
-
-def rank(expression: Expression) -> int:
-    """How few resources an expression is likely to leave: small is few, NEVER cannot be started from."""
-    match expression:
-        case x.IdIn():
-            return 0
-        case x.ReferenceMatch():
-            return 2
-        case x.TokenMatch(_, tokens):
-            return max((_token_rank(token) for token in tokens), default=0)
-        case x.StringMatch(_, mode):
-            return {"exact": 5, "starts": 6, "contains": 60}[mode]
-        case x.UriMatch():
-            return 5
-        case x.DateMatch(_, ranges):
-            return 20 if all(item.prefix == "eq" for item in ranges) else _BROAD
-        case x.NumberMatch() | x.QuantityMatch():
-            return 30
-        case x.Chain(_, _, inner) | x.Has(_, _, inner):
-            return min(NEVER, rank(inner) + 8)
-        case x.And(parts):
-            return min((rank(part) for part in parts), default=NEVER)
-        case x.Or(parts):
-            return max((rank(part) for part in parts), default=0)
-    return NEVER
-
-
-def _token_rank(token: x.Token) -> int:
-    if token.code is None:
-        return 80
-    digits = sum(character.isdigit() for character in token.code)
-    return 4 if digits >= 5 or len(token.code) > 24 else _BROAD - 10
-
-
-class Composer:
-    """Composes one statement; aliases are numbered so that nested tests do not meet."""
-
-    def __init__(self) -> None:
-        self.number = 0
-
-    def alias(self) -> str:
-        """A fresh table alias."""
-        self.number += 1
-        return f"t{self.number}"
-
-    def test(self, expression: Expression, row: str) -> Sql:
-        """Whether the expression holds of the resource row with that alias."""
-        alias = self.alias()
-        found = leaf(expression, alias)
-        if found is not None:
-            table, condition = found
-            # The + keeps a planner without statistics from walking the value's index instead of the key's.
-            tested = condition.text.replace(f"{alias}.parameter", f"+{alias}.parameter", 1)
-            text = (
-                f"EXISTS (SELECT 1 FROM {table} {alias} WHERE {alias}.key = {row}.key AND {tested})"
-            )
-            return Sql(text, condition.values)
-        match expression:
-            case x.And(parts):
-                return join([self.test(part, row) for part in parts], " AND ", "1 = 1")
-            case x.Or(parts):
-                return join([self.test(part, row) for part in parts], " OR ", "1 = 0")
-            case x.Not(part):
-                inner = self.test(part, row)
-                return Sql(f"NOT ({inner.text})", inner.values)
-            case x.IdIn(ids):
-                return is_in(f"{row}.logical_id", ids)
-            case x.LastUpdated(ranges):
-                tests = [_moment(row, item) for item in ranges]
-                return join(tests, " OR ", "1 = 0")
-            case x.Chain():
-                return self._chain_test(expression, row, alias)
-            case x.Has():
-                return self._has_test(expression, row, alias)
-        raise AssertionError(expression)
-
-    def _chain_test(self, chain: x.Chain, row: str, alias: str) -> Sql:
-        target = self.alias()
-        inner = self.test(chain.inner, target)
-        named = is_in(f"{alias}.parameter", chain.parameters)
-        number = type_numbers().get(chain.target_type, -1)
-        return Sql(
-            f"EXISTS (SELECT 1 FROM reference {alias} JOIN resource {target} ON {target}.type = ?"
-            f" AND {target}.logical_id = {alias}.target_id AND {target}.deleted = 0"
-            f" WHERE {alias}.key = {row}.key AND {named.text} AND {alias}.target_type = ? AND {inner.text})",
-            (number, *named.values, number, *inner.values),
-        )
-
-    def _has_test(self, has: x.Has, row: str, alias: str) -> Sql:
-        source = self.alias()
-        inner = self.test(has.inner, source)
-        named = is_in(f"{alias}.parameter", has.parameters)
-        return Sql(
-            f"EXISTS (SELECT 1 FROM reference {alias} JOIN resource {source} ON {source}.key = {alias}.key"
-            f" AND {source}.deleted = 0 AND {source}.type = ?"
-            f" WHERE {named.text} AND {alias}.target_id = {row}.logical_id"
-            f" AND {alias}.target_type = {row}.type AND {inner.text})",
-            (type_numbers().get(has.source_type, -1), *named.values, *inner.values),
-        )
-
-    def keys(self, expression: Expression, types: Numbers) -> Sql:
-        """The keys of the resources for which the expression holds; the expression's rank is below NEVER.
-
-        types are those that are looked for; keys of others may be among them.
-        """
-        alias = self.alias()
-        found = leaf(expression, alias)
-        if found is not None:
-            table, condition = found
-            return Sql(
-                f"SELECT {alias}.key FROM {table} {alias} WHERE {condition.text}", condition.values
-            )
-        match expression:
-            case x.Or(parts):
-                return _union([self.keys(part, types) for part in parts])
-            case x.And(parts):
-                return self._conjunction(parts, types, alias)
-            case x.IdIn(ids):
-                condition = join(
-                    [is_in(f"{alias}.type", types), is_in(f"{alias}.logical_id", ids)], " AND ", ""
-                )
-                return Sql(
-                    f"SELECT {alias}.key FROM resource {alias} WHERE {condition.text}",
-                    condition.values,
-                )
-            case x.Chain():
-                return self._chain_keys(expression, alias)
-            case x.Has():
-                return self._has_keys(expression, alias)
-        raise AssertionError(expression)
-
-    def _conjunction(self, parts: tuple[Expression, ...], types: Numbers, alias: str) -> Sql:
-        start = min(parts, key=rank)
-        first = self.keys(start, types)
-        rest = [self.test(part, alias) for part in parts if part is not start]
-        if not rest:
-            return first
-        tests = join(rest, " AND ", "")
-        return Sql(
-            f"SELECT {alias}.key FROM resource {alias} WHERE {alias}.key IN ({first.text}) AND {tests.text}",
-            (*first.values, *tests.values),
-        )
-
-    def _chain_keys(self, chain: x.Chain, alias: str) -> Sql:
-        target = self.alias()
-        named = is_in(f"{alias}.parameter", chain.parameters)
-        number = type_numbers().get(chain.target_type, -1)
-        keys = self.keys(chain.inner, (number,))
-        inner = Sql(
-            f"SELECT {target}.logical_id FROM resource {target} WHERE {target}.key IN ({keys.text})"
-            f" AND {target}.type = ? AND {target}.deleted = 0",
-            (*keys.values, number),
-        )
-        return Sql(
-            f"SELECT {alias}.key FROM reference {alias} WHERE {named.text} AND {alias}.target_type = ?"
-            f" AND {alias}.target_id IN ({inner.text})",
-            (*named.values, number, *inner.values),
-        )
-
-    def _has_keys(self, has: x.Has, alias: str) -> Sql:
-        target, source = self.alias(), self.alias()
-        named = is_in(f"{alias}.parameter", has.parameters)
-        number = type_numbers().get(has.source_type, -1)
-        keys = self.keys(has.inner, (number,))
-        return Sql(
-            f"SELECT {target}.key FROM resource {source} JOIN reference {alias} ON {alias}.key = {source}.key"
-            f" JOIN resource {target} ON {target}.type = {alias}.target_type"
-            f" AND {target}.logical_id = {alias}.target_id"
-            f" WHERE {source}.key IN ({keys.text}) AND {source}.deleted = 0 AND {source}.type = ? AND {named.text}",
-            (*keys.values, number, *named.values),
-        )
-
-
-def _moment(row: str, wanted: Range) -> Sql:
-    """A comparison of lastUpdated, which covers the microsecond that it names."""
-    return compare(row, wanted, "last_updated", "last_updated + 1")
-
-
-def _union(parts: list[Sql]) -> Sql:
-    if not parts:
-        return Sql("SELECT key FROM resource WHERE 1 = 0")
-    text = " UNION ".join(part.text for part in parts)
-    return Sql(text, tuple(value for part in parts for value in part.values))
-
+from fhir_server.search.expression import Query, SortKey
+from fhir_server.search.extent import single
+from fhir_server.store.search_composer import Composer
+from fhir_server.store.search_leaves import Sql, join, leaf, one_of
+from fhir_server.store.search_plan import Plan
+from fhir_server.store.search_projected import Projected
 
 _VERSION = "v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body"
 _SORT_COLUMNS = {
@@ -213,85 +21,194 @@ _SORT_COLUMNS = {
     "quantity": ("low", "high"),
     "uri": ("value", "value"),
 }
+_OF_RESOURCE = {"last-updated": "r.last_updated", "id": "r.logical_id"}
 
 
-def where(query_types: tuple[str, ...], expression: Expression) -> Sql:
-    """The condition on resource r, started from the most selective part where there is one."""
-    composer, numbers = Composer(), _numbers(query_types)
-    parts = _parts(expression)
-    start = min(parts, key=rank, default=None)
-    if start is None or rank(start) >= NEVER:
-        return _filter(composer, numbers, parts)
-    keys = composer.keys(start, numbers)
-    rest = tuple(part for part in parts if part is not start)
-    started = Sql(f"r.key IN ({keys.text})", keys.values)
-    return join([started, _filter(composer, numbers, rest, started=True)], " AND ", "")
+def statements(query: Query, plan: Plan) -> list[Sql]:
+    """What is asked, one after the other, until the page is full; the last value of each is its limit.
 
-
-def _filter(
-    composer: Composer, numbers: Numbers, parts: tuple[Expression, ...], *, started: bool = False
-) -> Sql:
-    """Current, of the types, and passing the tests; the + keeps a started statement off the index by type."""
-    column = "+r.type" if started and len(numbers) == 1 else "r.type"
-    tests = [composer.test(part, "r") for part in parts]
-    return join([Sql("r.deleted = 0"), is_in(column, numbers), *tests], " AND ", "")
-
-
-def _streamed(query: Query) -> tuple[Sql, str]:
-    """The tables and condition of a page that stops at its limit, and the column of the keys it is in the order of.
-
-    A broad part would give many keys to gather first. One code is read from its index instead, where its resources
-    are in that order; anything else broad is a test of one resource after the other.
+    Rows are the version's columns, then a column for each sort key; backward, they come in reverse.
     """
-    parts = _parts(query.where)
-    if min(map(rank, parts), default=NEVER) < _BROAD - 10:
-        return _prefixed("resource r", where(query.resource_types, query.where)), "r.key"
-    composer, numbers = Composer(), _numbers(query.resource_types)
-    codes = [part for part in parts if _is_one_code(part)]
-    if not codes:
-        return _prefixed("resource r", _filter(composer, numbers, parts)), "r.key"
-    start = min(codes, key=rank)
-    found = leaf(start, "l")
-    assert found is not None
-    # A resource may have the code in several systems: the first of them stands for it.
-    only = Sql(
-        "NOT EXISTS (SELECT 1 FROM token d WHERE d.parameter = l.parameter AND d.code = l.code"
-        " AND d.key = l.key AND d.system < l.system)"
+    column = plan.projected.sorts(query.sort) if plan.projected is not None else None
+    if plan.projected is not None and column is not None:
+        return [_in_order(query, plan.projected, column)]
+    if not query.sort:
+        if plan.projected is not None:
+            return [_projected_by_key(query, plan.projected)]
+        return [_by_key(query, plan)]
+    key = query.sort[0]
+    if plan.walk and len(query.sort) == 1:
+        if key.table in _OF_RESOURCE:
+            return [_by_column(query, plan, _OF_RESOURCE[key.table])]
+        if key.table in _SORT_COLUMNS and len(plan.types) == 1:
+            return _walk(query, plan, key)
+    return [_gathered(query, plan)]
+
+
+def count(plan: Plan) -> Sql:
+    """The statement that counts."""
+    if plan.projected is not None and not plan.rest:
+        text = (
+            f"SELECT COUNT(DISTINCT p.key) FROM projection p WHERE {plan.projected.condition.text}"
+        )
+        return Sql(text, plan.projected.condition.values)
+    if plan.start is not None and not plan.rest and len(plan.types) == 1:
+        found = leaf(plan.start, "t")
+        if found is not None:
+            # The parameters of a leaf are of the type searched, and what is deleted has no rows.
+            table, condition = found
+            return Sql(
+                f"SELECT COUNT(DISTINCT t.key) FROM {table} t WHERE {condition.text}",
+                condition.values,
+            )
+    condition = _where(plan, each=False)
+    return Sql(f"SELECT COUNT(*) FROM resource r WHERE {condition.text}", condition.values)
+
+
+def _where(plan: Plan, *, each: bool = True) -> Sql:
+    """The condition on resource r."""
+    composer = Composer(each=each)
+    conditions = [Sql("r.deleted = 0")]
+    keys = None
+    if plan.projected is not None:
+        covered = plan.projected.condition
+        keys = Sql(f"SELECT p.key FROM projection p WHERE {covered.text}", covered.values)
+    elif plan.start is not None:
+        keys = composer.keys(plan.start, plan.types)
+    if keys is None:
+        conditions.append(one_of("r.type", plan.types))
+    else:
+        conditions.append(Sql(f"r.key IN ({keys.text})", keys.values))
+        conditions.append(one_of("+r.type" if len(plan.types) == 1 else "r.type", plan.types))
+    conditions += [composer.test(part, "r") for part in plan.rest]
+    return join(conditions, " AND ", "")
+
+
+def _direction(descending: bool) -> str:
+    return " DESC" if descending else ""
+
+
+def _by_key(query: Query, plan: Plan) -> Sql:
+    """Unsorted: in the order of creation."""
+    condition = _where(plan)
+    sign = "<" if query.backward else ">"
+    after = Sql("") if query.after is None else Sql(f" AND r.key {sign} ?", (query.after[-1],))
+    return Sql(
+        f"SELECT {_VERSION} FROM resource r JOIN version v ON v.seq = r.seq"
+        f" WHERE {condition.text}{after.text} ORDER BY r.key{_direction(query.backward)} LIMIT ?",
+        (*condition.values, *after.values, query.limit),
     )
-    rest = tuple(part for part in parts if part is not start)
-    condition = [found[1], _filter(composer, numbers, rest, started=True)]
-    if start.tokens[0].system is None:
-        condition.insert(1, only)
-    tables = "token l JOIN resource r ON r.key = l.key"
-    return _prefixed(tables, join(condition, " AND ", "")), "l.key"
 
 
-def _prefixed(tables: str, condition: Sql) -> Sql:
-    return Sql(f"{tables} JOIN version v ON v.seq = r.seq WHERE {condition.text}", condition.values)
-
-
-def _is_one_code(part: Expression) -> TypeGuard[x.TokenMatch]:
-    return (
-        isinstance(part, x.TokenMatch)
-        and len(part.parameters) == len(part.tokens) == 1
-        and part.tokens[0].code is not None
+def _by_column(query: Query, plan: Plan, column: str) -> Sql:
+    """In the order of a column of the resource, which an index has."""
+    condition = _where(plan)
+    descending = query.sort[0].descending != query.backward
+    after = Sql("")
+    if query.after is not None:
+        sign = "<" if descending else ">"
+        value, key = query.after
+        after = Sql(
+            f" AND {column} {sign}= ? AND ({column} {sign} ? OR r.key {sign} ?)",
+            (value, value, key),
+        )
+    order = f"{column}{_direction(descending)}, r.key{_direction(descending)}"
+    return Sql(
+        f"SELECT {_VERSION}, o.s0 FROM (SELECT {column} AS s0, r.key AS key, r.seq AS seq FROM resource r"
+        f" WHERE {condition.text}{after.text} ORDER BY {order} LIMIT ?) o JOIN version v ON v.seq = o.seq"
+        f" ORDER BY o.s0{_direction(descending)}, o.key{_direction(descending)}",
+        (*condition.values, *after.values, query.limit),
     )
 
 
-def _parts(expression: Expression) -> tuple[Expression, ...]:
-    return expression.parts if isinstance(expression, x.And) else (expression,)
+def _walk(query: Query, plan: Plan, key: SortKey) -> list[Sql]:
+    """In the order of an index table: the resources that have a value, then those that have none."""
+    valued, missing = _valued(query, plan, key), _missing(query, plan, key)
+    position = query.after[0] if query.after is not None else None
+    without = query.after is not None and position is None
+    if query.backward:
+        return [missing, valued] if without else [valued]
+    return [missing] if without else [valued, missing]
 
 
-def _numbers(query_types: tuple[str, ...]) -> Numbers:
-    return tuple(type_numbers()[name] for name in dict.fromkeys(query_types))
+def _valued(query: Query, plan: Plan, key: SortKey) -> Sql:
+    """The rows that are a resource's lowest (highest) value, in their order."""
+    column = _SORT_COLUMNS[key.table][key.descending]
+    descending = key.descending != query.backward
+    named = one_of("s.parameter", key.parameters)
+    conditions = [named, Sql("r.deleted = 0")]
+    if query.after is not None and query.after[0] is not None:
+        sign = "<" if descending else ">"
+        value, last = query.after
+        text = f"s.{column} {sign}= ? AND (s.{column} {sign} ? OR s.key {sign} ?)"
+        conditions.append(Sql(text, (value, value, last)))
+    once = len(key.parameters) == 1 and single(key.parameters[0])
+    if not once:
+        better = ">" if key.descending else "<"
+        others = one_of("m.parameter", key.parameters)
+        text = f"SELECT 1 FROM {key.table} m WHERE m.key = s.key AND {others.text} AND m.{column} {better} s.{column}"
+        conditions.append(Sql(f"NOT EXISTS ({text})", others.values))
+    composer = Composer(each=True)
+    conditions += [composer.test(part, "r") for part in plan.rest]
+    condition = join(conditions, " AND ", "")
+    direction = _direction(descending)
+    distinct = "" if once else "DISTINCT "
+    return Sql(
+        f"SELECT {_VERSION}, o.s0 FROM (SELECT {distinct}s.{column} AS s0, s.key AS key FROM {key.table} s"
+        f" JOIN resource r ON r.key = s.key WHERE {condition.text}"
+        f" ORDER BY s.{column}{direction}, s.key{direction} LIMIT ?) o"
+        f" JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq"
+        f" ORDER BY o.s0{direction}, o.key{direction}",
+        (*condition.values, query.limit),
+    )
+
+
+def _missing(query: Query, plan: Plan, key: SortKey) -> Sql:
+    """The resources without a value, by key."""
+    condition = _where(plan)
+    named = one_of("s.parameter", key.parameters)
+    descending = key.descending != query.backward
+    after = Sql("")
+    if query.after is not None and query.after[0] is None:
+        after = Sql(f" AND r.key {'<' if descending else '>'} ?", (query.after[-1],))
+    return Sql(
+        f"SELECT {_VERSION}, NULL FROM resource r JOIN version v ON v.seq = r.seq WHERE {condition.text}"
+        f" AND NOT EXISTS (SELECT 1 FROM {key.table} s WHERE s.key = r.key AND {named.text}){after.text}"
+        f" ORDER BY r.key{_direction(descending)} LIMIT ?",
+        (*condition.values, *named.values, *after.values, query.limit),
+    )
+
+
+def _gathered(query: Query, plan: Plan) -> Sql:
+    """All matches with their sort values, sorted."""
+    condition = _where(plan)
+    sorts = [_sort_expression(item) for item in query.sort]
+    columns = ", ".join(f"{item.text} AS s{number}" for number, item in enumerate(sorts))
+    back = query.backward
+    order = ", ".join(
+        f"(q.s{number} IS NULL){_direction(back)}, q.s{number}{_direction(item.descending != back)}"
+        for number, item in enumerate(query.sort)
+    )
+    order += f", q.key{_direction(query.sort[0].descending != back)}"
+    after = Sql("") if query.after is None else _after(query)
+    shown = ", ".join(f"o.s{number}" for number in range(len(sorts)))
+    return Sql(
+        f"SELECT {_VERSION}, {shown} FROM (SELECT q.* FROM (SELECT r.key, r.seq, {columns} FROM resource r"
+        f" WHERE {condition.text}) q{after.text} ORDER BY {order} LIMIT ?) o"
+        f" JOIN version v ON v.seq = o.seq ORDER BY {order.replace('q.', 'o.')}",
+        (
+            *(value for item in sorts for value in item.values),
+            *condition.values,
+            *after.values,
+            query.limit,
+        ),
+    )
 
 
 def _sort_expression(item: SortKey) -> Sql:
-    if item.table == "last-updated":
-        return Sql("r.last_updated")
-    if item.table == "id":
-        return Sql("r.logical_id")
-    named = is_in("s.parameter", item.parameters)
+    if item.table in _OF_RESOURCE:
+        return Sql(_OF_RESOURCE[item.table])
+    named = one_of("s.parameter", item.parameters)
     function = "MAX" if item.descending else "MIN"
     if item.table == "reference":
         column = "CASE WHEN s.url <> '' THEN s.url ELSE s.target_id END"
@@ -303,64 +220,58 @@ def _sort_expression(item: SortKey) -> Sql:
     )
 
 
-def search(query: Query) -> Sql:
-    """The statement of a page: the version's columns, then a column for each sort key."""
-    if not query.sort:
-        found, key = _streamed(query)
-        after = Sql("") if query.after is None else Sql(f" AND {key} > ?", (query.after[-1],))
-        return Sql(
-            f"SELECT {_VERSION} FROM {found.text}{after.text} ORDER BY {key} LIMIT ?",
-            (*found.values, *after.values, query.limit),
-        )
-    condition = where(query.resource_types, query.where)
-    sorts = [_sort_expression(item) for item in query.sort]
-    columns = ", ".join(f"{item.text} AS s{number}" for number, item in enumerate(sorts))
-    after = Sql("") if query.after is None else _after(query.sort, query.after)
-    order = f"{_order(query.sort)}, q.key"
-    # The page is found by keys alone: what is sorted and left out again never carries a body.
-    page = (
-        f"SELECT q.* FROM (SELECT r.key, r.seq, {columns} FROM resource r WHERE {condition.text}) q"
-        f"{after.text} ORDER BY {order} LIMIT ?"
-    )
+def _in_order(query: Query, projected: Projected, column: str) -> Sql:
+    """A page in the order of the projection's date: bodies are fetched for the rows of the page only."""
+    composer = Composer(each=True)
+    tests = [composer.test(part, "r") for part in projected.rest]
+    distinct = "" if projected.single else "DISTINCT "
+    joined = " JOIN resource r ON r.key = p.key" if tests else ""
+    condition = join([projected.condition, *tests], " AND ", "")
+    after = Sql("") if query.after is None else _after(query)
+    direction = _direction(query.sort[0].descending != query.backward)
     return Sql(
-        f"SELECT {_VERSION}, {', '.join(f'q.s{number}' for number in range(len(sorts)))}"
-        f" FROM ({page}) q JOIN version v ON v.seq = q.seq ORDER BY {order}",
-        (
-            *(value for item in sorts for value in item.values),
-            *condition.values,
-            *after.values,
-            query.limit,
-        ),
+        f"SELECT {_VERSION}, o.s0 FROM (SELECT q.s0, q.key FROM (SELECT {distinct}{column} AS s0, p.key AS key"
+        f" FROM projection p{joined} WHERE {condition.text}) q{after.text}"
+        f" ORDER BY q.s0{direction}, q.key{direction} LIMIT ?) o"
+        f" JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq ORDER BY o.s0{direction}, o.key{direction}",
+        (*condition.values, *after.values, query.limit),
     )
 
 
-def _order(sort: tuple[SortKey, ...]) -> str:
-    """Missing values last, whichever the direction."""
-    return ", ".join(
-        f"(q.s{number} IS NULL), q.s{number}{' DESC' if item.descending else ''}"
-        for number, item in enumerate(sort)
+def _projected_by_key(query: Query, projected: Projected) -> Sql:
+    """A page of what the projection finds, in the order of creation."""
+    composer = Composer(each=True)
+    tests = [composer.test(part, "r") for part in projected.rest]
+    joined = " JOIN resource r ON r.key = p.key" if tests else ""
+    condition = join([projected.condition, *tests], " AND ", "")
+    direction, sign = _direction(query.backward), "<" if query.backward else ">"
+    after = Sql("") if query.after is None else Sql(f" AND p.key {sign} ?", (query.after[-1],))
+    return Sql(
+        f"SELECT {_VERSION} FROM (SELECT DISTINCT p.key AS key FROM projection p{joined} WHERE {condition.text}"
+        f"{after.text} ORDER BY p.key{direction} LIMIT ?) o JOIN resource r ON r.key = o.key"
+        f" JOIN version v ON v.seq = r.seq ORDER BY r.key{direction}",
+        (*condition.values, *after.values, query.limit),
     )
 
 
-def _after(sort: tuple[SortKey, ...], position: Position) -> Sql:
-    """Rows that come after a position: equal in the first keys, later in the next one."""
+def _after(query: Query) -> Sql:
+    """Rows that come after a position (before it, going backward): equal in the first keys, beyond it in the next."""
+    assert query.after is not None
     alternatives: list[Sql] = []
     equal: list[Sql] = []
-    for number, item in enumerate(sort):
-        column, value = f"q.s{number}", position[number]
+    for number, item in enumerate(query.sort):
+        column, value = f"q.s{number}", query.after[number]
         if value is None:
+            if query.backward:
+                alternatives.append(join([*equal, Sql(f"{column} IS NOT NULL")], " AND ", ""))
             equal.append(Sql(f"{column} IS NULL"))
             continue
-        sign = "<" if item.descending else ">"
-        later = Sql(f"({column} {sign} ? OR {column} IS NULL)", (value,))
-        alternatives.append(join([*equal, later], " AND ", ""))
+        sign = "<" if item.descending != query.backward else ">"
+        missing = "" if query.backward else f" OR {column} IS NULL"
+        beyond = Sql(f"({column} {sign} ?{missing})", (value,))
+        alternatives.append(join([*equal, beyond], " AND ", ""))
         equal.append(Sql(f"{column} = ?", (value,)))
-    alternatives.append(join([*equal, Sql("q.key > ?", (position[-1],))], " AND ", ""))
+    sign = "<" if query.sort[0].descending != query.backward else ">"
+    alternatives.append(join([*equal, Sql(f"q.key {sign} ?", (query.after[-1],))], " AND ", ""))
     found = join(alternatives, " OR ", "")
     return Sql(f" WHERE {found.text}", found.values)
-
-
-def count(resource_types: tuple[str, ...], expression: Expression) -> Sql:
-    """The statement that counts."""
-    condition = where(resource_types, expression)
-    return Sql(f"SELECT COUNT(*) FROM resource r WHERE {condition.text}", condition.values)

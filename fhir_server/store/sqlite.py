@@ -24,6 +24,7 @@ from fhir_server.spec import errors
 from fhir_server.store.checks import UnsafeDatabase
 from fhir_server.store.contract import (
     AGAIN,
+    Defined,
     OverBudget,
     ReadTransaction,
     Transaction,
@@ -66,7 +67,7 @@ def connect(path: str) -> sqlite3.Connection:
             f"SQLite works with journal_mode={journal}, synchronous={synchronous} on this file, but acknowledged"
             " writes are safe in WAL with FULL (2) only; keep the database on a local disk"
         )
-    connection.execute("PRAGMA mmap_size=268435456")
+    connection.execute("PRAGMA mmap_size=2147418112")
     connection.execute("PRAGMA cache_size=-16000")
     # What a savepoint may need to take back stays in memory instead of a file that is made and removed each time.
     connection.execute("PRAGMA temp_store=MEMORY")
@@ -143,12 +144,9 @@ class SqliteStore:
         driver = getattr(self._local, "driver", None)
         if driver is None:
             driver = self._local.driver = self._reader()
-        if budget is None:
-            self._local.clock, given = time.monotonic, self.search_timeout
-        else:
-            # Of processor time: on a busy machine waiting for a turn is no sign of a long search.
-            self._local.clock, given = time.thread_time, budget
-        self._local.deadline = self._local.clock() + given
+        # A budget is of the thread's own time: on a busy machine, giving up what others delay would only do it twice.
+        self._local.deadline = time.monotonic() + self.search_timeout
+        self._local.budget = math.inf if budget is None else time.thread_time() + budget
         try:
             driver.cursor.execute("BEGIN")
             yield SqlTransaction(driver)
@@ -157,8 +155,8 @@ class SqliteStore:
                 raise OverBudget from None
             raise _refusal(error) from error
         finally:
-            # Without this the deadline could interrupt even ROLLBACK, and this connection would never begin again.
-            self._local.deadline = math.inf
+            # Past its time the handler would interrupt the end as well, and the next read find this one's transaction.
+            self._local.budget = self._local.deadline = math.inf
             if driver.connection.in_transaction:
                 driver.cursor.execute("ROLLBACK")
 
@@ -166,7 +164,9 @@ class SqliteStore:
         connection = connect(self.path)
         connection.execute("PRAGMA query_only=1")
         local = self._local
-        connection.set_progress_handler(lambda: local.clock() > local.deadline, _STEPS)
+        connection.set_progress_handler(
+            lambda: time.thread_time() > local.budget or time.monotonic() > local.deadline, _STEPS
+        )
         with self._readers_lock:
             self._readers.append(connection)
         return SqliteDriver(connection)
@@ -282,7 +282,13 @@ class SqliteStore:
         """Internal keys of current resources."""
         with self.read() as transaction:
             assert isinstance(transaction, SqlTransaction)
-            return transaction.keys(resource_type, after, limit)
+            return transaction.catalogue.keys(resource_type, after, limit)
+
+    def defined(self) -> list[Defined]:
+        """The search parameters of the deployment's own."""
+        with self.read() as transaction:
+            assert isinstance(transaction, SqlTransaction)
+            return transaction.catalogue.listed()
 
     def secret(self, name: str) -> bytes:
         """32 random bytes kept in the database."""

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression, Query, Table
+from fhir_server.spec import errors
 from fhir_server.store import search_sql
+from fhir_server.store.catalogue import SqlCatalogue
 from fhir_server.store.contract import (
     HistoryHit,
     HistoryQuery,
@@ -21,6 +23,8 @@ from fhir_server.store.contract import (
 )
 from fhir_server.store.rows import METHODS, Row, rows, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
+from fhir_server.store.search_chains import resolved
+from fhir_server.store.search_plan import plan
 
 Identity = tuple[str, str]
 
@@ -52,6 +56,7 @@ INSERT_ROW = {
     table: f"INSERT INTO {table} (parameter, {', '.join(columns)}) VALUES ({', '.join('?' * (len(columns) + 1))})"
     for table, columns in INDEX_COLUMNS.items()
 }
+INSERT_UNIQUE = f"{INSERT_ROW['unique_identifier']} ON CONFLICT DO NOTHING"
 DELETE_ROW = {
     table: f"DELETE FROM {table} WHERE parameter = ? AND "
     + " AND ".join(f"{item} = ?" for item in columns)
@@ -106,6 +111,11 @@ class SqlTransaction:
         """No version put here may be older."""
         return self._driver.floor
 
+    @property
+    def catalogue(self) -> SqlCatalogue:
+        """The search parameters of the deployment's own."""
+        return SqlCatalogue(self._driver, INSERT_ROW)
+
     def settled(self) -> int:
         """Histories are complete up to this moment."""
         return self._driver.settled()
@@ -147,16 +157,22 @@ class SqlTransaction:
 
     def search(self, query: Query) -> list[Hit]:
         """A page of matches."""
-        statement = search_sql.search(query)
-        return [
-            Hit(_stored(row), (*row[8:], row[0]))
-            for row in self._driver.fetch(statement.text, statement.values)
-        ]
+        fetch = self._driver.fetch
+        planned = plan(query.resource_types, resolved(query.where, fetch), query.sort, fetch)
+        found: list[Row] = []
+        for statement in search_sql.statements(query, planned):
+            found += fetch(statement.text, (*statement.values[:-1], query.limit - len(found)))
+            if len(found) >= query.limit:
+                break
+        hits = [Hit(_stored(row), (*row[8:], row[0])) for row in found]
+        return hits[::-1] if query.backward else hits
 
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches."""
-        statement = search_sql.count(resource_types, where)
-        return int(self._driver.fetch(statement.text, statement.values)[0][0])
+        fetch = self._driver.fetch
+        planned = plan(resource_types, resolved(where, fetch), None, fetch)
+        statement = search_sql.count(planned)
+        return int(fetch(statement.text, statement.values)[0][0])
 
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The references that those resources make."""
@@ -168,6 +184,14 @@ class SqlTransaction:
             )
             found += self._driver.fetch(text, (*part, *parameters))
         return [Link(row[0], row[1], type_names()[row[2]], row[3], row[4]) for row in found]
+
+    def any_versioned(self, keys: Sequence[int], parameters: Sequence[int]) -> bool:
+        """Whether one of those references names a version."""
+        text = (
+            f"SELECT 1 FROM reference WHERE key IN ({_marks(keys)}) AND parameter IN ({_marks(parameters)})"
+            " AND version <> '' LIMIT 1"
+        )
+        return bool(self._driver.fetch(text, (*keys, *parameters)))
 
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
@@ -336,7 +360,16 @@ class SqlTransaction:
         else:
             # Entries that differ may still be equal as rows (shortened values), so rows are what is compared.
             before = rows(previous_entries, key)
-        after = rows(entries, key)
+        self._write(before, rows(entries, key))
+
+    def reindex(self, key: int, entries: IndexEntries) -> bool:
+        """Make the index rows of a resource those of the entries."""
+        before, after = self._rows(key), rows(entries, key)
+        self._write(before, after)
+        return before != after
+
+    def _write(self, before: dict[str, set[Row]], after: dict[str, set[Row]]) -> None:
+        """Write the difference of index rows."""
         none: set[Row] = set()
         for table, listed in before.items():
             gone = listed - after.get(table, none)
@@ -344,8 +377,19 @@ class SqlTransaction:
                 self._driver.change_many(DELETE_ROW[table], list(gone))
         for table, listed in after.items():
             new = listed - before.get(table, none)
-            if new:
+            if table == "unique_identifier":
+                self._claim(new)
+            elif new:
                 self._driver.change_many(INSERT_ROW[table], list(new))
+
+    def _claim(self, new: set[Row]) -> None:
+        """One by one and in one order, as each waits for another transaction that has claimed the same."""
+        for row in sorted(new):
+            if self._driver.change(INSERT_UNIQUE, row) != 1:
+                raise errors.duplicate(
+                    "Another resource has one of the identifiers, and its system is declared to be unique",
+                    "identifier",
+                )
 
 
 def keep_secret(name: str, transaction: Transaction) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 from exemplars import refused
+from shelf import Shelf
 
 from tools.serving import ServerProcess
 
@@ -25,3 +26,9 @@ def impatient(new_database):
         httpx.Client(base_url=running.base + "/", timeout=30) as made,
     ):
         yield made
+
+
+@pytest.fixture
+def shelf(client: httpx.Client) -> Shelf:
+    """Resources of this test alone, on the shared server."""
+    return Shelf(client)

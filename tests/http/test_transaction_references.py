@@ -92,7 +92,7 @@ def test_a_reference_to_something_outside_is_unchanged(client, reference):
 
 
 @pytest.mark.rule(297, "bundle#references")
-@pytest.mark.parametrize("name", [urn(), "urn:oid:1.2.3"])
+@pytest.mark.parametrize("name", ["urn:uuid:0bf1ad0e-4d2c-4a36-8f0e-7a4f6a1c2d3e", "urn:oid:1.2.3"])
 def test_a_urn_that_no_entry_has_is_refused(client, name):
     issues = refused(client, post(patient(), urn()), post(basic(name)))
     assert issues[0]["expression"] == ["Bundle.entry[1].resource.subject.reference"]

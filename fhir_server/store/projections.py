@@ -1,0 +1,124 @@
+"""Projections: rows over several parameters of a type that is searched much, declared in capability/projections.json.
+
+A row is (projection, value of one parameter, value of another, a date), in that order, so that who, what and when are
+one walk of one index. Rows are made of the same index entries as all others; the planner chooses, never the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from fhir_server.search import entries as e
+from fhir_server.search.entries import IndexEntry
+from fhir_server.search.extent import single, width
+from fhir_server.search.parameters import SearchParameter, parameter
+from fhir_server.spec.definitions import resource_types
+from fhir_server.spec.published import declared
+from fhir_server.store.schema import fit, system_number
+
+Row = tuple[Any, ...]
+
+# What stands for a value that is not declared or not there.
+NONE = ""
+_ONLY = {(NONE, 0)}
+_NOTHING: set[tuple[str, int]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """number: its place in the file, from 1; by None: the first value is not used; width: the most a date covers."""
+
+    number: int
+    resource_type: str
+    by: SearchParameter | None
+    also: SearchParameter
+    date: SearchParameter
+    width: int
+
+
+@cache
+def projections() -> tuple[Projection, ...]:
+    """All that are declared."""
+    return tuple(_read(number, item) for number, item in enumerate(declared("projections"), 1))
+
+
+def _read(number: int, item: dict[str, str]) -> Projection:
+    name = item["resourceType"]
+    date = _parameter(name, item["date"])
+    most = width(date.number)
+    assert most is not None, f"{name}.{date.code} may have no end, so no index bounds it"
+    assert single(date.number), f"{name}.{date.code} may be there several times"
+    return Projection(
+        number,
+        name,
+        _parameter(name, item["by"]) if "by" in item else None,
+        _parameter(name, item["and"]),
+        date,
+        most,
+    )
+
+
+def _parameter(resource_type: str, code: str) -> SearchParameter:
+    found = parameter(resource_type, code)
+    assert found is not None, f"{resource_type} has no {code}"
+    return found
+
+
+@cache
+def hot_numbers() -> frozenset[int]:
+    """The numbers of the parameters that a projection is made of."""
+    return frozenset(
+        part.number
+        for item in projections()
+        for part in (item.by, item.also, item.date)
+        if part is not None
+    )
+
+
+@cache
+def _dated() -> dict[int, list[Projection]]:
+    """The number of a date -> the projections that it ends."""
+    found: dict[int, list[Projection]] = {}
+    for item in projections():
+        found.setdefault(item.date.number, []).append(item)
+    return found
+
+
+@cache
+def _type_numbers() -> dict[str, int]:
+    return {name: number for number, name in enumerate(resource_types(), 1)}
+
+
+def projected(hot: Iterable[IndexEntry], key: int) -> set[Row]:
+    """The rows (parameter, value1, value2, low, key, high, system1, system2) of the entries of hot parameters."""
+    held: dict[int, list[IndexEntry]] = {}
+    for entry in hot:
+        held.setdefault(entry.parameter, []).append(entry)
+    found: set[Row] = set()
+    values = {number: _values(listed) for number, listed in held.items()}
+    for item in (item for number in held for item in _dated().get(number, ())):
+        for date in held[item.date.number]:
+            assert isinstance(date, e.DateEntry)
+            first = _ONLY if item.by is None else values.get(item.by.number, _NOTHING)
+            second = values.get(item.also.number, _ONLY)
+            found.update(
+                (item.number, value1, value2, date.low, key, date.high, system1, system2)
+                for value1, system1 in first
+                for value2, system2 in second
+            )
+    return found
+
+
+def _values(entries: Iterable[IndexEntry]) -> set[tuple[str, int]]:
+    """The code and system of tokens, the id and type of references."""
+    found = set()
+    for entry in entries:
+        match entry:
+            case e.TokenEntry(_, system, code):
+                found.add((fit(code), system_number(system)))
+            case e.ReferenceEntry(_, target_type, target_id, "", _):
+                found.add((target_id, _type_numbers().get(target_type, 0)))
+    return found

@@ -1,0 +1,100 @@
+"""How a search is answered: from a projection, from its most selective part, or by walking an order.
+
+What is likely selective (an identifier, a reference) is taken at its word; of what may be or not, a bounded number of
+rows is looked at before the choice. https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.search import expression as x
+from fhir_server.search.expression import Expression, SortKey
+from fhir_server.search.extent import single
+from fhir_server.store.rows import Row, type_numbers
+from fhir_server.store.search_composer import BROAD, NEVER, Composer, rank
+from fhir_server.store.search_projected import Projected, project
+
+Fetch = Callable[[str, Sequence[Any]], list[Row]]
+# So many keys are gathered and sorted without a second thought.
+FEW = 10_000
+# What follows references costs some look-ups a row, so less of it is looked at.
+FEW_FOLLOWED = 1_500
+_SELECTIVE = BROAD - 10
+_PROBES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """types: their numbers; projected or start (or neither): where the keys come from; rest: what is tested.
+
+    walk: neither is selective, so that resources are better read in the wanted order until the page is full.
+    """
+
+    types: tuple[int, ...]
+    projected: Projected | None
+    start: Expression | None
+    rest: tuple[Expression, ...]
+    walk: bool
+
+
+def plan(
+    resource_types: tuple[str, ...],
+    where: Expression,
+    sort: tuple[SortKey, ...] | None,
+    fetch: Fetch,
+) -> Plan:
+    """The plan; sort None: to be counted, so that nothing can be stopped early."""
+    types = tuple(type_numbers()[name] for name in dict.fromkeys(resource_types))
+    parts = flattened(where)
+    projected = project(resource_types, parts)
+    if projected is not None:
+        return Plan(types, projected, None, projected.rest, walk=False)
+    parts = _windows(parts)
+    ordered = sorted(parts, key=rank)
+    if not ordered or rank(ordered[0]) >= NEVER:
+        return Plan(types, None, None, parts, walk=True)
+    start = ordered[0]
+    if rank(start) < _SELECTIVE or sort is None or len(sort) > 1:
+        return Plan(types, None, start, _without(parts, start), walk=False)
+    for part in ordered[:_PROBES]:
+        if rank(part) < NEVER and _few(part, types, fetch):
+            return Plan(types, None, part, _without(parts, part), walk=False)
+    return Plan(types, None, None, parts, walk=True)
+
+
+def flattened(expression: Expression) -> tuple[Expression, ...]:
+    """The parts of a conjunction, those of conjunctions inside it too."""
+    if not isinstance(expression, x.And):
+        return (expression,)
+    return tuple(inner for part in expression.parts for inner in flattened(part))
+
+
+def _without(parts: tuple[Expression, ...], start: Expression) -> tuple[Expression, ...]:
+    return tuple(part for part in parts if part is not start)
+
+
+def _windows(parts: tuple[Expression, ...]) -> tuple[Expression, ...]:
+    """Comparisons of a date that a resource has once are of one value: together they are a window in its index."""
+    found: list[Expression] = []
+    windows: dict[tuple[int, ...], list[x.Range]] = {}
+    for part in parts:
+        if (
+            isinstance(part, x.DateMatch)
+            and len(part.ranges) == 1
+            and all(single(number) for number in part.parameters)
+        ):
+            windows.setdefault(part.parameters, []).extend(part.ranges)
+        else:
+            found.append(part)
+    found += [x.DateWindow(numbers, tuple(ranges)) for numbers, ranges in windows.items()]
+    return tuple(found)
+
+
+def _few(part: Expression, types: tuple[int, ...], fetch: Fetch) -> bool:
+    keys = Composer().keys(part, types)
+    most = FEW_FOLLOWED if isinstance(part, x.Chain | x.LogicalChain | x.Has | x.Or) else FEW
+    text = f"SELECT COUNT(*) FROM (SELECT 1 FROM ({keys.text}) AS k LIMIT ?) AS few"
+    return int(fetch(text, (*keys.values, most))[0][0]) < most
