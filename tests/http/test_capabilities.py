@@ -127,18 +127,27 @@ def test_every_type_is_there_once_and_every_parameter_as_it_is_defined(statement
 # Everything that is declared works
 
 
-# Random values do not satisfy its invariants by chance.
-STRUCTURE_DEFINITION = {
-    "resourceType": "StructureDefinition",
-    "url": "http://example.org/StructureDefinition/example",
-    "name": "Example",
-    "status": "draft",
-    "kind": "resource",
-    "abstract": False,
-    "type": "Patient",
-    "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
-    "derivation": "constraint",
-    "differential": {"element": [{"id": "Patient", "path": "Patient"}]},
+# Random values do not satisfy the rules of these by chance.
+CHOSEN = {
+    "StructureDefinition": {
+        "resourceType": "StructureDefinition",
+        "url": "http://example.org/StructureDefinition/example",
+        "name": "Example",
+        "status": "draft",
+        "kind": "resource",
+        "abstract": False,
+        "type": "Patient",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+        "derivation": "constraint",
+        "differential": {"element": [{"id": "Patient", "path": "Patient"}]},
+    },
+    "Subscription": {
+        "resourceType": "Subscription",
+        "status": "requested",
+        "reason": "Example",
+        "criteria": "Observation?code=x",
+        "channel": {"type": "rest-hook", "endpoint": "https://example.org/hook"},
+    },
 }
 
 
@@ -154,8 +163,8 @@ class Sparse(Random):
 @cache
 def example(resource_type):
     """A valid resource of that type, with little more than it must have."""
-    if resource_type == "StructureDefinition":
-        return STRUCTURE_DEFINITION
+    if resource_type in CHOSEN:
+        return CHOSEN[resource_type]
     for seed in count():
         # Some invariants ask for an element that is optional.
         random = Sparse(seed) if seed < 4 else Random(seed)
@@ -304,19 +313,31 @@ def test_every_declared_include_of_every_type_works(client, declared, name, memb
 @pytest.mark.rule(268, "http#capabilities")
 def test_every_declared_operation_works(client, statement, declared):
     patient = client.post("Patient", json={"resourceType": "Patient"}).json()
+    encounter = client.post("Encounter", content=serialise(example("Encounter")), headers=JSON)
+    path = f"Patient/{patient['id']}"
+    meta = {"name": "meta", "valueMeta": {"tag": [{"system": "http://example.org", "code": "x"}]}}
+    parameters = {"resourceType": "Parameters", "parameter": [meta]}
     calls = {
         "validate": [
             ("POST", "Patient/$validate", patient),
-            ("POST", f"Patient/{patient['id']}/$validate", patient),
+            ("POST", f"{path}/$validate", patient),
         ],
         "versions": [("GET", "$versions", None), ("POST", "$versions", None)],
+        "meta": [("GET", each, None) for each in ("$meta", "Patient/$meta", f"{path}/$meta")],
+        "meta-add": [("POST", f"{path}/$meta-add", parameters)],
+        "meta-delete": [("POST", f"{path}/$meta-delete", parameters)],
+        "everything": [
+            ("GET", f"{path}/$everything", None),
+            ("GET", f"Encounter/{encounter.json()['id']}/$everything", None),
+        ],
     }
     listed = {item["name"] for item in statement["rest"][0]["operation"]}
     listed |= {o["name"] for item in declared.values() for o in item.get("operation", ())}
-    assert calls.keys() <= listed
-    for name in sorted(listed & calls.keys()):
-        for method, path, body in calls[name]:
-            assert client.request(method, path, json=body).status_code == 200, path
+    assert listed <= calls.keys(), "declared, but not tried here"
+    for name in calls.keys() & listed:
+        for method, url, body in calls[name]:
+            answer = client.request(method, url, json=body)
+            assert answer.status_code == 200, (url, answer.text)
 
 
 @pytest.mark.rule(268, "http#capabilities")

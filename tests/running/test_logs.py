@@ -114,7 +114,13 @@ def test_no_value_of_a_resource_query_or_header_is_logged_at_debug_level(
         with Connection(server.port) as connection:
             connection.send(f"{markers.new()} {markers.new()}\r\n\r\n".encode())
             assert connection.answer()[0] == 400
+        given = client.get("Patient/nobody", headers={"X-Request-Id": "my-own-id"})
+        made = client.get("Patient/nobody").headers["x-request-id"]
         told = output(server)
+    assert given.headers["x-request-id"] == "my-own-id"
+    for request_id in ("my-own-id", made):
+        (line,) = [line for line in lines(told) if line.get("request_id") == request_id]
+        assert (line["interaction"], line["status"], line["method"]) == ("Read", 404, "GET")
     assert len(markers) > 40
     assert [value for value in markers if value in told] == []
     requests = [line for line in lines(told) if line["message"] == "request"]
@@ -149,16 +155,3 @@ def test_a_fault_of_the_server_is_logged_with_its_place_and_without_values(new_d
         told = output(server)
     assert [value for value in markers if value in told] == []
     assert all(lines(told))
-
-
-def test_a_request_is_found_again_by_its_id(new_database):
-    server = ServerProcess(new_database(), log_level="info")
-    with server:
-        given = {"X-Request-Id": "my-own-id"}
-        answer = httpx.get(f"{server.base}/Patient/nobody", headers=given)
-        made = httpx.get(f"{server.base}/Patient/nobody").headers["x-request-id"]
-        told = lines(output(server))
-    assert answer.headers["x-request-id"] == "my-own-id"
-    (line,) = [line for line in told if line.get("request_id") == "my-own-id"]
-    assert (line["interaction"], line["status"], line["method"]) == ("Read", 404, "GET")
-    assert [line["status"] for line in told if line.get("request_id") == made] == [404]
