@@ -6,9 +6,6 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.util.exc import CommandError
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
@@ -108,7 +105,7 @@ def _begin_immediate(connection: Connection) -> None:
 
 
 def _sqlite_revision(connection: sqlite3.Connection) -> str | None:
-    """The schema's revision, read without loading the migration machinery: a second start is quick."""
+    """The schema's revision, read without loading the migration machinery."""
     known = connection.execute(
         "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
     ).fetchone()
@@ -118,12 +115,20 @@ def _sqlite_revision(connection: sqlite3.Connection) -> str | None:
     return found[0] if found else None
 
 
+def _postgresql_revision(connection: Connection) -> str | None:
+    if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one() is None:
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
 def _prepare_postgresql(url: str) -> None:
     # The encoding is named so that even a database that is refused for its own can be asked.
     engine = create_engine(url, poolclass=NullPool, connect_args={"client_encoding": "UTF8"})
     try:
         with engine.begin() as connection:
             check_postgresql(connection)
+            if _postgresql_revision(connection) == HEAD:
+                return
             # Two processes that start at once migrate one after the other, each in one transaction.
             connection.execute(
                 text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK}
@@ -136,6 +141,11 @@ def _prepare_postgresql(url: str) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    # Loaded when there is something to migrate: a second start is quick.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection

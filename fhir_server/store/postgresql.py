@@ -49,7 +49,8 @@ _WRITERS = 0x66686972
 _BEGIN_WRITE = f"""
 BEGIN;
 SELECT pg_advisory_xact_lock_shared({_WRITERS}, (floor(extract(epoch FROM clock_timestamp()) * 1000)
-  ::bigint % 4294967296 - 2147483648)::int), floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
+  ::bigint % 4294967296 - 2147483648)::int), floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+  nextval('version_seq_seq')
 """
 _OLDEST_WRITER = f"""
 SELECT now, now - max((now - objid::bigint - 2147483648) & 4294967295) FROM
@@ -58,6 +59,9 @@ SELECT now, now - max((now - objid::bigint - 2147483648) & 4294967295) FROM
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 GROUP BY now
 """
+_MORE_SEQS = "SELECT nextval('version_seq_seq') FROM generate_series(1, 4)"
+# In one INSERT: few enough that statements of as many rows come again and stay prepared.
+_ROWS = 25
 _BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -80,6 +84,7 @@ class PostgresqlDriver:
         self.cursor = cursor
         self.held: set[int] = set()
         self.floor = 0
+        self.seqs: list[int] = []
         self.writes = False
 
     def begin_read(self) -> None:
@@ -94,6 +99,7 @@ class PostgresqlDriver:
         row = self.cursor.fetchone()
         assert row is not None
         self.floor = int(row[1]) * 1000
+        self.seqs.append(int(row[2]))
 
     def settled(self) -> int:
         """Wait a little until whoever was writing at the call has ended; a snapshot is taken after that."""
@@ -125,13 +131,22 @@ class PostgresqlDriver:
 
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows, in one order so that two transactions cannot wait for each other."""
-        self.cursor.executemany(marked(text), sorted(rows))
+        ordered = sorted(rows)
+        head, values, row_marks = marked(text).partition(" VALUES ")
+        if not values:
+            self.cursor.executemany(head, ordered)
+            return
+        for start in range(0, len(ordered), _ROWS):
+            part = ordered[start : start + _ROWS]
+            several = f"{head} VALUES {', '.join([row_marks] * len(part))}"
+            self.cursor.execute(several, [value for row in part for value in row])
 
     def next_seq(self) -> int:
-        """The next number of the sequence behind version.seq."""
-        found = self.cursor.execute("SELECT nextval('version_seq_seq')").fetchone()
-        assert found is not None
-        return int(found[0])
+        """The next number of the sequence behind version.seq; the first came with BEGIN."""
+        if not self.seqs:
+            found = self.cursor.execute(_MORE_SEQS).fetchall()
+            self.seqs = [row[0] for row in found][::-1]
+        return self.seqs.pop()
 
     def lock(self, identities: Sequence[tuple[str, str]]) -> None:
         """Advisory locks until the transaction ends, ascending, in one round trip."""

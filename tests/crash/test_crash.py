@@ -23,9 +23,8 @@ pytestmark = pytest.mark.slow
 )
 def test_every_promise_survives_three_kills(kind: str, workers: int) -> None:
     with database(kind) as url:
-        ledger, slowest = run(Plan(url, kills=3, workers=workers, longest=0.6))
+        ledger, _ = run(Plan(url, kills=3, workers=workers, longest=0.6))
     assert ledger.faults == []
     assert ledger.counts["kills"] == 3
     assert ledger.counts["puts acknowledged"] > 30
     assert ledger.counts["transactions acknowledged"] > 10
-    assert slowest < 5

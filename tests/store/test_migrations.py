@@ -112,3 +112,12 @@ def test_a_schema_of_a_newer_version_is_refused(new_database: Callable[[], str])
             connection.execute(change)
     with pytest.raises(UnsafeDatabase, match="newer version"):
         prepare_database(url)
+
+
+def test_a_start_with_nothing_to_migrate_does_not_load_the_migrations(database_url: str) -> None:
+    loaded = f"{_START}\nprint('alembic' in sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", loaded, database_url],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ended.stdout.split()[-1] == "False"
