@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from definitions import ANIMALS, code_system, filtered, terminology, value_set
+from animals import ANIMALS, code_system, filtered, terminology, value_set
 
 from fhir_server.spec import definitions
 from fhir_server.terminology import (
