@@ -79,6 +79,20 @@ def test_what_is_remembered_expires(elsewhere: Elsewhere) -> None:
         assert len(elsewhere.asked) == count
 
 
+def test_what_is_remembered_is_bounded(
+    elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fhir_server.terminology.remote.MOST_KEPT", 10)
+    elsewhere.answers[LOOKUP] = (200, parameters(display="x"))
+    system = remote(elsewhere).system(SNOMED)
+    for code in range(20):
+        system.find(str(code))
+    system.find("19")
+    assert len(elsewhere.asked) == 20
+    system.find("0")
+    assert len(elsewhere.asked) == 21
+
+
 def test_an_unknown_code_is_none_and_remembered(elsewhere: Elsewhere) -> None:
     known = terminology(elsewhere)
     assert known.concept(SNOMED, "nothing") is None
@@ -160,10 +174,13 @@ def test_more_codes_than_are_sent_is_too_costly(elsewhere: Elsewhere) -> None:
         (500, {}),
         (200, b"<html>"),
         (200, {"hello": "world"}),
+        (200, {"resourceType": "Parameters", "parameter": [1]}),
+        (200, {"resourceType": "Parameters", "parameter": [{"name": "property", "part": "x"}]}),
+        (200, {"resourceType": "ValueSet", "expansion": {"contains": {}}}),
         (302, {}),
         lambda: (time.sleep(1.5), (200, {}))[1],
     ],
-    ids=["status", "html", "no resource", "redirect", "slow"],
+    ids=["status", "html", "no resource", "number", "part", "contains", "redirect", "slow"],
 )
 def test_a_failure_is_no_answer_and_no_error_for_validation(
     elsewhere: Elsewhere, answer: Any
