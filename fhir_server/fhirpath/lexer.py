@@ -63,11 +63,16 @@ def tokens(text: str) -> list[Token]:
 
 
 def unquote(text: str) -> str:
-    """The characters of a string literal or delimited identifier."""
+    """The characters of a string literal or delimited identifier. Raises FhirPathError for half a character."""
     inner = text[1:-1]
     if "\\" not in inner:
         return inner
-    return _ESCAPE.sub(lambda match: _character(match[1]), inner)
+    found = _ESCAPE.sub(lambda match: _character(match[1]), inner)
+    try:
+        # Characters beyond the first plane are written as two escapes.
+        return found.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise FhirPathError("A \\u escape is half of a pair; write both halves") from None
 
 
 def _character(code: str) -> str:

@@ -175,10 +175,12 @@ def _unescape(subject: str, form: str) -> Collection:
             return _string(html.unescape(subject))
         case "json":
             try:
-                return _string(str(json.loads(f'"{subject}"', strict=False)))
+                found = str(json.loads(f'"{subject}"', strict=False))
+                found.encode()  # or it has half a character
             except ValueError:
-                # The quotes of a string that was never escaped
+                # Not escaped at all, or not whole
                 return _string(subject)
+            return _string(found)
     raise FhirPathError(f"unescape() knows html and json, not '{form[:32]}'")
 
 

@@ -224,7 +224,7 @@ class Parser:
 
     def _name(self) -> str:
         token = self._peek()
-        if token.kind == "quoted":
+        if token.kind == "quoted" and len(token.text) > len("``"):
             self._next()
             return unquote(token.text)
         if token.kind == "name":

@@ -7,10 +7,13 @@ from typing import Any
 
 from fhir_server.operations.terminology import Question, codes_asked, of, parameters
 from fhir_server.spec import errors
+from fhir_server.spec.operations import operation_definition
+from fhir_server.terminology import RemoteServer
 from fhir_server.terminology.sources import published_concept_maps
 from fhir_server.terminology.translation import Match, applies
 from fhir_server.terminology.translation import Question as Translation
 from fhir_server.terminology.translation import translate as translated
+from fhir_server.terminology.verdicts import Asked
 
 Json = dict[str, Any]
 _PLACE = "Parameters.parameter"
@@ -22,6 +25,9 @@ def translate(question: Question) -> Json:
     asked = codes_asked(question, question.first("system"), question.first("version"))
     if question.first("code") is not None and question.first("system") is None:
         raise errors.required("A code needs its system", _PLACE)
+    there = _elsewhere(question, asked)
+    if there is not None:
+        return there.ask("ConceptMap/$translate", _again(question))
     maps = list(_maps(question, reverse))
     matches: list[Match] = []
     for code in asked:
@@ -41,6 +47,27 @@ def translate(question: Question) -> Json:
         of("message", "String", message),
         *(_shown(match) for match in matches),
     )
+
+
+def _elsewhere(question: Question, asked: list[Asked]) -> RemoteServer | None:
+    """The server that has the map which is named by its url, or the code system when no map is named."""
+    url = question.first("url")
+    if url is not None:
+        known = question.terminology.find("ConceptMap", url) is not None
+        return None if known else question.terminology.remote(url)
+    if question.first("conceptMap") is not None or question.call.logical_id is not None:
+        return None
+    servers = (question.terminology.remote(code.system) for code in asked if code.system)
+    return next((server for server in servers if server is not None), None)
+
+
+def _again(question: Question) -> list[Json]:
+    """The inputs as they were sent."""
+    return [
+        {"name": item.name, f"value{item.type[0].upper()}{item.type[1:]}": value}
+        for item in operation_definition("ConceptMap-translate").inputs
+        for value in question.all(item.name)
+    ]
 
 
 def _find(question: Question) -> Any:

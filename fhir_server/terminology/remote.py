@@ -26,7 +26,7 @@ from fhir_server.terminology.faults import (
 from fhir_server.terminology.value_sets import MOST_CODES, Member, concept_of
 
 Json = dict[str, Any]
-MOST_KEPT = 20_000
+MOST_KEPT = 100_000
 FAILURES = 3
 PAUSE = 30.0
 UNKNOWN_SECONDS = 60.0
@@ -83,6 +83,7 @@ class RemoteServer:
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[float, Json | None]] = OrderedDict()
+        self._weight = 0
         self._failures = 0
         self._closed_until = 0.0
 
@@ -122,10 +123,12 @@ class RemoteServer:
         with self._lock:
             self._failures = 0
             self._closed_until = 0.0
+            self._weight -= _weight(self._kept.pop(key, (0.0, None))[1]) if key in self._kept else 0
             self._kept[key] = (self._clock() + seconds, found)
-            self._kept.move_to_end(key)
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
+            self._weight += _weight(found)
+            while self._weight > MOST_KEPT:
+                _, (_, oldest) = self._kept.popitem(last=False)
+                self._weight -= _weight(oldest)
 
     def system(self, url: str, version: str | None = None) -> RemoteSystem:
         """A code system there, as a System."""
@@ -227,6 +230,11 @@ class RemoteSystem:
         return frozenset({code, *(member.concept.code for member in found)})
 
 
+def _weight(found: Json | None) -> int:
+    """How much of the memory an answer takes: one for itself and for each of its codes."""
+    return 1 + len(found.get("expansion", {}).get("contains", ())) if found else 1
+
+
 def _answered(found: Json | None, operation: str) -> Json:
     if found is None:
         raise Unknown(f"The terminology server does not know what {operation} asks for")
@@ -266,7 +274,7 @@ def _parts(answer: Json, name: str) -> Iterable[Json]:
                 if value is None:
                     continue
                 # A part is named value; what it holds is value[x] of a property, value of a designation.
-                named = part["name"]
+                named = part.get("name", "")
                 typed = value[0] if named == "value" and name == "property" else named
                 made[typed] = value[1]
             yield made

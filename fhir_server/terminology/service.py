@@ -37,9 +37,10 @@ class Terminology:
         self.sources = tuple(sources)
         self.servers: tuple[RemoteServer, ...] = below.servers if below else tuple(servers)
         self._below = below
-        self._systems: dict[tuple[str, str | None], System | None] = {}
-        self._sets: dict[str, Json | None] = {}
-        self._codes: dict[str, Codes | None] = {}
+        # Only what is known is kept: callers can ask for any number of urls that nobody has.
+        self._systems: dict[tuple[str, str | None], System] = {}
+        self._sets: dict[tuple[str, str | None], Json] = {}
+        self._codes: dict[tuple[str, str | None], Codes] = {}
 
     def over(self, source: Source) -> Terminology:
         """A terminology that looks into another source first."""
@@ -57,9 +58,12 @@ class Terminology:
 
     def value_set(self, canonical: str) -> Json:
         """The ValueSet with that canonical url; raises Unknown."""
-        if canonical not in self._sets:
-            self._sets[canonical] = self.find("ValueSet", canonical) or self._elsewhere(canonical)
-        found = self._sets[canonical]
+        key = split_canonical(canonical)
+        found = self._sets.get(key) or self.find("ValueSet", canonical)
+        if found is not None:
+            self._sets[key] = found
+            return found
+        found = self._elsewhere(canonical)
         if found is None:
             raise Unknown(f"The value set {canonical[:300]} is not known here")
         return found
@@ -85,16 +89,14 @@ class Terminology:
         raise Unknown(f"The code system {url[:300]} is not known here{told}")
 
     def _local(self, url: str, version: str | None) -> System | None:
-        key = (url, version)
-        if key not in self._systems:
-            source = find_in(self.sources, "CodeSystem", url, version)
-            self._systems[key] = None
-            if source is not None and source.get("content") not in _NO_CONTENT:
-                self._systems[key] = read_code_system(source)
-        found = self._systems[key]
-        if found is None and self._below is not None:
-            return self._below._local(url, version)  # noqa: SLF001 - of the same class
-        return found
+        found = self._systems.get((url, version))
+        if found is not None:
+            return found
+        source = find_in(self.sources, "CodeSystem", url, version)
+        if source is not None and source.get("content") not in _NO_CONTENT:
+            found = self._systems[url, version] = read_code_system(source)
+            return found
+        return None if self._below is None else self._below._local(url, version)  # noqa: SLF001 - same class
 
     def _server(self, system: str) -> RemoteServer | None:
         return next((item for item in self.servers if item.covers(system)), None)
@@ -151,11 +153,15 @@ class Terminology:
 
     def members(self, value_set: str) -> Codes | None:
         """The (system, code) pairs of a value set by its canonical url."""
-        if value_set not in self._codes:
-            self._codes[value_set] = _or_none(
+        key = split_canonical(value_set)
+        found = self._codes.get(key)
+        if found is None:
+            found = _or_none(
                 lambda: frozenset(Composition(self).members(self.value_set(value_set)))
             )
-        return self._codes[value_set]
+            if found is not None and key in self._sets:
+                self._codes[key] = found
+        return found
 
     def below(self, system: str, code: str) -> Codes | None:
         """A code and all that it subsumes; None for a code that is not known."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from fhir_server.spec import definitions
 
 Json = dict[str, Any]
+_R4 = ("4.0", "4.0.0", "4.0.1")
 
 
 class Source(Protocol):
@@ -27,7 +28,7 @@ class Published:
     def find(self, resource_type: str, url: str, version: str | None) -> Json | None:
         """From the archive that the server carries; R4's bindings name version 4.0.1 of v2 and v3 value sets, too."""
         found = definitions.terminology(resource_type, url)
-        if found is None or version in (None, found.get("version")) or version.startswith("4.0."):
+        if found is None or version in (None, found.get("version"), *_R4):
             return found
         return None
 

@@ -28,6 +28,25 @@ class _NoRedirects(HTTPRedirectHandler):
         del args, kwargs
 
 
+def _is_answer(found: Json) -> bool:
+    """Whether it has the shape of what terminology operations answer."""
+    match found.get("resourceType"):
+        case "Parameters":
+            listed = found.get("parameter", [])
+            return _are_objects(listed) and all(
+                _are_objects(item.get("part", [])) and "name" in item for item in listed
+            )
+        case "ValueSet":
+            expansion = found.get("expansion", {})
+            total = expansion.get("total", 0) if isinstance(expansion, dict) else None
+            return isinstance(total, int) and _are_objects(expansion.get("contains", []))
+    return False
+
+
+def _are_objects(listed: Any) -> bool:
+    return isinstance(listed, list) and all(isinstance(item, dict) for item in listed)
+
+
 class Transport:
     """Posts Parameters to operations below a FHIR base; safe to use from several threads."""
 
@@ -62,8 +81,8 @@ class Transport:
             if error.code == 401:
                 self._token = ("", 0.0)
             raise TransportError(f"status {error.code}") from None
-        if not isinstance(found, dict) or "resourceType" not in found:
-            raise TransportError("the answer is no FHIR resource")
+        if not isinstance(found, dict) or not _is_answer(found):
+            raise TransportError("the answer is neither Parameters nor a ValueSet")
         return found
 
     def _valid_token(self) -> str:

@@ -82,6 +82,7 @@ def values(text: str, **hooks: Any) -> list[Any]:
         ("'abc'.matches('b') and 'abc'.matchesFull('b').not()", [True]),
         ("'<a>'.escape('html').unescape('html')", ["<a>"]),
         ("'x y'.encode('base64').decode('base64')", ["x y"]),
+        ("'\\ud83d\\ude00'.length() | '\\\\ud800'.unescape('json').length()", [1, 6]),
         # numbers
         ("7 div 2 + 7 mod 2 - 1", [3]),
         ("1 / 0", []),
@@ -147,7 +148,7 @@ def test_expression_gives(text: str, expected: list[Any]) -> None:
         "('a' | 'b').iif(true, 1)", "name.is(Nonsense)", "1.is(Other.Type)", "%unknown", "'a'.decode('hex')",
         "'a'.encode('rot13')", "(true | 'a').allTrue()", "'a'.matches('(?=b)')", "'a'.matches('(')",
         "'a'.replaceMatches('a', '$9')", "active.memberOf('http://x')", "conformsTo('http://x')",
-        "checkModifiers()", "'a'.lowBoundary()", "1.round(-1)",
+        "checkModifiers()", "'a'.lowBoundary()", "1.round(-1)", "``", "name.``", "'\\ud800'", "'\\ud800'.matches('a')",
     ],
 )  # fmt: skip
 def test_expression_is_refused(text: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+from elsewhere_server import Elsewhere
 
 Json = dict[str, Any]
 GENDER = "http://hl7.org/fhir/administrative-gender"
@@ -709,3 +711,50 @@ def test_a_remote_server_that_is_down_is_503_here(serve: Any) -> None:
         client.get("CodeSystem/$lookup", params={"system": GENDER, "code": "male"}).status_code
         == 200
     )
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Elsewhere]:
+    made = Elsewhere()
+    yield made
+    made.close()
+
+
+def test_what_a_remote_server_knows_is_answered_here(serve: Any, elsewhere: Elsewhere) -> None:
+    snomed = "http://snomed.info/sct"
+    servers = [{"url": elsewhere.url + "/fhir", "systems": [snomed, "https://maps.example/"]}]
+    client = serve(terminology_servers=json.dumps(servers))
+
+    def told(**given: Any) -> Json:
+        listed = [
+            {"name": name, "valueBoolean" if isinstance(value, bool) else "valueString": value}
+            for name, value in given.items()
+        ]
+        return {"resourceType": "Parameters", "parameter": listed}
+
+    elsewhere.answers["CodeSystem/$lookup"] = (200, told(name="SNOMED CT", display="Asthma"))
+    found = values(ask(client, "CodeSystem/$lookup", system=snomed, code="195967001"))
+    assert found["display"] == "Asthma"
+    valid = values(
+        ask(client, "CodeSystem/$validate-code", url=snomed, code="195967001", display="asthma")
+    )
+    assert valid == {"result": True, "display": "Asthma"}
+    elsewhere.answers["ValueSet/$validate-code"] = (200, told(result=True, display="Asthma"))
+    url = "http://hl7.org/fhir/ValueSet/condition-code"
+    assert (
+        values(ask(client, "ValueSet/$validate-code", url=url, system=snomed, code="1"))["result"]
+        is True
+    )
+    elsewhere.answers["CodeSystem/$subsumes"] = (200, told(outcome="subsumes"))
+    query = {"system": snomed, "codeA": "1", "codeB": "2"}
+    assert values(ask(client, "CodeSystem/$subsumes", **query)) == {"outcome": "subsumes"}
+    elsewhere.answers["ConceptMap/$translate"] = (200, told(result=True))
+    for query in ({"url": "https://maps.example/m"}, {}):
+        answer = ask(client, "ConceptMap/$translate", system=snomed, code="1", **query)
+        assert values(answer) == {"result": True}
+    # What is known here is not asked there.
+    before = len(elsewhere.asked)
+    assert (
+        values(ask(client, "CodeSystem/$lookup", system=GENDER, code="male"))["display"] == "Male"
+    )
+    assert len(elsewhere.asked) == before

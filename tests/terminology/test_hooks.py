@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from definitions import ANIMALS, filtered, terminology, value_set
+from animals import ANIMALS, filtered, terminology, value_set
 
 from fhir_server.fhirpath import Environment, compile_expression, root
 from fhir_server.terminology.hooks import member_of, subsumes

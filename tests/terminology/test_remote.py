@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
+from elsewhere_server import Elsewhere
 
 from fhir_server.terminology import (
     NotEnumerable,
@@ -23,59 +20,6 @@ from fhir_server.terminology.remote import FAILURES, PAUSE, RemoteSettings
 
 Json = dict[str, Any]
 SNOMED = "http://snomed.info/sct"
-
-
-class Elsewhere:
-    """A small terminology server on a port of its own; answers: operation -> (status, resource) or a function."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, Json, dict[str, str]]] = []
-        self.answers: dict[str, Any] = {}
-        self.tokens = 0
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.answer(self, body)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def answer(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
-        if handler.path == "/token":
-            form = parse_qs(body.decode())
-            good = form.get("client_id") == ["us"] and form.get("client_secret") == ["secret"]
-            self.tokens += 1
-            self.send(
-                handler,
-                200 if good else 401,
-                {"access_token": f"t{self.tokens}", "expires_in": 300},
-            )
-            return
-        operation = handler.path.removeprefix("/fhir/")
-        self.asked.append((operation, json.loads(body), dict(handler.headers)))
-        found = self.answers.get(operation, (404, {"resourceType": "OperationOutcome"}))
-        status, resource = found() if callable(found) else found
-        self.send(handler, status, resource)
-
-    def send(self, handler: BaseHTTPRequestHandler, status: int, resource: Any) -> None:
-        content = resource if isinstance(resource, bytes) else json.dumps(resource).encode()
-        try:
-            handler.send_response(status)
-            handler.send_header("Content-Length", str(len(content)))
-            handler.end_headers()
-            handler.wfile.write(content)
-        except OSError:
-            pass  # the caller has gone
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture
@@ -133,6 +77,20 @@ def test_what_is_remembered_expires(elsewhere: Elsewhere) -> None:
         now[0] = moment
         server.system(SNOMED).find("1")
         assert len(elsewhere.asked) == count
+
+
+def test_what_is_remembered_is_bounded(
+    elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fhir_server.terminology.remote.MOST_KEPT", 10)
+    elsewhere.answers[LOOKUP] = (200, parameters(display="x"))
+    system = remote(elsewhere).system(SNOMED)
+    for code in range(20):
+        system.find(str(code))
+    system.find("19")
+    assert len(elsewhere.asked) == 20
+    system.find("0")
+    assert len(elsewhere.asked) == 21
 
 
 def test_an_unknown_code_is_none_and_remembered(elsewhere: Elsewhere) -> None:
@@ -216,10 +174,13 @@ def test_more_codes_than_are_sent_is_too_costly(elsewhere: Elsewhere) -> None:
         (500, {}),
         (200, b"<html>"),
         (200, {"hello": "world"}),
+        (200, {"resourceType": "Parameters", "parameter": [1]}),
+        (200, {"resourceType": "Parameters", "parameter": [{"name": "property", "part": "x"}]}),
+        (200, {"resourceType": "ValueSet", "expansion": {"contains": {}}}),
         (302, {}),
         lambda: (time.sleep(1.5), (200, {}))[1],
     ],
-    ids=["status", "html", "no resource", "redirect", "slow"],
+    ids=["status", "html", "no resource", "number", "part", "contains", "redirect", "slow"],
 )
 def test_a_failure_is_no_answer_and_no_error_for_validation(
     elsewhere: Elsewhere, answer: Any

@@ -7,7 +7,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-from definitions import ANIMALS, code_system, filtered, terminology, value_set
+from animals import ANIMALS, code_system, filtered, terminology, value_set
 
 from fhir_server.interactions.call import Context, Operation, Policy
 from fhir_server.operations import OPERATIONS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from definitions import ANIMALS, code_system, filtered, terminology, value_set
+from animals import ANIMALS, code_system, filtered, terminology, value_set
 
 from fhir_server.spec import definitions
 from fhir_server.terminology import (
@@ -275,3 +275,12 @@ def test_the_value_sets_of_r4s_required_bindings_are_known() -> None:
     v3 = "http://terminology.hl7.org/ValueSet/v3-NullFlavor"
     assert known.find("ValueSet", v3 + "|4.0.1") is not None
     assert known.find("ValueSet", v3 + "|3") is None
+
+
+def test_what_nobody_knows_is_not_kept() -> None:
+    known = Terminology()
+    for number in range(50):
+        known.contains(f"http://nobody.example/{number}", None, "a")
+        known.contains(f"http://hl7.org/fhir/ValueSet/administrative-gender#{number}", None, "male")
+        known.defines(f"http://nobody.example/{number}", "a")
+    assert (len(known._sets), len(known._systems), len(known._codes)) == (1, 1, 1)
