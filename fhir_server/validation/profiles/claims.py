@@ -92,10 +92,10 @@ class Claims:
         self._checks: dict[str, Check] = {}
         self._placed: dict[tuple[str, bool, str | None, frozenset[str]], bool] = {}
 
-    def concerns(self, resource: Json, *, extended: bool) -> bool:
+    def concerns(self, resource: Json, extensions: int) -> bool:
         """Whether there is anything to check in a resource that keeps its base rules."""
         return (
-            extended
+            extensions > 0
             or self._strict
             or "contained" in resource
             or "entry" in resource
@@ -105,15 +105,19 @@ class Claims:
             or resource["resourceType"] in RULES
         )
 
-    def faultless(self, resource: Json, *, extended: bool) -> bool:
-        """Whether a resource that keeps its base rules keeps its profiles and the definitions of its extensions."""
-        return self._kept(self._run(resource), resource, extended)
+    def faultless(self, resource: Json, extensions: int) -> bool:
+        """Whether a resource that keeps its base rules keeps its profiles and the definitions of its extensions.
+
+        extensions: how many there are, in what is inside it too.
+        """
+        return self._kept(self._run(resource), resource, [extensions])
 
     def _run(self, resource: Json) -> Run:
         node = Node(resource, resource["resourceType"])
         return Run(self._library, node, node, strict=self._strict)
 
-    def _kept(self, run: Run, resource: Json, extended: bool) -> bool:
+    def _kept(self, run: Run, resource: Json, left: list[int]) -> bool:
+        """left: how many extensions are still to be found; shared by all that is inside one resource."""
         for url in self._profiles(resource, ()):
             profile = self._library.profile(url)
             if profile is not None and not self._is_kept(profile, resource, run):
@@ -123,15 +127,18 @@ class Claims:
             return False
         if self._strict and any(map(refused, self._quality(resource, "", run))):
             return False
-        if extended:
+        if left[0]:
             for found in extensions_in(resource):
                 if not self._is_extension_kept(found, run):
                     return False
+                left[0] -= 1
+                if not left[0]:
+                    break
         return all(
             self._kept(
                 run.inside(item.resource, contained=item.contained, holder=holder),
                 item.resource,
-                extended,
+                left,
             )
             for item, holder in self._inside(resource, run)
         )
