@@ -147,7 +147,10 @@ class Claims:
     def _inside(resource: Json, run: Run) -> Iterator[tuple[Inner, Holder | None]]:
         for item in inside(resource):
             bundled = resource["resourceType"] == "Bundle" and not item.contained
-            yield item, Holder(resource, item.full_url) if bundled else run.holder
+            if bundled:
+                yield item, Holder(run.entries_of(resource), item.full_url)
+            else:
+                yield item, run.holder
 
     def _is_kept(self, profile: Profile, resource: Json, run: Run) -> bool:
         if not is_a(resource["resourceType"], profile.type):
