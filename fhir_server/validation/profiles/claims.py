@@ -214,6 +214,9 @@ class Claims:
     def _profile_issues(self, url: str, run: Run, path: str, *, asked: bool) -> Iterator[Issue]:
         profile = self._library.profile(url)
         if profile is not None:
+            if profile.abstract:
+                told = f"{path}: the profile {profile.label} is abstract; claim one that is based on it"
+                yield Issue("warning", "business-rule", told, (path,), profile=profile.label)
             yield from walk_profile(profile, run.resource, path, run)
             return
         says = f"The profile {shown(url)} is not known here, so {path} was not checked against it"
