@@ -84,7 +84,7 @@ def _ending(rules: Rules, source: Source) -> None:
         source.add(
             1,
             "if ('extension' in o) == (len(o) - i - ('extension' in o) > 1): return False",
-            "seen.extension = True",
+            "seen.extensions += 1",
         )
     for condition in node_conditions(rules, source):
         source.add(1, f"if not {condition}: return False")

@@ -26,13 +26,13 @@ class FastPath:
 
     def faultless(self, resource: object) -> bool:
         """Whether a JSON value is a resource that breaks no rule; deep nesting raises RecursionError."""
-        self._runtime.seen.extension = False
+        self._runtime.seen.extensions = 0
         return self._runtime.resource(resource, None)
 
     @property
-    def met_extension(self) -> bool:
-        """Whether the resource that this thread found faultless last has an extension somewhere."""
-        return self._runtime.seen.extension
+    def met_extensions(self) -> int:
+        """How many extensions the resource has that this thread found faultless last, all inside included."""
+        return self._runtime.seen.extensions
 
     def source(self, key: str) -> str:
         """The generated source of a structure, to read and to compare."""

@@ -88,9 +88,9 @@ def _single(values: list[Any]) -> Any:
 
 
 class Seen(threading.local):
-    """What the functions met in the resource that a thread checks; the extensions are looked at if there are any."""
+    """What the functions met in the resource that a thread checks: extensions are looked for until all are found."""
 
-    extension = False
+    extensions = 0
 
 
 class Runtime:

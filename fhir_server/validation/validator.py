@@ -67,9 +67,9 @@ class Validator:
         if not self._fast.faultless(resource):
             return False
         assert isinstance(resource, dict)
-        extended = self._fast.met_extension
-        return not self._claims.concerns(resource, extended=extended) or self._claims.faultless(
-            resource, extended=extended
+        extensions = self._fast.met_extensions
+        return not self._claims.concerns(resource, extensions) or self._claims.faultless(
+            resource, extensions
         )
 
     def _walk(

@@ -42,6 +42,7 @@ def basic(*profiles: str, **more: Any) -> Json:
 AUTHORED = {"id": "Basic.author", "path": "Basic.author", "min": 1}
 
 
+@pytest.mark.rule(77, 99, "http#create")
 def test_a_stored_profile_holds_from_its_commit_on(client: httpx.Client) -> None:
     resource = basic("held")
     assert client.post("Basic", json=resource).status_code == 201
@@ -196,6 +197,7 @@ def issues(answer: httpx.Response) -> list[tuple[str, str]]:
     return [(issue["severity"], issue["code"]) for issue in answer.json()["issue"]]
 
 
+@pytest.mark.rule(316, 317, "resource-operation-validate#root")
 def test_validate_takes_the_profile_from_the_url_and_from_parameters(client: httpx.Client) -> None:
     url = "https://example.org/asked"
     assert client.put("StructureDefinition/asked", json=profile("asked", AUTHORED)).status_code in (
@@ -214,6 +216,7 @@ def test_validate_takes_the_profile_from_the_url_and_from_parameters(client: htt
     assert issues(instance) == [("error", "required")]
 
 
+@pytest.mark.rule(318, "resource-operation-validate#root")
 def test_validate_never_calls_a_resource_valid_under_an_unknown_profile(
     client: httpx.Client,
 ) -> None:
@@ -237,6 +240,7 @@ def test_validate_warns_of_unknown_claims_and_extensions(client: httpx.Client) -
     assert client.post("Basic", json=resource).status_code == 201
 
 
+@pytest.mark.rule(77, "http#create")
 def test_profiles_named_in_the_settings_hold_for_their_type(
     serve: Callable[..., httpx.Client],
 ) -> None:

@@ -133,3 +133,45 @@ def test_the_command_adds_and_lists_packages(
     assert "org.example.profiles" in listed.output
     assert (tmp_path / "kept" / PINS).is_file()
     assert run(application, ["package", "add", str(tmp_path / "nothing")]).exit_code == 2
+
+
+BROKEN: list[Json] = [
+    {"differential": {"element": [{"path": "Patient.name", "type": [{}]}]}},
+    {"differential": {"element": [{"id": "Patient"}]}},
+    {"differential": {"element": ["Patient"]}},
+    {"differential": []},
+    {
+        "snapshot": {
+            "element": [
+                {"path": "Patient"},
+                {"path": "Patient.name", "constraint": [{"expression": "true"}]},
+            ]
+        }
+    },
+    {"snapshot": {"element": [{"path": 1}]}},
+    {"type": None},
+]
+
+
+@pytest.mark.parametrize("change", BROKEN)
+def test_a_definition_that_is_none_is_told_and_asks_nothing(tmp_path: Path, change: Json) -> None:
+    broken = {"resourceType": "StructureDefinition", "url": OURS + "broken", "type": "Patient", "kind": "resource",
+              "derivation": "constraint", "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+              **change}  # fmt: skip
+    add(tmp_path, archive(tmp_path / "p.tgz", broken))
+    validator = Validator(Library((CoreDefinitions(), Packages(tmp_path))))
+    patient = {"resourceType": "Patient", "meta": {"profile": [OURS + "broken"]}}
+    assert validator.validate(patient) == ()
+    assert validator.explain(patient) or validator.library.problems(OURS + "broken")
+
+
+def test_value_sets_and_questionnaires_that_are_none_ask_nothing(tmp_path: Path) -> None:
+    questionnaire = {"resourceType": "Questionnaire", "url": OURS + "q", "item": [
+        {"linkId": "a", "type": "string", "answerOption": ["x"], "extension": [1]}]}  # fmt: skip
+    languages = {**ALL[4], "compose": {"include": [{"system": "urn:ietf:bcp:47", "concept": [{}]}]}}
+    add(tmp_path, archive(tmp_path / "p.tgz", ALL[0], ALL[1], languages, questionnaire))
+    validator = Validator(Library((CoreDefinitions(), Packages(tmp_path))))
+    answers = {"resourceType": "QuestionnaireResponse", "questionnaire": OURS + "q", "status": "completed",
+               "item": [{"linkId": "a", "answer": [{"valueString": "x"}]}]}  # fmt: skip
+    assert validator.validate(answers) == ()
+    assert validator.validate(GOOD_PATIENT) == ()

@@ -160,6 +160,19 @@ def test_an_unknown_profile_is_a_warning_unless_it_was_asked_for() -> None:
     assert issue.code == "not-found"
 
 
+def test_an_abstract_profile_is_no_claim_but_its_rules_hold() -> None:
+    checker = validator(
+        profile("part", "Organization", element("Organization.name", min=1), abstract=True)
+    )
+    resource = {"resourceType": "Organization", "meta": {"profile": [OURS + "part"]}, "name": "x"}
+    assert [i.severity for i in checker.explain(resource) if "abstract" in i.diagnostics] == [
+        "warning"
+    ]
+    assert checker.validate(resource) == ()
+    del resource["name"]
+    assert checker.validate({**resource, "identifier": [{"value": "1"}]}) != ()
+
+
 def test_unknown_extensions_are_kept_with_a_warning() -> None:
     resource = both(
         lambda r: r["extension"].append({"url": "http://unknown.org", "valueCode": "a"}), P

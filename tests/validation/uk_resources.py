@@ -65,7 +65,7 @@ PATIENT: Json = {
                         "coding": [
                             {
                                 "system": "https://fhir.hl7.org.uk/CodeSystem/UKCore-NHSNumberVerificationStatus",
-                                "code": "01",
+                                "code": "number-present-and-verified",
                                 "display": "Number present and verified",
                             }
                         ]

@@ -92,10 +92,10 @@ class Claims:
         self._checks: dict[str, Check] = {}
         self._placed: dict[tuple[str, bool, str | None, frozenset[str]], bool] = {}
 
-    def concerns(self, resource: Json, *, extended: bool) -> bool:
+    def concerns(self, resource: Json, extensions: int) -> bool:
         """Whether there is anything to check in a resource that keeps its base rules."""
         return (
-            extended
+            extensions > 0
             or self._strict
             or "contained" in resource
             or "entry" in resource
@@ -105,15 +105,19 @@ class Claims:
             or resource["resourceType"] in RULES
         )
 
-    def faultless(self, resource: Json, *, extended: bool) -> bool:
-        """Whether a resource that keeps its base rules keeps its profiles and the definitions of its extensions."""
-        return self._kept(self._run(resource), resource, extended)
+    def faultless(self, resource: Json, extensions: int) -> bool:
+        """Whether a resource that keeps its base rules keeps its profiles and the definitions of its extensions.
+
+        extensions: how many there are, in what is inside it too.
+        """
+        return self._kept(self._run(resource), resource, [extensions])
 
     def _run(self, resource: Json) -> Run:
         node = Node(resource, resource["resourceType"])
         return Run(self._library, node, node, strict=self._strict)
 
-    def _kept(self, run: Run, resource: Json, extended: bool) -> bool:
+    def _kept(self, run: Run, resource: Json, left: list[int]) -> bool:
+        """left: how many extensions are still to be found; shared by all that is inside one resource."""
         for url in self._profiles(resource, ()):
             profile = self._library.profile(url)
             if profile is not None and not self._is_kept(profile, resource, run):
@@ -123,15 +127,18 @@ class Claims:
             return False
         if self._strict and any(map(refused, self._quality(resource, "", run))):
             return False
-        if extended:
+        if left[0]:
             for found in extensions_in(resource):
                 if not self._is_extension_kept(found, run):
                     return False
+                left[0] -= 1
+                if not left[0]:
+                    break
         return all(
             self._kept(
                 run.inside(item.resource, contained=item.contained, holder=holder),
                 item.resource,
-                extended,
+                left,
             )
             for item, holder in self._inside(resource, run)
         )
@@ -140,7 +147,10 @@ class Claims:
     def _inside(resource: Json, run: Run) -> Iterator[tuple[Inner, Holder | None]]:
         for item in inside(resource):
             bundled = resource["resourceType"] == "Bundle" and not item.contained
-            yield item, Holder(resource, item.full_url) if bundled else run.holder
+            if bundled:
+                yield item, Holder(run.entries_of(resource), item.full_url)
+            else:
+                yield item, run.holder
 
     def _is_kept(self, profile: Profile, resource: Json, run: Run) -> bool:
         if not is_a(resource["resourceType"], profile.type):
@@ -204,6 +214,9 @@ class Claims:
     def _profile_issues(self, url: str, run: Run, path: str, *, asked: bool) -> Iterator[Issue]:
         profile = self._library.profile(url)
         if profile is not None:
+            if profile.abstract:
+                told = f"{path}: the profile {profile.label} is abstract; claim one that is based on it"
+                yield Issue("warning", "business-rule", told, (path,), profile=profile.label)
             yield from walk_profile(profile, run.resource, path, run)
             return
         says = f"The profile {shown(url)} is not known here, so {path} was not checked against it"

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/defining-extensions.html
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -95,67 +96,68 @@ def _base_path(path: str) -> str:
     return found
 
 
-def extensions_in(resource: Json) -> list[Found]:
-    """Every extension of a resource, contained and bundled resources left out."""
-    found: list[Found] = []
-    name = resource["resourceType"]
-    _scan(resource, name, (name, None, None), found)
-    return found
+# A node still to be looked into: its value, its type, its trail, and the url of the extension that it is in.
+Pending = tuple[Json, str, Trail | None, str | None]
 
 
-def _scan(
-    value: Json, key: str, way: tuple[str, Trail | None, str | None], found: list[Found]
-) -> None:
+def extensions_in(resource: Json) -> Iterator[Found]:
+    """Every extension of a resource, outermost first, contained and bundled resources left out."""
+    root = resource["resourceType"]
+    pending: deque[Pending] = deque([(resource, root, None, None)])
+    while pending:
+        node = pending.popleft()
+        value, key, _, _ = node
+        for name in _HOLDERS:
+            if name in value:
+                holder = Node(value, rules_of(key).type)
+                yield from _held(
+                    value[name], holder, root, node, pending, modifier=name != "extension"
+                )
+        yield from _scan(node, root, pending)
+
+
+def _scan(node: Pending, root: str, pending: deque[Pending]) -> Iterator[Found]:
+    """The extensions of the primitives of a node; what else is in it is left to be looked into."""
+    value, key, trail, above = node
     properties = _properties(key)
-    root, trail, above = way
     for name, item in value.items():
         kind_of_item = type(item)
-        if kind_of_item is not dict and kind_of_item is not list:
+        if (kind_of_item is not dict and kind_of_item is not list) or name in _HOLDERS:
             continue
         step = properties.get(name)
         if step is None:
             continue
-        _, kind = step
-        if kind.type == "Extension" and name in _HOLDERS:
-            holder = Node(value, rules_of(key).type)
-            _hold(item, holder, way, found, modifier=name != "extension")
+        kind = step[1]
+        if kind.primitive:
+            if name[0] == "_":
+                listed = item if kind_of_item is list else (item,)
+                for index, one in enumerate(listed):
+                    if type(one) is dict and "extension" in one:
+                        held = (trail, step, index if kind_of_item is list else None)
+                        inner: Pending = (one, kind.type, held, above)
+                        holder = Node(None, kind.type, one)
+                        yield from _held(
+                            one["extension"], holder, root, inner, pending, modifier=False
+                        )
         elif kind.type == "Resource":
             continue
         elif kind_of_item is list:
             for index, one in enumerate(item):
                 if type(one) is dict:
-                    _look(one, name, kind, (root, (trail, step, index), above), found)
+                    pending.append((one, kind.type, (trail, step, index), above))
         else:
-            _look(item, name, kind, (root, (trail, step, None), above), found)
+            pending.append((item, kind.type, (trail, step, None), above))
 
 
-def _look(
-    value: Json,
-    name: str,
-    kind: Kind,
-    way: tuple[str, Trail | None, str | None],
-    found: list[Found],
-) -> None:
-    if name[0] == "_":
-        _hold(value.get("extension"), Node(None, kind.type, value), way, found, modifier=False)
-    elif not kind.primitive:
-        _scan(value, kind.type, way, found)
-
-
-def _hold(
-    value: Any,
-    holder: Node,
-    way: tuple[str, Trail | None, str | None],
-    found: list[Found],
-    *,
-    modifier: bool,
-) -> None:
-    root, trail, above = way
+def _held(
+    value: Any, holder: Node, root: str, node: Pending, pending: deque[Pending], *, modifier: bool
+) -> Iterator[Found]:
+    _, _, trail, above = node
     step = _properties("Extension")["extension"]
     for index, item in enumerate(value if type(value) is list else ()):
         if type(item) is dict and type(item.get("url")) is str:
-            found.append(Found(item, index, modifier, holder, root, trail, above))
-            _scan(item, "Extension", (root, (trail, step, index), item["url"]), found)
+            pending.append((item, "Extension", (trail, step, index), item["url"]))
+            yield Found(item, index, modifier, holder, root, trail, above)
 
 
 @cache

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from fhir_server.spec import definitions
 from fhir_server.spec.facts import structure_facts
@@ -18,6 +18,10 @@ from fhir_server.validation.profiles.demands import Profile
 from fhir_server.validation.profiles.value_sets import Terminology, ValueSets
 
 Json = dict[str, Any]
+
+
+# What reading a definition raises that is not of the form that R4 gives it: packages are taken as they come.
+UNREADABLE: Final = (AttributeError, KeyError, TypeError, ValueError)
 
 
 class Source(Protocol):
@@ -90,17 +94,28 @@ class Library:
         if isinstance(source.get("snapshot"), list):  # R4's own are facts already
             self._structures[canonical] = source
             return source
+        try:
+            facts = self._facts(source, canonical)
+        except UNREADABLE:
+            self._faults[canonical] = [Fault("StructureDefinition", "is not readable as one")]
+            facts = None
+        if canonical not in self._making:
+            self._structures[canonical] = facts
+        return facts
+
+    def _facts(self, source: Json, canonical: str) -> Json | None:
         facts = structure_facts(source)
         if not facts.get("snapshot"):
             if canonical in self._making:
                 return None  # based on itself
             self._making.add(canonical)
             snapshots = Snapshots(self.structure)
-            facts["snapshot"] = snapshots.of(facts)
-            self._making.discard(canonical)
+            try:
+                facts["snapshot"] = snapshots.of(facts)
+            finally:
+                self._making.discard(canonical)
             if snapshots.faults:
                 self._faults[canonical] = snapshots.faults
-        self._structures[canonical] = facts
         return facts
 
     def profile(self, canonical: str) -> Profile | None:
@@ -117,7 +132,12 @@ class Library:
         made = None
         if structure is not None and structure.get("snapshot"):
             faults: list[Fault] = []
-            made = compile_profile(structure, self, faults)
+            try:
+                made = compile_profile(structure, self, faults)
+            except UNREADABLE:
+                faults.append(
+                    Fault(structure["type"], "has a snapshot that is not readable as one")
+                )
             if faults:
                 self._faults.setdefault(canonical, []).extend(faults)
         self._profiles[canonical] = made

@@ -5,7 +5,6 @@ https://hl7.org/fhir/R4/bundle.html#references
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,78 +16,61 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
+class Entries:
+    """The resources of a Bundle by fullUrl and by type and id, looked up in constant time."""
+
+    def __init__(self, bundle: Json) -> None:
+        self.by_url: dict[str, Json] = {}
+        self.by_type_and_id: dict[str, Json] = {}
+        self.by_contained_id: dict[str, list[Json]] = {}
+        self.url_of: dict[int, str | None] = {}
+        for entry in _list(bundle, "entry"):
+            url, resource = entry.get("fullUrl"), entry.get("resource")
+            if not isinstance(resource, dict):
+                continue
+            plain = url if isinstance(url, str) else None
+            self.url_of[id(resource)] = plain
+            if plain is not None:
+                self.by_url.setdefault(plain, resource)
+            identity = f"{resource.get('resourceType')}/{resource.get('id')}"
+            self.by_type_and_id.setdefault(identity, resource)
+            for item in _list(resource, "contained"):
+                if isinstance(item.get("id"), str):
+                    self.by_contained_id.setdefault(item["id"], []).append(item)
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A Bundle that a resource is in, and the fullUrl of the resource's entry there."""
+    """The Bundle that a resource is in, and the fullUrl of the resource's entry there."""
 
-    bundle: Json
+    entries: Entries
     full_url: str | None
 
     def find(self, reference: str) -> Json | None:
         """The resource that a reference means inside the Bundle."""
-        wanted = _without_version(reference)
+        wanted = reference.partition("/_history/")[0]
         if ":" not in wanted.partition("/")[0]:
             if self.full_url is None:
-                return _by_type_and_id(self.bundle, wanted)
+                return self.entries.by_type_and_id.get(wanted)
             # Relative references mean something beside a RESTful fullUrl only.
             root = _root_of(self.full_url)
             if root is None:
                 return None
             wanted = root + wanted
-        for entry in _entries(self.bundle):
-            if entry.get("fullUrl") == wanted and isinstance(entry.get("resource"), dict):
-                found: Json = entry["resource"]
-                return found
-        return None
+        return self.entries.by_url.get(wanted)
 
 
-def _entries(bundle: Json) -> Iterator[Json]:
-    entries = bundle.get("entry")
-    return (
-        (item for item in entries if isinstance(item, dict))
-        if isinstance(entries, list)
-        else iter(())
-    )
+def _list(holder: Json, name: str) -> list[Json]:
+    found = holder.get(name)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-def _full_url(bundle: Json, resource: Json) -> str | None:
-    for entry in _entries(bundle):
-        if entry.get("resource") is resource:
-            url = entry.get("fullUrl")
-            return url if isinstance(url, str) else None
-    return None
-
-
-def _contained(resource: object) -> Iterator[Json]:
-    listed = resource.get("contained") if isinstance(resource, dict) else None
-    return (
-        (item for item in listed if isinstance(item, dict))
-        if isinstance(listed, list)
-        else iter(())
-    )
-
-
-def _without_version(reference: str) -> str:
-    return reference.partition("/_history/")[0]
-
-
-def _root_of(full_url: str | None) -> str | None:
+def _root_of(full_url: str) -> str | None:
     """The base of a RESTful fullUrl, with its slash; None when it is none."""
-    if full_url is None or not full_url.startswith(("http://", "https://")):
+    if not full_url.startswith(("http://", "https://")):
         return None
     segments = full_url.split("/")
     return "/".join(segments[:-2]) + "/" if len(segments) > 4 else None
-
-
-def _by_type_and_id(bundle: Json, wanted: str) -> Json | None:
-    for entry in _entries(bundle):
-        resource = entry.get("resource")
-        if (
-            isinstance(resource, dict)
-            and f"{resource.get('resourceType')}/{resource.get('id')}" == wanted
-        ):
-            return resource
-    return None
 
 
 @dataclass(slots=True)
@@ -106,6 +88,7 @@ class Run:
     holder: Holder | None = None
     strict: bool = False
     conformed: dict[tuple[str, int], bool | None] = field(default_factory=dict)
+    bundles: dict[int, Entries] = field(default_factory=dict)
     _environment: Environment | None = None
 
     @property
@@ -125,7 +108,8 @@ class Run:
         """The run of a resource inside this one."""
         node = Node(resource, str(resource.get("resourceType")))
         if holder is None and self.resource.type == "Bundle" and not contained:
-            holder = Holder(self.resource.value, _full_url(self.resource.value, resource))
+            entries = self.entries_of(self.resource.value)
+            holder = Holder(entries, entries.url_of.get(id(resource)))
         return replace(
             self,
             resource=node,
@@ -140,24 +124,27 @@ class Run:
             if reference == "#":
                 value: Json = self.root.value
                 return value
-            contained = self.root.value.get("contained")
-            for item in contained if isinstance(contained, list) else ():
-                if isinstance(item, dict) and item.get("id") == reference[1:]:
+            for item in _list(self.root.value, "contained"):
+                if item.get("id") == reference[1:]:
                     return item
             return self._contained_in_entry(reference[1:])
         holder = self.holder
         if holder is None and self.root.type == "Bundle":
-            holder = Holder(self.root.value, None)
+            holder = Holder(self.entries_of(self.root.value), None)
         return None if holder is None else holder.find(reference)
+
+    def entries_of(self, bundle: Json) -> Entries:
+        """The entries of a Bundle, read once for a run."""
+        found = self.bundles.get(id(bundle))
+        if found is None:
+            found = self.bundles[id(bundle)] = Entries(bundle)
+        return found
 
     def _contained_in_entry(self, identifier: str) -> Json | None:
         """What a Bundle's own rules mean by a local reference: the one resource contained in an entry with that id."""
-        found = [
-            item
-            for entry in (_entries(self.root.value) if self.root.type == "Bundle" else ())
-            for item in _contained(entry.get("resource"))
-            if item.get("id") == identifier
-        ]
+        if self.root.type != "Bundle":
+            return None
+        found = self.entries_of(self.root.value).by_contained_id.get(identifier, ())
         return found[0] if len(found) == 1 else None
 
     def _member_of(self, node: Node, value_set: str) -> bool | None:

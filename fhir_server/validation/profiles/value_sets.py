@@ -81,7 +81,10 @@ class ValueSets:
         source = self._find("ValueSet", canonical)
         found = None
         if source is not None and depth < _DEEPEST:
-            found = self._composed(source, depth)
+            try:
+                found = self._composed(source, depth)
+            except (AttributeError, KeyError, TypeError):
+                found = None  # no value set that can be read
         self._sets[canonical] = found
         return found
 
@@ -143,8 +146,11 @@ class ValueSets:
         source = self._find("CodeSystem", url)
         found = None
         if source is not None and (source.get("concept") or source.get("content") == "complete"):
-            concepts = dict(_concepts(source.get("concept", ()), ()))
-            found = (concepts, source.get("content") == "complete")
+            try:
+                concepts = dict(_concepts(source.get("concept", ()), ()))
+                found = (concepts, source.get("content") == "complete")
+            except (AttributeError, KeyError, TypeError):
+                found = None  # no code system that can be read
         self._systems[url] = found
         return found
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from fhir_server.spec.definitions import is_resource_type
 from fhir_server.spec.errors import Issue
 from fhir_server.validation.issues import fault, shown
-from fhir_server.validation.profiles.run import Holder, Run
+from fhir_server.validation.profiles.run import Entries, Holder, Run
 
 Json = dict[str, Any]
 
@@ -21,15 +21,14 @@ _SINGLE_LINKS: Final = frozenset({"self", "first", "previous", "prev", "next", "
 
 def bundle_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
     """What is wrong between the entries of a Bundle."""
-    del run
     yield from _links(resource, path)
     kind = resource.get("type")
     if kind not in ("document", "message"):
         return
     if kind == "document":
         yield from _identities(resource, path)
-        yield from _unresolved(resource, path)
-    yield from _unreached(resource, path, strict=kind == "document")
+        yield from _unresolved(resource, path, run.entries_of(resource))
+    yield from _unreached(resource, path, run.entries_of(resource), strict=kind == "document")
 
 
 def _links(resource: Json, path: str) -> Iterator[Issue]:
@@ -73,13 +72,13 @@ def _references(value: Any, place: str) -> Iterator[tuple[str, str]]:
             yield from _references(child, f"{place}[{index}]")
 
 
-def _unresolved(resource: Json, path: str) -> Iterator[Issue]:
+def _unresolved(resource: Json, path: str, known: Entries) -> Iterator[Issue]:
     """What the Composition of a document refers to is in the document."""
     entries = _list(resource, "entry")
     if not entries or not isinstance(entries[0].get("resource"), dict):
         return
     first = entries[0]
-    holder = Holder(resource, first.get("fullUrl"))
+    holder = Holder(known, first.get("fullUrl"))
     for text, place in _references(first["resource"], f"{path}.entry[0].resource"):
         if not text.startswith("#") and holder.find(text) is None:
             yield fault(
@@ -89,13 +88,13 @@ def _unresolved(resource: Json, path: str) -> Iterator[Issue]:
             )
 
 
-def _unreached(resource: Json, path: str, *, strict: bool) -> Iterator[Issue]:
+def _unreached(resource: Json, path: str, known: Entries, *, strict: bool) -> Iterator[Issue]:
     """Entries that nothing leads to from the first one, in either direction."""
     entries = _list(resource, "entry")
     numbers = {id(entry.get("resource")): index for index, entry in enumerate(entries)}
     leads: dict[int, set[int]] = {index: set() for index in range(len(entries))}
     for index, entry in enumerate(entries):
-        holder = Holder(resource, entry.get("fullUrl"))
+        holder = Holder(known, entry.get("fullUrl"))
         for text, _ in _references(entry.get("resource"), ""):
             target = numbers.get(id(holder.find(text)))
             if target is not None:

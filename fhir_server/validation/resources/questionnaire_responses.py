@@ -32,7 +32,12 @@ def response_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
         told = f"{path}.questionnaire is {shown(canonical)}, which is not known here; the answers were not checked"
         yield Issue("warning", "not-found", told, (f"{path}.questionnaire",))
         return
-    yield from _Response(questionnaire, resource, run).issues(path)
+    try:
+        yield from _Response(questionnaire, resource, run).issues(path)
+    except (AttributeError, KeyError, TypeError):
+        # The questionnaire of a package is taken as it comes.
+        told = f"{path}.questionnaire is {shown(canonical)}, which is not readable as one"
+        yield Issue("warning", "not-found", told, (f"{path}.questionnaire",))
 
 
 class _Response:
