@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_server.interactions.operation import Offered
 from fhir_server.search.custom import Catalogue
+from fhir_server.search.settings import NamedQuery
 from fhir_server.spec.errors import Issue
 
 Json = dict[str, Any]
@@ -197,7 +198,7 @@ class Context:
     """What the core may not fetch for itself: time, randomness, the caller's preferences.
 
     now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters; catalogue: the
-    search parameters of the deployment's own, as they are now.
+    search parameters of the deployment's own, as they are now; queries: what _query may name.
     """
 
     policy: Policy
@@ -206,6 +207,7 @@ class Context:
     handling: Literal["strict", "lenient"] = "lenient"
     operations: tuple[Offered, ...] = ()
     catalogue: Callable[[], Catalogue] = Catalogue
+    queries: tuple[NamedQuery, ...] = ()
 
     @property
     def base_url(self) -> str:

@@ -27,6 +27,7 @@ from fhir_server.search.compartments import compartment_expression, compartment_
 from fhir_server.search.custom import Catalogue
 from fhir_server.search.expression import And, Expression, Or, Position, chained_parameters
 from fhir_server.search.query import Search, parse_search
+from fhir_server.search.settings import NamedQuery
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import is_resource_type, resource_types
 from fhir_server.spec.json_format import parse, serialise
@@ -94,15 +95,21 @@ def _understood(types: tuple[str, ...], parameters: Parameters, context: Context
     if any("ap" in value for _, value in parameters):
         # The prefix ap measures from now.
         return parse_search(types, parameters, settings=settings(context))
-    return _reader(context.policy, context.handling, context.catalogue())(types, parameters)
+    reader = _reader(context.policy, context.handling, context.catalogue(), context.queries)
+    return reader(types, parameters)
 
 
 @lru_cache(maxsize=8)
 def _reader(
-    policy: Policy, handling: Literal["strict", "lenient"], catalogue: Catalogue
+    policy: Policy,
+    handling: Literal["strict", "lenient"],
+    catalogue: Catalogue,
+    queries: tuple[NamedQuery, ...],
 ) -> Callable[[tuple[str, ...], Parameters], Search]:
     """Reads searches under those settings, and remembers some."""
-    under = settings(Context(policy, lambda: 0, str, handling, catalogue=lambda: catalogue))
+    under = settings(
+        Context(policy, lambda: 0, str, handling, catalogue=lambda: catalogue, queries=queries)
+    )
 
     @lru_cache(maxsize=1024)
     def read(types: tuple[str, ...], parameters: Parameters) -> Search:
