@@ -231,7 +231,7 @@ class Overdue:
 
     name = "overdue"
 
-    def expression(self, resource_types: tuple[str, ...]) -> IdIn:
+    def expression(self, resource_types: tuple[str, ...]) -> IdIn:  # noqa: ARG002 - the protocol's
         return IdIn(("1",))
 
 
