@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from fhir_server.interactions.operation import Offered
 from fhir_server.interactions.profiles import Profiles
 from fhir_server.search.custom import Catalogue
+from fhir_server.search.settings import NamedQuery
 from fhir_server.spec.errors import Issue
 from fhir_server.terminology import Terminology
 from fhir_server.validation import core
@@ -221,7 +222,8 @@ class Context:
 
     now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters; terminology: what
     does not change while the server runs (see interactions.conformance for what is stored); profiles: what resources
-    are held to; catalogue: the search parameters of the deployment's own, as they are now.
+    are held to; catalogue: the search parameters of the deployment's own, as they are now; queries: what _query may
+    name.
     """
 
     policy: Policy
@@ -232,6 +234,7 @@ class Context:
     terminology: Terminology = field(default_factory=Terminology)
     profiles: Profiles = field(default_factory=lambda: _CORE)
     catalogue: Callable[[], Catalogue] = Catalogue
+    queries: tuple[NamedQuery, ...] = ()
 
     @property
     def base_url(self) -> str:

@@ -26,6 +26,7 @@ def settings(context: Context) -> SearchSettings:
         now=context.now(),
         content=policy.content_search,
         catalogue=context.catalogue(),
+        queries=context.queries,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 
 import orjson
 
-from fhir_server.interactions.call import Context, Parameters, Result
+from fhir_server.interactions.call import Context, Parameters, Policy, Result
 from fhir_server.interactions.call import Search as SearchCall
 from fhir_server.interactions.explain import explained
 from fhir_server.interactions.include import included
@@ -23,8 +24,10 @@ from fhir_server.interactions.paging import (
 )
 from fhir_server.interactions.read import summary
 from fhir_server.search.compartments import compartment_expression, compartment_types
+from fhir_server.search.custom import Catalogue
 from fhir_server.search.expression import And, Expression, Or, Position, chained_parameters
 from fhir_server.search.query import Search, parse_search
+from fhir_server.search.settings import NamedQuery
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import is_resource_type, resource_types
 from fhir_server.spec.json_format import parse, serialise
@@ -38,7 +41,7 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
     """200 with a Bundle of type searchset: matches, then included resources, then an outcome with warnings."""
     parameters, cursor = take_cursor(call.parameters)
     types, parameters = _types(call, parameters)
-    wanted = parse_search(types, parameters, settings=settings(context))
+    wanted = _understood(types, parameters, context)
     where = wanted.query.where
     if call.compartment is not None:
         where = And((_membership(call.compartment, types), where))
@@ -85,6 +88,34 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         bundle["entry"] = entries
     _warn(bundle, wanted, context)
     return Result(200, serialise(bundle))
+
+
+def _understood(types: tuple[str, ...], parameters: Parameters, context: Context) -> Search:
+    """The search as understood; one that is asked again and again, as worklists are, is read once."""
+    if any("ap" in value for _, value in parameters):
+        # The prefix ap measures from now.
+        return parse_search(types, parameters, settings=settings(context))
+    reader = _reader(context.policy, context.handling, context.catalogue(), context.queries)
+    return reader(types, parameters)
+
+
+@lru_cache(maxsize=8)
+def _reader(
+    policy: Policy,
+    handling: Literal["strict", "lenient"],
+    catalogue: Catalogue,
+    queries: tuple[NamedQuery, ...],
+) -> Callable[[tuple[str, ...], Parameters], Search]:
+    """Reads searches under those settings, and remembers some."""
+    under = settings(
+        Context(policy, lambda: 0, str, handling, catalogue=lambda: catalogue, queries=queries)
+    )
+
+    @lru_cache(maxsize=1024)
+    def read(types: tuple[str, ...], parameters: Parameters) -> Search:
+        return parse_search(types, parameters, settings=under)
+
+    return read
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class Reindex:
     """POST [base]/$reindex: every parameter that waits is indexed; its use answers 503 until it is ready."""
 
     code: str = "reindex"
-    definition: str = "OperationDefinition/reindex"
+    definition: str = "https://fhir-server.example.org/OperationDefinition/reindex"
     levels: frozenset[Level] = frozenset({"system"})
     resource_types: frozenset[str] = frozenset()
     affects_state: bool = True
@@ -45,7 +45,7 @@ class ReindexStatus:
     """GET [base]/$reindex-status: 202 with X-Progress while something is being indexed, then 200."""
 
     code: str = "reindex-status"
-    definition: str = "OperationDefinition/reindex-status"
+    definition: str = "https://fhir-server.example.org/OperationDefinition/reindex-status"
     levels: frozenset[Level] = frozenset({"system"})
     resource_types: frozenset[str] = frozenset()
     affects_state: bool = False

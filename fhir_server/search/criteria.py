@@ -146,10 +146,10 @@ def _special(
         return _members(value, reading)
     if code == "_filter":
         return _filtered(parse_filter(value), resource_types, reading, depth)
-    query = reading.settings.queries.get(value)
-    if query is None:
-        raise errors.not_supported(f"This server has no named query '{value[:64]}' (_query)")
-    return query.expression(resource_types)
+    for query in reading.settings.queries:
+        if query.name == value:
+            return query.expression(resource_types)
+    raise errors.not_supported(f"This server has no named query '{value[:64]}' (_query)")
 
 
 def _filtered(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
@@ -15,6 +15,10 @@ from fhir_server.search.terminology import PUBLISHED, Terminology
 
 class NamedQuery(Protocol):
     """A query that a deployment defines, and that _query names."""
+
+    @property
+    def name(self) -> str:
+        """What _query calls it."""
 
     def expression(self, resource_types: tuple[str, ...]) -> Expression:
         """What holds of its matches among those types."""
@@ -44,7 +48,7 @@ class SearchSettings:
     terminology: Terminology = PUBLISHED
     content: bool = False
     catalogue: Catalogue = NOTHING
-    queries: Mapping[str, NamedQuery] = field(default_factory=dict)
+    queries: tuple[NamedQuery, ...] = ()
     maximum_values: int = 500
     maximum_codes: int = 5000
     maximum_parameters: int = 100

@@ -224,3 +224,22 @@ def test_no_text_raises_anything_but_a_refusal(
 ) -> None:
     with suppress(FhirError):
         parse_search((resource_type,), pairs, settings=LENIENT)
+
+
+class Overdue:
+    """A query of a deployment's own."""
+
+    name = "overdue"
+
+    def expression(self, resource_types: tuple[str, ...]) -> IdIn:  # noqa: ARG002 - the protocol's
+        return IdIn(("1",))
+
+
+def test_a_named_query_of_the_deployment_is_a_criterion_like_others() -> None:
+    settings = SearchSettings(handling="strict", queries=(Overdue(),))
+    found = parse_search(
+        ("Task",), (("_query", "overdue"), ("status", "requested")), settings=settings
+    )
+    assert isinstance(found.query.where, And)
+    assert found.query.where.parts[0] == IdIn(("1",))
+    assert refusal("Task", ("_query", "overdue")).status == 400
