@@ -8,6 +8,9 @@ import uuid
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
+from fhir_server.booking.policy import BookingPolicy
+from fhir_server.booking.rules import BookingRules
+from fhir_server.http.callers import Callers
 from fhir_server.http.cors import Cors
 from fhir_server.http.endpoint import Endpoint
 from fhir_server.http.exchange import Receive, Scope, Send
@@ -52,9 +55,25 @@ def policy_of(settings: Settings, cursor_key: bytes) -> Policy:
     )
 
 
+def booking_policy_of(settings: Settings) -> BookingPolicy:
+    """The part of the settings that booking goes by."""
+    return BookingPolicy(
+        overlap=settings.slot_overlap,
+        hold_seconds=settings.hold_seconds,
+        maximum_holds=settings.maximum_holds,
+        window_days=settings.booking_window_days,
+    )
+
+
 def context_of(settings: Settings, store: Store) -> Context:
     """What the core needs from the outside, for one deployment."""
-    return Context(policy_of(settings, store.secret("cursor")), now, new_id, operations=OPERATIONS)
+    return Context(
+        policy_of(settings, store.secret("cursor")),
+        now,
+        new_id,
+        operations=OPERATIONS,
+        rules=BookingRules(booking_policy_of(settings)),
+    )
 
 
 def store_of(settings: Settings) -> Store:
@@ -80,6 +99,7 @@ class Application:
             body_timeout=settings.body_timeout,
             maximum_in_flight=settings.maximum_in_flight,
             cors=Cors(settings.cors_origins),
+            callers=Callers(settings.client_header),
         )
         self.shell = shell(self.store.ready, settings.base)
 

@@ -77,6 +77,21 @@ class Settings(BaseSettings):
         "*",
         description="Origins that browsers may call from, separated by blanks; `*`: any (without credentials)",
     )
+    client_header: str = Field(
+        "NHSD-End-User-Organisation",
+        description="The header that tells clients apart, who then own their holds and blocks; empty: all are one",
+    )
+    slot_overlap: Literal["allow", "refuse"] = Field(
+        "allow",
+        description="Whether appointments in overlapping slots of one Schedule may be live at once",
+    )
+    booking_window_days: int = Field(
+        0, ge=0, description="How many days ahead slots can be booked; 0: any number"
+    )
+    hold_seconds: int = Field(
+        600, ge=1, le=900, description="Seconds that `Appointment/$hold` keeps a slot"
+    )
+    maximum_holds: int = Field(20, ge=1, description="Appointments that a client may hold at once")
     database_pool: int = Field(8, ge=1, le=200, description="PostgreSQL connections of a worker")
 
     @field_validator("time_zone")

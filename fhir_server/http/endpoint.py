@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from fhir_server.http import binary, formats
+from fhir_server.http.callers import Callers
 from fhir_server.http.cors import Cors
 from fhir_server.http.exchange import Exchange, Receive, Scope, Send
 from fhir_server.http.formats import Answer
@@ -34,6 +35,7 @@ from fhir_server.spec.xml_format import parse_xml
 LOG = logging.getLogger("fhir_server.http")
 _PREFIX = len("/fhir")
 _WITH_BODY = ("POST", "PUT", "PATCH")
+_CHANGING = (*_WITH_BODY, "DELETE")
 
 
 class Endpoint:
@@ -49,6 +51,7 @@ class Endpoint:
         body_timeout: float,
         maximum_in_flight: int,
         cors: Cors,
+        callers: Callers,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.lanes = lanes
@@ -61,6 +64,7 @@ class Endpoint:
         self.maximum_in_flight = maximum_in_flight
         self.in_flight = 0
         self.cors = cors
+        self.callers = callers
         self.clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,6 +124,8 @@ class Endpoint:
         request = await self._request(exchange, query)
         call = parse_call(request)
         context = self.contexts[preferences.handling]
+        if exchange.method in _CHANGING:
+            context = self.callers.context(context, call, exchange, preferences)
         name = type(call).__name__
         try:
             result = await self.lanes.run(

@@ -32,6 +32,15 @@ def render_result(
         headers.append((b"last-modified", write_http_date(result.last_updated).encode()))
     if result.location is not None:
         headers.append((b"location", f"{context.base_url}/{result.location}".encode()))
+    for name, value in result.headers.items():
+        headers.append((name.lower().encode(), value.encode("latin-1", "replace")))
+    for issue in result.issues:
+        if issue.severity == "warning" and issue.details is not None:
+            # The body of an answer with a resource has no place for an outcome.
+            code = issue.details["coding"][-1]["code"]
+            headers.append(
+                (b"warning", f'299 - "{code}: {issue.diagnostics}"'.encode("latin-1", "replace"))
+            )
     body, status = result.body, result.status
     if preferences.representation == "OperationOutcome" and status in (200, 201, 204):
         body, status = serialise(outcome(result.issues or (_done(result),))), max(200, status)

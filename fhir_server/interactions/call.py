@@ -11,6 +11,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from fhir_server.interactions.operation import Offered
+from fhir_server.interactions.rules import NoRules, Pending, Rules
 from fhir_server.spec.errors import Issue
 
 Json = dict[str, Any]
@@ -190,10 +191,24 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryKey:
+    """The key under which a request may be sent again, and a digest of the request."""
+
+    key: str
+    digest: str
+
+
+_NO_RULES: Rules = NoRules()
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What the core may not fetch for itself: time, randomness, the caller's preferences.
 
-    now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters.
+    now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters. rules: asked by
+    every write. client: who asks, as far as the edge can tell. lenient: the client asked for lenient handling itself.
+    recording: what happened elsewhere is being loaded, so rules about what may be done now are not asked. pending: what
+    the transaction Bundle that this write belongs to is going to write.
     """
 
     policy: Policy
@@ -201,6 +216,12 @@ class Context:
     new_id: Callable[[], str]
     handling: Literal["strict", "lenient"] = "lenient"
     operations: tuple[Offered, ...] = ()
+    rules: Rules = _NO_RULES
+    client: str = "anonymous"
+    lenient: bool = False
+    recording: bool = False
+    pending: Pending = field(default_factory=dict)
+    retry: RetryKey | None = None
 
     @property
     def base_url(self) -> str:

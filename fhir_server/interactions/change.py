@@ -17,6 +17,7 @@ from fhir_server.interactions.call import (
 from fhir_server.interactions.grammar import parse_query, valid_id
 from fhir_server.interactions.matching import matches, single
 from fhir_server.interactions.preconditions import check_if_match, check_if_none_match
+from fhir_server.interactions.rules import lock
 from fhir_server.interactions.write import Write, remove, store, written
 from fhir_server.spec import errors
 from fhir_server.store.contract import StoredVersion, Transaction
@@ -120,7 +121,8 @@ def conditional_delete(
         raise errors.too_costly(
             f"The criteria match more than {policy.maximum_count} resources; narrow them"
         )
-    transaction.lock([(item.resource_type, item.logical_id) for item in found])
+    wanted = {(item.resource_type, item.logical_id) for item in found}
+    lock(wanted, dict.fromkeys(wanted), context, transaction)
     result = Result(204)
     for item in found:
         result = _deleted(item, context, transaction)

@@ -8,8 +8,9 @@ criteria, then creates, updates and patches, then reads.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from fhir_server.interactions import call as calls
 from fhir_server.interactions import integrity
@@ -27,6 +28,7 @@ from fhir_server.interactions.grammar import parse_query
 from fhir_server.interactions.matching import criteria_of, matches
 from fhir_server.interactions.patch import conditional_patch, patch
 from fhir_server.interactions.references import Resolve, rewrite
+from fhir_server.interactions.rules import Pending, lock
 from fhir_server.interactions.write import check, index, refuse_subset
 from fhir_server.search.matcher import Candidate
 from fhir_server.search.matcher import matches as holds
@@ -194,12 +196,21 @@ def run(
 
     Raises FhirError naming the failing entry; the store's transaction then undoes all of it.
     """
-    _lock(prepared, transaction)
-    later = replace(context, policy=replace(context.policy, referential_integrity=False))
+    _lock(prepared, context, transaction)
+    later = replace(
+        context,
+        policy=replace(context.policy, referential_integrity=False),
+        pending=_pending(prepared.entries, context),
+    )
+    last = context.rules.write_order
     results: dict[int, Result] = {}
     changed: set[Identity] = set()
+    put_off: list[Entry] = []
     for entry in prepared.entries:
-        if isinstance(entry.call, (calls.Delete, calls.ConditionalDelete)):
+        if isinstance(entry.call, calls.Delete) and entry.call.resource_type in last:
+            changed.add((entry.call.resource_type, entry.call.logical_id))
+            put_off.append(entry)
+        elif isinstance(entry.call, (calls.Delete, calls.ConditionalDelete)):
             results[entry.number] = _at(
                 entry, lambda call: _delete(call, later, transaction, changed)
             )
@@ -209,10 +220,10 @@ def run(
         writing = _resolve_criteria(writing, prepared.by_criteria, later, transaction)
     if prepared.versioned:
         writing = _resolve_versions(writing, prepared.versioned, transaction)
-    for kind in (calls.Create, (calls.Update, calls.Patch, calls.ConditionalPatch)):
-        for entry in writing:
-            if isinstance(entry.call, kind):
-                results[entry.number] = _at(entry, lambda call: _write(call, later, transaction))
+    later = replace(later, pending=_pending([*prepared.entries, *writing], context))
+    context.rules.begin(later.pending, later, transaction)
+    for entry in _ordered([*put_off, *writing], last):
+        results[entry.number] = _at(entry, lambda call: _write(call, later, transaction))
     if context.policy.referential_integrity:
         _check_integrity(prepared, writing, context, transaction)
     for entry in prepared.entries:
@@ -238,7 +249,29 @@ def _at(entry: Entry, work: Any) -> Result:
     return result
 
 
-def _lock(prepared: Plan, transaction: StoreTransaction) -> None:
+def _ordered(listed: list[Entry], last: tuple[str, ...]) -> list[Entry]:
+    """Creates before updates and patches; types that the rules put last come after all that bears on them."""
+
+    def rank(entry: Entry) -> tuple[int, int]:
+        assert isinstance(entry.call, get_args(calls.WriteCall))
+        resource_type = entry.call.resource_type
+        kind = {calls.Delete: 0, calls.Create: 1}.get(type(entry.call), 2)
+        return last.index(resource_type) + 1 if resource_type in last else 0, kind
+
+    return sorted(listed, key=rank)
+
+
+def _pending(listed: Iterable[Entry], context: Context) -> Pending:
+    """What will be written of the types that have rules; a resource that is not known yet is None."""
+    found: dict[Identity, Json | None] = {}
+    for entry in listed:
+        identity = _identity(entry.call)
+        if identity is not None and identity[0] in context.rules.resource_types:
+            found[identity] = entry.call.resource if isinstance(entry.call, _Writing) else None
+    return found
+
+
+def _lock(prepared: Plan, context: Context, transaction: StoreTransaction) -> None:
     wanted: set[Identity] = set()
     for entry in prepared.entries:
         match entry.call:
@@ -248,8 +281,7 @@ def _lock(prepared: Plan, transaction: StoreTransaction) -> None:
                 wanted.add((resource_type, ""))
             case calls.Update() | calls.Patch() | calls.Delete():
                 wanted.add((entry.call.resource_type, entry.call.logical_id))
-    if wanted:
-        transaction.lock(sorted(wanted))
+    lock(wanted, _pending(prepared.entries, context), context, transaction)
 
 
 def _delete(
@@ -267,6 +299,8 @@ def _delete(
 
 def _write(call: Call, context: Context, transaction: StoreTransaction) -> Result:
     match call:
+        case calls.Delete():
+            return delete(call, context, transaction)
         case calls.Create():
             return create(call, context, transaction)
         case calls.Update():

@@ -14,7 +14,7 @@ from fhir_server.interactions.call import Context, Result
 from fhir_server.search import extraction
 from fhir_server.search.entries import IndexEntries
 from fhir_server.spec import errors
-from fhir_server.spec.errors import FhirError
+from fhir_server.spec.errors import FhirError, Issue
 from fhir_server.spec.instants import MILLISECOND, write_instant
 from fhir_server.spec.json_format import parse, serialise
 from fhir_server.store.contract import Method, StoredVersion, Transaction
@@ -39,10 +39,30 @@ def check(resource: Json, resource_type: str) -> None:
         raise FhirError(validation.status(issues), issues)
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A version that was stored, and hints about it for the caller."""
+
+    version: StoredVersion
+    issues: tuple[Issue, ...]
+
+
 def store(
     write: Write, resource: Json, context: Context, transaction: Transaction
+) -> StoredVersion | Stored:
+    """Append a version that holds the resource, if the rules about its type allow it; raises FhirError."""
+    if write.resource_type not in context.rules.resource_types:
+        return append(write, resource, context, transaction)
+    ruled = context.rules.apply(write, resource, context, transaction)
+    assert ruled.resource is not None
+    version = append(write, ruled.resource, context, transaction)
+    return Stored(version, ruled.issues) if ruled.issues else version
+
+
+def append(
+    write: Write, resource: Json, context: Context, transaction: Transaction
 ) -> StoredVersion:
-    """Append a version that holds the resource, with id, versionId and lastUpdated set by the server."""
+    """Append a version without asking the rules: id, versionId and lastUpdated are set by the server."""
     previous = write.previous
     last_updated = _moment(previous, context)
     version_id = previous.version_id + 1 if previous else 1
@@ -63,7 +83,9 @@ def store(
 
 
 def remove(write: Write, context: Context, transaction: Transaction) -> StoredVersion:
-    """Append the version that says the resource is deleted."""
+    """Append the version that says the resource is deleted, if the rules about its type allow it."""
+    if write.resource_type in context.rules.resource_types:
+        context.rules.apply(write, None, context, transaction)
     if context.policy.referential_integrity:
         integrity.check_referrers(write.resource_type, write.logical_id, transaction)
     return transaction.put(
@@ -118,7 +140,7 @@ def refuse_subset(resource: Json) -> None:
     tags = resource.get("meta", {}).get("tag", ())
     if any(tag.get("code") == "SUBSETTED" for tag in tags):
         raise errors.unprocessable(
-            errors.Issue(
+            Issue(
                 "error",
                 "business-rule",
                 "The resource is tagged SUBSETTED: it is incomplete. Read the whole one and change that",
@@ -127,9 +149,13 @@ def refuse_subset(resource: Json) -> None:
         )
 
 
-def written(version: StoredVersion) -> Result:
+def written(stored: StoredVersion | Stored) -> Result:
     """201 or 200 with the version as it was stored."""
+    version, issues = (
+        (stored.version, stored.issues) if isinstance(stored, Stored) else (stored, ())
+    )
     return Result(
+        issues=issues,
         status=201 if version.created else 200,
         body=version.body,
         version_id=version.version_id,

@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeVar
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression, Position, Query
+from fhir_server.store.claims import Claims, ReadClaims, Replies
 
 T = TypeVar("T")
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
@@ -88,6 +89,10 @@ class HistoryHit:
 class ReadTransaction(Protocol):
     """A consistent view of the store."""
 
+    @property
+    def claims(self) -> ReadClaims:
+        """The claims on the seats of slots."""
+
     def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
         """The newest version, which may be a deletion; None when the id was never used."""
 
@@ -126,6 +131,14 @@ class ReadTransaction(Protocol):
 
 class Transaction(ReadTransaction, Protocol):
     """A consistent view that can change; everything in it is stored, or nothing."""
+
+    @property
+    def claims(self) -> Claims:
+        """The claims on the seats of slots."""
+
+    @property
+    def replies(self) -> Replies:
+        """Answers kept for requests that are sent again."""
 
     def lock(self, identities: Sequence[tuple[str, str]]) -> None:
         """Until the end, no other transaction locks the same (type, id); existing or not. One fixed order inside.

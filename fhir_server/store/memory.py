@@ -27,6 +27,7 @@ from fhir_server.store.contract import (
     Transaction,
     VersionConflict,
 )
+from fhir_server.store.memory_claims import Ledger, MemoryClaims, MemoryReplies
 
 T = TypeVar("T")
 Identity = tuple[str, str]
@@ -42,6 +43,7 @@ class MemoryStore:
         self.keyed: dict[int, Identity] = {}
         self.indexed: dict[int, IndexEntries] = {}
         self._secrets: dict[str, bytes] = {}
+        self.ledger = Ledger()
 
     @contextmanager
     def read(self, budget: float | None = None) -> Iterator[ReadTransaction]:
@@ -99,6 +101,8 @@ class MemoryTransaction:
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
         self._undo: list[tuple[StoredVersion, IndexEntries | None]] = []
+        self.claims = MemoryClaims(store.ledger)
+        self.replies = MemoryReplies(store.ledger)
 
     def lock(self, identities: Sequence[Identity]) -> None:
         """One writer at a time anyway."""
@@ -275,6 +279,8 @@ class MemoryTransaction:
 
     def undo(self) -> None:
         """Take back everything that was put."""
+        self.claims.undo()
+        self.replies.undo()
         for version, entries in reversed(self._undo):
             identity = (version.resource_type, version.logical_id)
             self.store.versions.pop()

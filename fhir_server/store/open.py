@@ -20,7 +20,7 @@ from fhir_server.store.sqlite import SqliteStore, create_file
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x66686972
-HEAD = "0001"
+HEAD = "0002"
 
 
 def _kind(url: str) -> str:

@@ -48,6 +48,8 @@ def _lock_number(identity: tuple[str, str]) -> int:
 class PostgresqlDriver:
     """Statements on one connection inside one transaction."""
 
+    clock = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
+
     def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
         self.cursor = cursor
         self.held: set[int] = set()

@@ -51,6 +51,9 @@ def connect(path: str) -> sqlite3.Connection:
 class SqliteDriver:
     """Statements on one connection."""
 
+    # Julian days as microseconds since 1970: SQLite before 3.42 has no finer clock.
+    clock = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.cursor = connection.cursor()

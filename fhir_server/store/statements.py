@@ -19,6 +19,7 @@ from fhir_server.store.contract import (
 )
 from fhir_server.store.rows import METHODS, Row, rows, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
+from fhir_server.store.sql_claims import SqlClaims, SqlReplies
 
 Identity = tuple[str, str]
 
@@ -60,6 +61,10 @@ DELETE_ROW = {
 class Driver(Protocol):
     """Runs statements with ? marks on one connection inside one transaction."""
 
+    @property
+    def clock(self) -> str:
+        """SQL for the database's clock: microseconds since 1970."""
+
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         """All rows of a query."""
 
@@ -91,6 +96,16 @@ class SqlTransaction:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+
+    @property
+    def claims(self) -> SqlClaims:
+        """The claims on the seats of slots."""
+        return SqlClaims(self._driver)
+
+    @property
+    def replies(self) -> SqlReplies:
+        """Answers kept for requests that are sent again."""
+        return SqlReplies(self._driver)
 
     def lock(self, identities: Sequence[Identity]) -> None:
         """Hold those identities until the end."""
