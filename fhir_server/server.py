@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import itertools
 import secrets
 import time
 import uuid
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
+from fhir_server.booking.lapses import forget_replies, sweep
+from fhir_server.booking.operations import operations
 from fhir_server.booking.policy import BookingPolicy
 from fhir_server.booking.rules import BookingRules
 from fhir_server.http.callers import Callers
@@ -17,11 +22,16 @@ from fhir_server.http.exchange import Receive, Scope, Send
 from fhir_server.http.lanes import Lanes
 from fhir_server.http.shell import shell
 from fhir_server.interactions.call import Context, Policy
+from fhir_server.interactions.operation import Offered
 from fhir_server.logs import configure
 from fhir_server.operations import OPERATIONS
 from fhir_server.settings import Settings
+from fhir_server.spec.errors import FhirError
 from fhir_server.store.contract import Store
 from fhir_server.store.open import open_store
+
+_SWEEP_SECONDS = 1.0
+_SWEEPS_A_CLEARING = 600
 
 
 def now() -> int:
@@ -65,13 +75,18 @@ def booking_policy_of(settings: Settings) -> BookingPolicy:
     )
 
 
+def operations_of(settings: Settings) -> tuple[Offered, ...]:
+    """Every operation that is offered."""
+    return (*OPERATIONS, *operations(booking_policy_of(settings)))
+
+
 def context_of(settings: Settings, store: Store) -> Context:
     """What the core needs from the outside, for one deployment."""
     return Context(
         policy_of(settings, store.secret("cursor")),
         now,
         new_id,
-        operations=OPERATIONS,
+        operations=operations_of(settings),
         rules=BookingRules(booking_policy_of(settings)),
     )
 
@@ -91,9 +106,10 @@ class Application:
         inline = not settings.database.startswith("postgresql")
         threads = settings.database_pool if not inline else 4
         self.lanes = Lanes(self.store, threads=threads, inline_reads=inline)
+        self.context = context_of(settings, self.store)
         self.endpoint = Endpoint(
             self.lanes,
-            context_of(settings, self.store),
+            self.context,
             maximum_body=settings.maximum_body,
             maximum_bundle=settings.maximum_bundle,
             body_timeout=settings.body_timeout,
@@ -114,10 +130,24 @@ class Application:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
+    async def _sweep(self) -> None:
+        """Let go of expired holds and of old replies, as long as the server lives."""
+        loop = asyncio.get_running_loop()
+        for turn in itertools.count(1):
+            await asyncio.sleep(_SWEEP_SECONDS)
+            with contextlib.suppress(FhirError):
+                await loop.run_in_executor(self.lanes.threads, sweep, self.store, self.context)
+                if turn % _SWEEPS_A_CLEARING == 0:
+                    await loop.run_in_executor(
+                        self.lanes.threads, forget_replies, self.store, self.context
+                    )
+
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
+        sweeping = asyncio.create_task(self._sweep())
         await receive()
+        sweeping.cancel()
         self.lanes.close()
         self.store.close()
         await send({"type": "lifespan.shutdown.complete"})

@@ -135,6 +135,20 @@ def _cancel_lapsed(logical_id: str, context: Context, transaction: Transaction) 
     append(write, cancelled_by_lapse(appointment), context, transaction)
 
 
+def free_left_over(claims: list[Claim], context: Context, transaction: Transaction) -> None:
+    """Free expired seats of an appointment that was cancelled when another of its seats was taken."""
+    slot_ids = sorted({claim.slot_id for claim in claims})
+    transaction.lock([("Slot", item) for item in slot_ids])
+    seats = Seats(slot_ids, context, transaction)
+    for claim in claims:
+        seats.release(
+            item
+            for item in list(seats.claims[claim.slot_id])
+            if item.expired and item.appointment_id == claim.appointment_id
+        )
+    seats.project(slot_ids)
+
+
 def cancelled_by_lapse(appointment: Json) -> Json:
     """The appointment as it is once its hold has run out."""
     coding = {"system": names.REASONS, "code": names.HOLD_EXPIRED}

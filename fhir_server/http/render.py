@@ -71,5 +71,5 @@ def render_error(refusal: FhirError, answer: Answer, headers: Headers) -> tuple[
     """The status and OperationOutcome of a refusal, whatever the caller prefers."""
     for name, value in refusal.headers.items():
         headers.append((name.lower().encode(), value.encode("latin-1", "replace")))
-    body = serialise(outcome(refusal.issues))
+    body = serialise(outcome(refusal.issues)) if refusal.body is None else refusal.body
     return refusal.status, _formatted(body, answer, headers, pretty=False)

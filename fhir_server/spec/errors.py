@@ -36,11 +36,15 @@ def _placed(expression: str, prefix: str) -> str:
 
 @dataclass(eq=False)
 class FhirError(Exception):
-    """A refusal: an HTTP status, at least one issue, and response headers such as Allow or Retry-After."""
+    """A refusal: an HTTP status, at least one issue, and response headers such as Allow or Retry-After.
+
+    body: JSON that is answered in place of an OperationOutcome with the issues.
+    """
 
     status: int
     issues: tuple[Issue, ...]
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
 
     def __str__(self) -> str:
         return f"{self.status} " + "; ".join(
