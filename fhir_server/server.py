@@ -94,7 +94,10 @@ def context_of(settings: Settings, store: Store) -> Context:
 def store_of(settings: Settings) -> Store:
     """The store that the settings name, migrated and found safe."""
     return open_store(
-        settings.database, pool=settings.database_pool, search_timeout=settings.search_timeout
+        settings.database,
+        pool=settings.database_pool,
+        search_timeout=settings.search_timeout,
+        lock_timeout=settings.lock_timeout,
     )
 
 

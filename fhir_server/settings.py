@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     search_timeout: float = Field(
         5.0, gt=0, description="Seconds that a search may take; then 403 too-costly"
     )
+    lock_timeout: float = Field(
+        5.0,
+        gt=0,
+        description="Seconds that a change waits for others who change the same; then 409 with Retry-After",
+    )
     time_zone: str = Field(
         "Europe/London", description="The zone of dates that name none, in resources and searches"
     )

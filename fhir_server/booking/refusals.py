@@ -6,6 +6,8 @@ https://hl7.org/fhir/R4/operationoutcome.html
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fhir_server.spec.errors import FhirError, Issue, Severity
 
 HTTP_CODES = "https://fhir.nhs.uk/Codesystem/http-error-codes"
@@ -85,6 +87,12 @@ def inappropriate_value(diagnostics: str, *expression: str) -> FhirError:
 def inappropriate_slot(diagnostics: str, *expression: str) -> FhirError:
     """422 business-rule: the slot is not for this booking."""
     return _refusal(422, "business-rule", "INAPPROPRIATE_SLOT", diagnostics, *expression)
+
+
+def locked(headers: Mapping[str, str]) -> FhirError:
+    """409 lock-error with Retry-After: others were changing the same slots all the time."""
+    told = "Others are changing the same slots; try again after the time in Retry-After"
+    return FhirError(409, (issue(409, "lock-error", "LOCKED", told),), headers)
 
 
 def overlapping(*expression: str) -> Issue:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_server.booking import appointments, slots
+from fhir_server.booking import appointments, refusals, slots
 from fhir_server.booking.policy import BookingPolicy
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.rules import Pending, Ruled
 from fhir_server.interactions.write import Write
+from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse
 from fhir_server.store.contract import ReadTransaction, Transaction
 
@@ -51,3 +52,7 @@ class BookingRules:
         if write.resource_type == "Appointment":
             return appointments.apply(write, after, self.policy, context, transaction)
         return slots.apply(write, after, context, transaction)
+
+    def contended(self, refusal: FhirError) -> FhirError:
+        """409 with Retry-After: who waited too long has lost, for now."""
+        return refusals.locked(refusal.headers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_server.booking import facts, refusals, statuses
+from fhir_server.booking.displacement import displace
 from fhir_server.booking.seats import Seats, projected
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.rules import Ruled
@@ -31,6 +32,8 @@ def apply(write: Write, after: Json | None, context: Context, transaction: Trans
         seats.slots[write.logical_id] = after
     claims = [claim for claim in seats.claims[write.logical_id] if not claim.expired]
     used = [claim for claim in claims if claim.kind != "blocked"]
+    if used and context.lenient and _takes_away(before, after):
+        used = _displaced(used, seats, context, transaction)
     blocks = [claim for claim in claims if claim.kind == "blocked"]
     if after is None:
         if used:
@@ -60,6 +63,34 @@ def apply(write: Write, after: Json | None, context: Context, transaction: Trans
             )
         return Ruled(after)
     return Ruled(_busy(write.logical_id, after, seats, used))
+
+
+def _takes_away(before: Json | None, after: Json | None) -> bool:
+    """Whether the change would leave the slot's appointments without their slot."""
+    if after is None or before is None:
+        return after is None
+    return (
+        after["status"] not in statuses.group("Slot", "blocking")
+        or any(before.get(name) != after.get(name) for name in _FIXED)
+    )  # fmt: skip
+
+
+def _displaced(
+    used: list[Claim], seats: Seats, context: Context, transaction: Transaction
+) -> list[Claim]:
+    """The provider insists (Prefer: handling=lenient): its appointments are displaced; the claims that remain."""
+    ids = sorted({claim.appointment_id for claim in used})
+    elsewhere = {claim.slot_id for claim in transaction.claims.of_appointments(ids)}
+    others = sorted(elsewhere - seats.claims.keys())
+    transaction.lock([("Slot", item) for item in others])
+    beside = Seats(others, context, transaction)
+    for item in ids:
+        if displace(item, None, seats, context, transaction):
+            claims = [beside.claim_of(slot_id, item) for slot_id in others]
+            beside.release([claim for claim in claims if claim is not None])
+    beside.project(others)
+    left = {claim.seat for claims in seats.claims.values() for claim in claims}
+    return [claim for claim in used if claim.seat in left]
 
 
 def _check_in_use(before: Json | None, after: Json, used: list[Claim]) -> None:

@@ -13,8 +13,8 @@ import orjson
 
 from fhir_server.http.exchange import Exchange
 from fhir_server.http.preferences import Preferences
-from fhir_server.interactions import call as calls
 from fhir_server.interactions.call import Call, Context, RetryKey
+from fhir_server.interactions.rules import concerns
 from fhir_server.spec import errors
 
 ANONYMOUS = "anonymous"
@@ -56,28 +56,9 @@ def _retry_key(call: Call, context: Context, exchange: Exchange) -> RetryKey | N
             )
         return RetryKey(f"key {key.strip()}", _digest(call, exchange))
     request_id = exchange.header(b"x-request-id")
-    if request_id != exchange.request_id or not _concerned(call, context.rules.resource_types):
+    if request_id != exchange.request_id or not concerns(call, context.rules):
         return None
     return RetryKey(f"request {request_id}", _digest(call, exchange))
-
-
-def _concerned(call: Call, types: frozenset[str]) -> bool:
-    match call:
-        case calls.Transaction():
-            entries = call.bundle.get("entry")
-            urls = [_url(entry) for entry in entries] if isinstance(entries, list) else []
-            return any(url.partition("?")[0].partition("/")[0] in types for url in urls)
-        case calls.Batch():
-            return False
-        case calls.Capabilities():
-            return False
-    return call.resource_type is not None and call.resource_type in types
-
-
-def _url(entry: Any) -> str:
-    request = entry.get("request") if isinstance(entry, dict) else None
-    url = request.get("url") if isinstance(request, dict) else None
-    return url.removeprefix("/") if isinstance(url, str) else ""
 
 
 def _digest(call: Call, exchange: Exchange) -> str:

@@ -27,6 +27,7 @@ from fhir_server.interactions.call import (
     Request,
 )
 from fhir_server.interactions.grammar import parse_call, parse_query
+from fhir_server.interactions.rules import told
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse
@@ -138,9 +139,10 @@ class Endpoint:
                 status, body = render_result(
                     result, answer, _shown(call, preferences), pretty, context, headers
                 )
-        except FhirError as refusal:
+        except FhirError as fault:
+            refusal = told(fault, call, context)
             refusal.interaction = name  # type: ignore[attr-defined] # for the metrics only
-            raise
+            raise refusal from None
         return status, body, name
 
     async def _request(self, exchange: Exchange, query: Parameters) -> Request:
@@ -225,8 +227,17 @@ def _content(exchange: Exchange, body: bytes) -> Any:
         return binary.wrap(exchange, body, content_type or "")
     if not body and exchange.path.rpartition("/")[2].startswith("$"):
         return None
+    if formats.is_ndjson(content_type) and exchange.path.rpartition("/")[2].startswith("$"):
+        return _collection(body)
     kind = formats.body_format(content_type)
     return parse_xml(body) if kind == "xml" else parse(body)
+
+
+def _collection(body: bytes) -> Any:
+    """NDJSON as a Bundle with a resource from each line (https://github.com/ndjson/ndjson-spec)."""
+    entries = [{"resource": parse(line)} for line in body.splitlines() if line.strip()]
+    bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "collection"}
+    return bundle | {"entry": entries} if entries else bundle
 
 
 def _shown(call: calls.Call, preferences: Preferences) -> Preferences:

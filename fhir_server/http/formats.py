@@ -17,6 +17,7 @@ _FORMATS: dict[str, Format] = {
     "application/xml+fhir": "xml",
 }  # fmt: skip
 _PLAIN = ("application/json", "text/json", "application/xml", "text/xml")
+_NDJSON = ("application/fhir+ndjson", "application/x-ndjson", "application/ndjson")
 _PATCHES = {
     "application/json-patch+json": "json-patch",
     "application/xml-patch+xml": "xml-patch",
@@ -52,6 +53,11 @@ def _accepted(item: str) -> tuple[float, str, dict[str, str]]:
     except ValueError:
         quality = 0.0
     return quality, media_type.strip().lower(), parameters
+
+
+def is_ndjson(content_type: str | None) -> bool:
+    """Whether a body is one resource a line."""
+    return (content_type or "").partition(";")[0].strip().lower() in _NDJSON
 
 
 def is_fhir(media_type: str) -> bool:

@@ -33,6 +33,7 @@ from fhir_server.interactions.operation import offered
 from fhir_server.interactions.patch import conditional_patch, patch
 from fhir_server.interactions.read import read, read_version
 from fhir_server.interactions.replay import once
+from fhir_server.interactions.rules import told
 from fhir_server.interactions.search import search
 from fhir_server.interactions.write import check, refuse_criteria, refuse_subset
 from fhir_server.spec import errors
@@ -157,11 +158,15 @@ def batch(call: calls.Batch, context: Context, store: Store, *, with_body: bool 
     for number, source in enumerate(entries(call.bundle, context)):
         try:
             entry = parse_entry(source, number, context)
+        except FhirError as refusal:
+            shown.append(refusal_entry(placed(refusal, number)))
+            continue
+        try:
             if isinstance(entry.call, calls.Batch | calls.Transaction):
                 raise errors.not_supported("A Bundle cannot be run inside a Bundle")
             result = execute(entry.call, _of_entry(context, number), store)
         except FhirError as refusal:
-            shown.append(refusal_entry(placed(refusal, number)))
+            shown.append(refusal_entry(placed(told(refusal, entry.call, context), number)))
         else:
             whole = with_body or not changes(entry.call, context)
             shown.append(response_entry(result, context, with_body=whole))

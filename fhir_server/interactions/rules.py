@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fhir_server.spec.errors import Issue
+from fhir_server.spec.errors import Contended, FhirError, Issue
 from fhir_server.store.contract import ReadTransaction, Transaction
 
 if TYPE_CHECKING:
-    from fhir_server.interactions.call import Context
+    from fhir_server.interactions.call import Call, Context
     from fhir_server.interactions.write import Write
 
 Json = dict[str, Any]
@@ -57,6 +57,31 @@ class Rules(Protocol):
     ) -> Ruled:
         """Allow a write, and do what belongs to it in the same transaction; raises FhirError."""
 
+    def contended(self, refusal: FhirError) -> FhirError:
+        """How a write is refused that waited too long for others."""
+
+
+def told(refusal: FhirError, call: Call, context: Context) -> FhirError:
+    """The refusal as the rules want it told: contention about what they rule is a conflict like losing (409)."""
+    if isinstance(refusal, Contended) and concerns(call, context.rules):
+        return context.rules.contended(refusal)
+    return refusal
+
+
+def concerns(call: Call, rules: Rules) -> bool:
+    """Whether a call may change something that the rules are about."""
+    entries = getattr(call, "bundle", {}).get("entry")
+    if isinstance(entries, list):
+        urls = [_url(entry).partition("?")[0].partition("/")[0] for entry in entries]
+        return any(name in rules.resource_types for name in urls)
+    return getattr(call, "resource_type", None) in rules.resource_types
+
+
+def _url(entry: Any) -> str:
+    request = entry.get("request") if isinstance(entry, dict) else None
+    url = request.get("url") if isinstance(request, dict) else None
+    return url.removeprefix("/") if isinstance(url, str) else ""
+
 
 class NoRules:
     """For a server without any."""
@@ -81,6 +106,10 @@ class NoRules:
         """Everything is allowed."""
         del write, context, transaction
         return Ruled(after)
+
+    def contended(self, refusal: FhirError) -> FhirError:
+        """As it is."""
+        return refusal
 
 
 def lock(

@@ -133,6 +133,17 @@ def unprocessable(*issues: Issue) -> FhirError:
     return FhirError(422, issues)
 
 
+class Contended(FhirError):
+    """503 that comes from others who were changing the same resources for as long as this one could wait."""
+
+
+def contended(retry_after: int = 1) -> Contended:
+    """503 with Retry-After, in seconds."""
+    told = "Others are changing the same resources; try again"
+    issue = Issue("error", "transient", told)
+    return Contended(503, (issue,), {"Retry-After": str(retry_after)})
+
+
 def unavailable(diagnostics: str, retry_after: int = 1) -> FhirError:
     """503 with Retry-After, in seconds."""
     return _error(503, "transient", diagnostics, Retry_After=str(retry_after))

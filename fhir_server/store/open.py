@@ -117,7 +117,9 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def open_store(url: str, *, pool: int = 8, search_timeout: float = 5.0) -> Store:
+def open_store(
+    url: str, *, pool: int = 8, search_timeout: float = 5.0, lock_timeout: float = 5.0
+) -> Store:
     """A store on the database, ready to use.
 
     Raises UnsafeDatabase.
@@ -128,8 +130,8 @@ def open_store(url: str, *, pool: int = 8, search_timeout: float = 5.0) -> Store
     if kind == "sqlite":
         path = sqlite_path(url)
         _prepare_sqlite(path)
-        return SqliteStore(path, search_timeout=search_timeout)
+        return SqliteStore(path, search_timeout=search_timeout, lock_timeout=lock_timeout)
     from fhir_server.store.postgresql import PostgresqlStore
 
     _prepare_postgresql(url)
-    return PostgresqlStore(url, pool=pool, search_timeout=search_timeout)
+    return PostgresqlStore(url, pool=pool, search_timeout=search_timeout, lock_timeout=lock_timeout)

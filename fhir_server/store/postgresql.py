@@ -29,7 +29,6 @@ T = TypeVar("T")
 
 _TRIES = 4
 _POOL_SECONDS = 5.0
-_LOCK_MILLISECONDS = 5_000
 _WRITE_MILLISECONDS = 30_000
 _LOST_RACE = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation, VersionConflict)
 
@@ -86,8 +85,11 @@ class PostgresqlDriver:
 class PostgresqlStore:
     """A Store in a PostgreSQL database; several processes may share it."""
 
-    def __init__(self, url: str, *, pool: int = 8, search_timeout: float = 5.0) -> None:
+    def __init__(
+        self, url: str, *, pool: int = 8, search_timeout: float = 5.0, lock_timeout: float = 5.0
+    ) -> None:
         self.search_timeout = search_timeout
+        self.lock_timeout = lock_timeout
         plain = make_url(url).set(drivername="postgresql")
         self._pool = ConnectionPool(
             plain.render_as_string(hide_password=False),
@@ -105,7 +107,7 @@ class PostgresqlStore:
         connection.prepare_threshold = 3
         milliseconds = int(self.search_timeout * 1000)
         connection.execute("SET plan_cache_mode = force_custom_plan")
-        connection.execute(f"SET lock_timeout = {_LOCK_MILLISECONDS}")
+        connection.execute(f"SET lock_timeout = {max(int(self.lock_timeout * 1000), 1)}")
         connection.execute(f"SET statement_timeout = {max(milliseconds, 1)}")
 
     @contextmanager
@@ -205,9 +207,9 @@ def _refusal(error: BaseException) -> errors.FhirError:
             | pg.DeadlockDetected()
             | pg.SerializationFailure()
         ):
-            return errors.unavailable("Others are changing the same resources; try again")
+            return errors.contended()
         case pg.UniqueViolation():
-            return errors.unavailable("Others are changing the same resources; try again")
+            return errors.contended()
         case pg.DiskFull():
             full = errors.Issue(
                 "error", "no-store", "The disk of the database is full; nothing was stored"

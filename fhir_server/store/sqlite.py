@@ -32,11 +32,11 @@ _STEPS = 5_000
 _Work = tuple[Callable[[Transaction], Any], "Future[Any]"]
 
 
-def connect(path: str) -> sqlite3.Connection:
+def connect(path: str, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """A connection in autocommit mode, WAL and FULL, that any thread may use (one at a time)."""
     connection = sqlite3.connect(
         path,
-        timeout=BUSY_SECONDS,
+        timeout=busy_seconds,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=512,
@@ -82,14 +82,16 @@ class SqliteDriver:
 class SqliteStore:
     """A Store in one file."""
 
-    def __init__(self, path: str, *, search_timeout: float = 5.0) -> None:
+    def __init__(
+        self, path: str, *, search_timeout: float = 5.0, lock_timeout: float = BUSY_SECONDS
+    ) -> None:
         self.path = path
         self.search_timeout = search_timeout
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        self._connection = connect(path)
+        self._connection = connect(path, lock_timeout)
         self._driver = SqliteDriver(self._connection)
         self._closed = False
         self._writer = threading.Thread(target=self._write_all, name="sqlite-writer", daemon=True)
@@ -263,6 +265,8 @@ def _refusal(error: BaseException) -> errors.FhirError:
             "error", "no-store", "The disk of the server is full; nothing was stored"
         )
         return errors.FhirError(507, (full,))
+    if isinstance(error, VersionConflict) or "locked" in told:
+        return errors.contended()
     return errors.unavailable("The database is busy or cannot be written; try again")
 
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 FHIR = {"Content-Type": "application/fhir+json"}
-CAPACITY = "https://fhir-server.example.org/StructureDefinition/slot-capacity"
+OURS = "https://fhir-server.example.org"
+CAPACITY = f"{OURS}/StructureDefinition/slot-capacity"
 _STARTS = itertools.count()
 
 

@@ -105,7 +105,8 @@ def test_kinds_of_parameters_are_anded_and_repeats_ored(clinic):
     assert [slots_of(item) for item in matches(find(clinic, specialty="s|skin"))] == [[skin["id"]]]
     assert matches(find(clinic, specialty="s|heart", practitioner=ref("Practitioner/nobody"))) == []
     both = [ref("Practitioner/nobody"), ref(clinic.doctor)]
-    assert [slots_of(item) for item in matches(find(clinic, specialty="s|heart", practitioner=both))] == [[heart["id"]]]  # fmt: skip
+    found = matches(find(clinic, specialty="s|heart", practitioner=both))
+    assert [slots_of(item) for item in found] == [[heart["id"]]]
 
 
 def test_find_needs_both_ends_of_the_period_or_none(clinic):
@@ -458,24 +459,29 @@ def test_the_same_in_xml(clinic):
     from lxml import etree
 
     slot = clinic.slot()
-    period = f'<parameter><name value="start"/><valueDateTime value="{clinic.start.isoformat()}"/></parameter>'
-    period += f'<parameter><name value="end"/><valueDateTime value="{(clinic.start + timedelta(hours=1)).isoformat()}"/></parameter>'
-    doctor = f'<parameter><name value="practitioner"/><valueReference><reference value="{clinic.doctor}"/></valueReference></parameter>'
     headers = {"Content-Type": "application/fhir+xml", "Accept": "application/fhir+xml"}
 
-    def send(operation, inner):
-        body = f'<Parameters xmlns="http://hl7.org/fhir">{inner}</Parameters>'
+    def send(operation, *given):
+        body = "".join(
+            f'<parameter><name value="{name}"/>{value}</parameter>' for name, value in given
+        )
+        body = f'<Parameters xmlns="http://hl7.org/fhir">{body}</Parameters>'
         return clinic.client.post(f"Appointment/{operation}", content=body, headers=headers)
 
-    answer = etree.fromstring(send("$find", period + doctor).content)
-    (found,) = answer.findall(f".//{NS}Appointment/{NS}id")
-    given = f'<parameter><name value="appointment-reference"/><valueReference><reference value="Appointment/{found.get("value")}"/></valueReference></parameter>'
-    assert (
-        etree.fromstring(send("$book", given).content)
-        .find(f".//{NS}Appointment/{NS}status")
-        .get("value")
-        == "booked"
+    def named(text):
+        return f'<valueReference><reference value="{text}"/></valueReference>'
+
+    end = (clinic.start + timedelta(hours=1)).isoformat()
+    answer = send(
+        "$find",
+        ("start", f'<valueDateTime value="{clinic.start.isoformat()}"/>'),
+        ("end", f'<valueDateTime value="{end}"/>'),
+        ("practitioner", named(clinic.doctor)),
     )
+    (found,) = etree.fromstring(answer.content).findall(f".//{NS}Appointment/{NS}id")
+    given = ("appointment-reference", named(f"Appointment/{found.get('value')}"))
+    booked = etree.fromstring(send("$book", given).content)
+    assert booked.find(f".//{NS}Appointment/{NS}status").get("value") == "booked"
     assert clinic.status(slot) == "busy"
     assert b"SLOT_NOT_AVAILABLE" in send("$book", given).content
 
@@ -486,9 +492,10 @@ def test_the_same_in_xml(clinic):
 def test_cancel_gives_the_reason_and_frees_the_slot_once(clinic):
     slot = clinic.slot()
     made = clinic.book(slot)
-    body = {"resourceType": "Parameters", "parameter": [
-        {"name": "reason", "valueCodeableConcept": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason", "code": "pat"}]}},
-        {"name": "comment", "valueString": "Feels better"}]}  # fmt: skip
+    reasons = "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason"
+    reason = {"coding": [{"system": reasons, "code": "pat"}]}
+    body = parameters(comment="Feels better")
+    body["parameter"].append({"name": "reason", "valueCodeableConcept": reason})
     answer = clinic.client.post(f"Appointment/{made['id']}/$cancel", json=body, headers=FHIR)
     assert answer.status_code == 200, answer.text
     assert answer.json()["cancelationReason"]["coding"][0]["code"] == "pat"
