@@ -127,7 +127,8 @@ def migrate(database: Database = None) -> None:
 
 @application.command("check-store")
 def check_store(database: Database = None, base_url: BaseUrl = None) -> None:
-    """Recompute the index rows of every resource and report differences. Exit status 1 if there is one."""
+    """Recompute index rows and claims from the resources and report differences. Exit status 1 if there is one."""
+    from fhir_server.booking.checking import faults
     from fhir_server.checking import differences
     from fhir_server.server import context_of, store_of
 
@@ -135,7 +136,11 @@ def check_store(database: Database = None, base_url: BaseUrl = None) -> None:
     store = store_of(settings)
     checked = faulty = 0
     try:
-        for identity, missing, surplus in differences(store, context_of(settings, store)):
+        context = context_of(settings, store)
+        for sentence in faults(store, context):
+            faulty += 1
+            typer.echo(sentence, err=True)
+        for identity, missing, surplus in differences(store, context):
             checked += 1
             if missing or surplus:
                 faulty += 1
