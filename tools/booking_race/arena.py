@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +57,7 @@ class Arena:
         self.outcome = outcome
         self.chance = random.Random(plan.seed)
         self.connections: list[Connection] = []
+        self.tag = uuid.uuid4().hex[:8]
         self.made = 0
 
     async def run(self) -> None:
@@ -76,7 +78,7 @@ class Arena:
         prepared, resources = [], []
         for name in names:
             self.made += 1
-            tag = f"{os.getpid()}-{id(self):x}-{self.made}"
+            tag = f"{self.tag}-{self.made}"
             slot: Json = {
                 "resourceType": "Slot",
                 "id": f"race-{tag}",

@@ -174,6 +174,7 @@ ROUTES: dict[str, Route] = {
     "PUT Slot, POST": slot_first,
 }
 MIXED = "mixed"
+MARKING = "PUT Slot, POST"
 
 
 def route_of(name: str, chance: random.Random) -> Route:
