@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +47,13 @@ def connect(path: str, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection
     connection.execute("PRAGMA mmap_size=268435456")
     connection.execute("PRAGMA cache_size=-16000")
     return connection
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """What a work raised."""
+
+    error: BaseException
 
 
 class SqliteDriver:
@@ -174,7 +182,10 @@ class SqliteStore:
                 future.set_exception(_refusal(error))
             return
         for future, result in done:
-            future.set_result(result)
+            if isinstance(result, _Refused):
+                future.set_exception(result.error)
+            else:
+                future.set_result(result)
 
     def _begin(self) -> None:
         """BEGIN IMMEDIATE; another process may hold the lock for a while."""
@@ -193,7 +204,10 @@ class SqliteStore:
         future: Future[Any],
         done: list[tuple[Future[Any], Any]],
     ) -> None:
-        """One work in its savepoint; what it raised is told at once, its result only after the commit."""
+        """One work in its savepoint; what came of it is told after the commit.
+
+        A refusal too: it may stand on what another work of the group did, which a crash could still undo.
+        """
         cursor = self._driver.cursor
         for attempt in range(_TRIES):
             cursor.execute("SAVEPOINT work")
@@ -204,11 +218,8 @@ class SqliteStore:
                 cursor.execute("RELEASE work")
                 if isinstance(error, VersionConflict) and attempt < _TRIES - 1:
                     continue
-                future.set_exception(
-                    _refusal(error)
-                    if isinstance(error, (sqlite3.Error, VersionConflict))
-                    else error
-                )
+                own = isinstance(error, (sqlite3.Error, VersionConflict))
+                done.append((future, _Refused(_refusal(error) if own else error)))
                 return
             cursor.execute("RELEASE work")
             done.append((future, result))
