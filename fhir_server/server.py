@@ -72,6 +72,8 @@ def booking_policy_of(settings: Settings) -> BookingPolicy:
         hold_seconds=settings.hold_seconds,
         maximum_holds=settings.maximum_holds,
         window_days=settings.booking_window_days,
+        gp_connect=settings.gp_connect,
+        embargo_minutes=settings.slot_embargo_minutes,
     )
 
 

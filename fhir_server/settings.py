@@ -93,6 +93,13 @@ class Settings(BaseSettings):
     booking_window_days: int = Field(
         0, ge=0, description="How many days ahead slots can be booked; 0: any number"
     )
+    slot_embargo_minutes: int = Field(
+        0, ge=0, description="Slots that begin sooner than in so many minutes are not shown"
+    )
+    gp_connect: bool = Field(
+        default=False,
+        description="Whether slot searches, bookings and amendments keep the rules of GP Connect",
+    )
     hold_seconds: int = Field(
         600, ge=1, le=900, description="Seconds that `Appointment/$hold` keeps a slot"
     )

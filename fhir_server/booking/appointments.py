@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from fhir_server.booking import facts, invariants, names, refusals, statuses
+from fhir_server.booking import facts, gp_connect, invariants, names, refusals, statuses
 from fhir_server.booking.policy import BookingPolicy
 from fhir_server.booking.seats import Seats
 from fhir_server.interactions.call import Context
@@ -46,6 +46,8 @@ def apply(
         raise refusals.hold_expired("Appointment.status")
     statuses.check_transition(before, after)
     invariants.check_moment(after, context)
+    if policy.gp_connect:
+        gp_connect.check_change(before, after, context)
     old = facts.slots_of(before, context) if statuses.is_live(before) else {}
     new = facts.slots_of(after, context) if after and statuses.is_live(after) else {}
     if not old and not new:
@@ -55,6 +57,8 @@ def apply(
     seats = Seats({*old, *new}, context, transaction)
     _let_go(write.logical_id, [item for item in old if item not in new], seats)
     if after is not None and new:
+        if policy.gp_connect and not context.recording:
+            gp_connect.check_slots(after, seats.slots, new)
         _claim(write.logical_id, after, new, seats)
         invariants.check(write, before, after, seats, policy, context, transaction)
     seats.project({*old, *new})

@@ -11,7 +11,7 @@ class BookingPolicy:
     """overlap: whether appointments in overlapping slots of one Schedule may be live at once.
 
     hold_seconds: how long a hold lasts; maximum_holds: of one client; window_days: how far ahead may be booked, 0: any.
-    gp_connect: the rules of GP Connect's appointment management.
+    gp_connect: the rules of GP Connect's appointment management. embargo_minutes: what begins sooner is not shown.
     """
 
     overlap: Literal["allow", "refuse"] = "allow"
@@ -19,3 +19,4 @@ class BookingPolicy:
     maximum_holds: int = 20
     window_days: int = 0
     gp_connect: bool = False
+    embargo_minutes: int = 0

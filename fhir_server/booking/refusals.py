@@ -39,10 +39,14 @@ def _refusal(status: int, code: str, rule: str, diagnostics: str, *expression: s
     return FhirError(status, (issue(status, code, rule, diagnostics, *expression),))
 
 
-def slot_not_available(*expression: str) -> FhirError:
+class SlotTaken(FhirError):
+    """The slot has no seat left."""
+
+
+def slot_not_available(*expression: str) -> SlotTaken:
     """409 conflict: every seat of the slot is taken, or the slot is closed."""
     told = "The slot is not available (any more); search for free slots again"
-    return _refusal(409, "conflict", "SLOT_NOT_AVAILABLE", told, *expression)
+    return SlotTaken(409, (issue(409, "conflict", "SLOT_NOT_AVAILABLE", told, *expression),))
 
 
 def slot_in_use(diagnostics: str, *expression: str) -> FhirError:

@@ -13,7 +13,7 @@ from fhir_server.spec.errors import Contended, FhirError, Issue
 from fhir_server.store.contract import ReadTransaction, Transaction
 
 if TYPE_CHECKING:
-    from fhir_server.interactions.call import Call, Context
+    from fhir_server.interactions.call import Call, Context, Parameters
     from fhir_server.interactions.write import Write
 
 Json = dict[str, Any]
@@ -56,6 +56,11 @@ class Rules(Protocol):
         self, write: Write, after: Json | None, context: Context, transaction: Transaction
     ) -> Ruled:
         """Allow a write, and do what belongs to it in the same transaction; raises FhirError."""
+
+    def search(
+        self, resource_type: str, focus: Identity | None, parameters: Parameters, context: Context
+    ) -> Parameters:
+        """The parameters with which a search of a ruled type is done; focus is that of a compartment."""
 
     def contended(self, refusal: FhirError) -> FhirError:
         """How a write is refused that waited too long for others."""
@@ -106,6 +111,13 @@ class NoRules:
         """Everything is allowed."""
         del write, context, transaction
         return Ruled(after)
+
+    def search(
+        self, resource_type: str, focus: Identity | None, parameters: Parameters, context: Context
+    ) -> Parameters:
+        """As they are."""
+        del resource_type, focus, context
+        return parameters
 
     def contended(self, refusal: FhirError) -> FhirError:
         """As it is."""
