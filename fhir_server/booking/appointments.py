@@ -58,7 +58,7 @@ def apply(
     _let_go(write.logical_id, [item for item in old if item not in new], seats)
     if after is not None and new:
         if policy.gp_connect and not context.recording:
-            gp_connect.check_slots(after, seats.slots, new)
+            gp_connect.check_slots(seats.slots, new)
         _claim(write.logical_id, after, new, seats)
         invariants.check(write, before, after, seats, policy, context, transaction)
     seats.project({*old, *new})

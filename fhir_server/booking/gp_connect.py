@@ -125,7 +125,7 @@ def _check_booking(after: Json) -> None:
             )
 
 
-def check_slots(after: Json, known: Mapping[str, Json], new: Mapping[str, str]) -> None:
+def check_slots(known: Mapping[str, Json], new: Mapping[str, str]) -> None:
     """The slots are known, and of one schedule, channel and service: FhirError 422."""
     for slot_id, place in new.items():
         if slot_id not in known:
@@ -135,7 +135,6 @@ def check_slots(after: Json, known: Mapping[str, Json], new: Mapping[str, str]) 
         slot = known[slot_id]
         if _alike(slot) != _alike(first):
             raise _invalid("The slots differ in schedule, delivery channel or service type", place)
-    del after
 
 
 def _alike(slot: Json) -> tuple[str, str, str]:

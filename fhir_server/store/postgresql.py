@@ -107,7 +107,9 @@ class PostgresqlStore:
         connection.prepare_threshold = 3
         milliseconds = int(self.search_timeout * 1000)
         connection.execute("SET plan_cache_mode = force_custom_plan")
-        connection.execute(f"SET lock_timeout = {max(int(self.lock_timeout * 1000), 1)}")
+        # Shorter than the statement's own time, so that who waits for a lock is told of the lock.
+        waiting = min(int(self.lock_timeout * 1000), milliseconds * 9 // 10)
+        connection.execute(f"SET lock_timeout = {max(waiting, 1)}")
         connection.execute(f"SET statement_timeout = {max(milliseconds, 1)}")
 
     @contextmanager

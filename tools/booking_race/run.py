@@ -23,6 +23,7 @@ def run(database: str, plans: list[Plan], workers: int) -> Outcome:
         "FHIR_MAXIMUM_IN_FLIGHT": "2048",
         "FHIR_MAXIMUM_HOLDS": "1000000",
         "FHIR_LOCK_TIMEOUT": "20",
+        "FHIR_SEARCH_TIMEOUT": "30",
         "FHIR_HOLD_SECONDS": "900",
     }
     with ServerProcess(database, workers=workers, settings=settings) as server:
