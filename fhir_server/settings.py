@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     lock_timeout: float = Field(
         5.0,
         gt=0,
-        description="Seconds (less than `search_timeout`) that a change waits for others; then 503, a booking 409, with Retry-After",
+        description="Seconds (less than `search_timeout`) that a change waits for others; then 503, a booking 409",
     )
     time_zone: str = Field(
         "Europe/London", description="The zone of dates that name none, in resources and searches"

@@ -7,11 +7,15 @@ appointment fills it, else busy. https://hl7.org/fhir/R4/slot-definitions.html#S
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from fhir_server.booking import facts, statuses
 from fhir_server.interactions.call import Context
-from fhir_server.interactions.write import Write, append
+from fhir_server.interactions.write import Write, append, index
+from fhir_server.search.entries import IndexEntries, TokenEntry
+from fhir_server.search.parameters import parameter
 from fhir_server.spec.json_format import parse
 from fhir_server.store.claims import Claim
 from fhir_server.store.contract import StoredVersion, Transaction
@@ -94,7 +98,14 @@ class Seats:
                 continue
             changed = _without_generated_text(slot) | {"status": status}
             write = Write("PUT", "Slot", slot_id, version)
-            self.stored[slot_id] = append(write, changed, self.context, self.transaction)
+            before = index(slot, self.context)
+            self.stored[slot_id] = append(
+                write,
+                changed,
+                self.context,
+                self.transaction,
+                indexed=(before, _with_status(before, status)),
+            )
             self.slots[slot_id] = changed
 
 
@@ -111,6 +122,24 @@ def projected(slot: Json, claims: Iterable[Claim]) -> str:
     if any(claim.kind == "booked" for claim in live):
         return "busy"
     return status if status in statuses.group("Slot", "blocking") else "busy"
+
+
+def _with_status(entries: IndexEntries, status: str) -> IndexEntries:
+    """The index entries of a slot of which nothing but the status has changed."""
+    number = _status_number()
+    return frozenset(
+        replace(entry, code=status)
+        if isinstance(entry, TokenEntry) and entry.parameter == number
+        else entry
+        for entry in entries
+    )
+
+
+@cache
+def _status_number() -> int:
+    found = parameter("Slot", "status")
+    assert found is not None
+    return found.number
 
 
 def _without_generated_text(slot: Json) -> Json:

@@ -60,9 +60,17 @@ def store(
 
 
 def append(
-    write: Write, resource: Json, context: Context, transaction: Transaction
+    write: Write,
+    resource: Json,
+    context: Context,
+    transaction: Transaction,
+    *,
+    indexed: tuple[IndexEntries, IndexEntries] | None = None,
 ) -> StoredVersion:
-    """Append a version without asking the rules: id, versionId and lastUpdated are set by the server."""
+    """Append a version without asking the rules: id, versionId and lastUpdated are set by the server.
+
+    indexed: the index entries before and after, from a caller that knows what little changes.
+    """
     previous = write.previous
     last_updated = _moment(previous, context)
     version_id = previous.version_id + 1 if previous else 1
@@ -77,8 +85,8 @@ def append(
         method=write.method,
         created=previous is None or previous.deleted,
         body=serialise(stamped),
-        entries=index(stamped, context),
-        previous_entries=_previous_entries(previous, context),
+        entries=indexed[1] if indexed else index(stamped, context),
+        previous_entries=indexed[0] if indexed else _previous_entries(previous, context),
     )
 
 
