@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from booking_clinic import FHIR, Clinic, codes
@@ -155,16 +156,16 @@ def test_a_duration_is_made_of_adjacent_slots(clinic):
 
 def test_a_window_is_a_time_of_the_local_day(clinic):
     clinic.slot(0), clinic.slot(6)
-    begin = clinic.start.strftime("%H:%M")
-    assert len(matches(find(clinic, window=f"{begin}-10:00"))) == 1
+    local = clinic.start.astimezone(ZoneInfo("Europe/London"))
+    hour = f"{local:%H:%M}-{local + timedelta(hours=1):%H:%M}"
+    assert len(matches(find(clinic, window=hour))) == 1
     assert len(matches(find(clinic, window="06:00-22:00"))) == 2
-    assert (
-        len(matches(find(clinic, window=f"{clinic.start.strftime('%a').lower()} 06:00-22:00"))) == 2
-    )
-    assert (
-        call(clinic, "$find", start="2035-01-01", end="2035-01-02", window="nine").status_code
-        == 400
-    )
+    assert len(matches(find(clinic, window=f"{local:%a} 06:00-22:00"))) == 2
+    other = f"{local + timedelta(days=1):%a} 06:00-22:00"
+    assert matches(find(clinic, window=other)) == []
+    assert len(matches(find(clinic, window=[hour, other]))) == 1
+    wrong = call(clinic, "$find", start="2035-01-01", end="2035-01-02", window="nine")
+    assert wrong.status_code == 400
 
 
 def test_a_practitioner_and_a_room_must_both_be_free(clinic):
