@@ -5,21 +5,23 @@ https://hl7.org/fhir/R4/schedule-definitions.html#Schedule.actor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import orjson
 
-from fhir_server.booking import facts
+from fhir_server.booking import facts, queries
 from fhir_server.booking.inputs import Inputs
 from fhir_server.interactions.call import Context, Parameters
-from fhir_server.interactions.matching import matches
+from fhir_server.interactions.matching import criteria_of, matches
 from fhir_server.spec import errors
 from fhir_server.spec.json_format import parse
 from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
 _MOST = 400
+_LOCAL = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 
 
 def schedules_of(inputs: Inputs, context: Context, transaction: ReadTransaction) -> list[set[str]]:
@@ -36,18 +38,20 @@ def schedules_of(inputs: Inputs, context: Context, transaction: ReadTransaction)
         listed = list(dict.fromkeys(actors))[:_MOST]
         if not listed:
             return set()
-        criteria = (("actor", ",".join(listed)),)
-        return {
-            version.logical_id
-            for version in matches("Schedule", criteria, context, transaction, _MOST)
-        }
+        if all(map(_LOCAL.fullmatch, listed)):
+            where = queries.referring("Schedule", "actor", listed)
+        else:
+            where = criteria_of("Schedule", (("actor", ",".join(listed)),), context)
+        versions = queries.found("Schedule", where, transaction, _MOST)
+        return {version.logical_id for version in versions}
 
     kinds: list[set[str]] = []
     practitioners = _named(inputs, "practitioner", "Practitioner")
     if practitioners:
-        criteria = (("practitioner", ",".join(practitioners)),)
-        plain = [item for item in practitioners if item.startswith("Practitioner/")]
-        roles = found("PractitionerRole", criteria) if plain else []
+        plain = [item for item in practitioners if _LOCAL.fullmatch(item)]
+        where = queries.referring("PractitionerRole", "practitioner", plain)
+        versions = queries.found("PractitionerRole", where, transaction, _MOST) if plain else []
+        roles = [f"PractitionerRole/{version.logical_id}" for version in versions]
         kinds.append(schedules([*practitioners, *roles]))
     organizations = _named(inputs, "organization", "Organization")
     if organizations:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fhir_server.booking import actors, answers, facts, proposals, runs
+from fhir_server.booking import actors, answers, facts, proposals, queries, runs
 from fhir_server.booking.inputs import Inputs, read_inputs
 from fhir_server.booking.names import OURS
 from fhir_server.booking.proposals import Proposal
-from fhir_server.interactions.call import Context, Operation, Parameters, Result
-from fhir_server.interactions.matching import settings
+from fhir_server.interactions.call import Context, Operation, Result
+from fhir_server.interactions.matching import criteria_of
 from fhir_server.interactions.operation import Level
 from fhir_server.interactions.paging import (
     CURSOR,
@@ -22,13 +22,12 @@ from fhir_server.interactions.paging import (
     write_cursor,
     write_query,
 )
-from fhir_server.search.query import parse_search
+from fhir_server.search.expression import And, Expression, Query
 from fhir_server.spec import errors
 from fhir_server.spec.dates import DAY
 from fhir_server.spec.errors import Issue
-from fhir_server.spec.instants import write_instant
 from fhir_server.spec.json_format import parse, serialise
-from fhir_server.store.contract import ReadTransaction
+from fhir_server.store.contract import Hit, ReadTransaction
 
 Json = dict[str, Any]
 KNOWN = frozenset(
@@ -41,6 +40,7 @@ KNOWN = frozenset(
 _UNUSED = ("reason", "insurance-reference")
 _MOST_SLOTS = 2000
 _LOCAL_PERIOD = 28 * DAY
+_SOONEST = queries.by_date("Slot", "start")
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class _Wanted:
         self.shape = runs.read_shape(inputs, context)
         self.patients = self._patients(inputs)
         self.kinds = actors.schedules_of(inputs, context, transaction)
-        self.criteria = self._criteria(inputs)
+        self.where = self._where(inputs)
 
     def _period(self, inputs: Inputs) -> tuple[int, int]:
         start, end = inputs.moment("start"), inputs.moment("end")
@@ -129,20 +129,28 @@ class _Wanted:
             f"Patient/{patient['id']}" for patient in sent if isinstance(patient.get("id"), str)
         ]
 
-    def _criteria(self, inputs: Inputs) -> Parameters:
-        criteria = [
-            ("status", "free"),
-            ("start", f"ge{write_instant(self.low)}"),
-            ("start", f"lt{write_instant(self.high)}"),
+    def _where(self, inputs: Inputs) -> Expression:
+        parts = [
+            queries.coded("Slot", "status", "free"),
+            *queries.within("Slot", "start", self.low, self.high),
         ]
-        if inputs.all("specialty"):
-            criteria.append(("specialty", ",".join(inputs.texts("specialty"))))
-        if inputs.all("visit-type"):
-            criteria.append(("appointment-type", ",".join(inputs.texts("visit-type"))))
+        for name, code in (("specialty", "specialty"), ("visit-type", "appointment-type")):
+            if inputs.all(name):
+                criterion = ((code, ",".join(inputs.texts(name))),)
+                parts.append(criteria_of("Slot", criterion, self.context))
         if self.kinds:
             listed = sorted(set().union(*self.kinds))
-            criteria.append(("schedule", ",".join(f"Schedule/{item}" for item in listed)))
-        return tuple(criteria)
+            schedules = (f"Schedule/{item}" for item in listed)
+            parts.append(queries.referring("Slot", "schedule", schedules))
+        return And(tuple(parts))
+
+    def _hits(
+        self, limit: int, after: tuple[Any, ...] | None, transaction: ReadTransaction
+    ) -> list[Hit]:
+        query = Query(("Slot",), self.where, _SOONEST, limit + 1, after)
+        hits = transaction.search(query)
+        self.keys |= {hit.version.logical_id: hit.version.key for hit in hits}
+        return hits
 
     @property
     def plain(self) -> bool:
@@ -163,7 +171,7 @@ class _Wanted:
             return [], None, 0
         if self.plain:
             return self._plain_page(after, transaction)
-        slots = self._slots(_MOST_SLOTS, None, transaction)
+        slots = self._slots(_MOST_SLOTS, transaction)
         engaged = runs.engaged(self.patients, self.low, self.high, self.context, transaction)
         found = runs.proposals(slots, self.shape, self.kinds, engaged, self.context)
         found = [replace(item, patients=tuple(self.patients)) for item in found]
@@ -177,32 +185,20 @@ class _Wanted:
         self, after: tuple[Any, ...] | None, transaction: ReadTransaction
     ) -> tuple[list[Proposal], tuple[Any, ...] | None, int]:
         assert self.count is not None
-        search = parse_search(
-            ("Slot",),
-            (*self.criteria, ("_sort", "start")),
-            settings=settings(self.context),
-        )
-        hits = transaction.search(replace(search.query, limit=self.count + 1, after=after))
+        hits = self._hits(self.count, after, transaction)
         page = [parse(hit.version.body) for hit in hits[: self.count]]
-        self.keys |= {hit.version.logical_id: hit.version.key for hit in hits}
         within = [slot for slot in page if facts.moment(slot["end"]) <= self.high]
         if len(hits) <= self.count and after is None:
             return [Proposal((slot,)) for slot in within], None, len(within)
-        total = transaction.count(("Slot",), search.query.where)
+        total = transaction.count(("Slot",), self.where)
         more = hits[self.count - 1].position if len(hits) > self.count > 0 else None
         return [Proposal((slot,)) for slot in within], more, total
 
-    def _slots(
-        self, limit: int, after: tuple[Any, ...] | None, transaction: ReadTransaction
-    ) -> list[Json]:
-        search = parse_search(
-            ("Slot",), (*self.criteria, ("_sort", "start")), settings=settings(self.context)
-        )
-        hits = transaction.search(replace(search.query, limit=limit + 1, after=after))
+    def _slots(self, limit: int, transaction: ReadTransaction) -> list[Json]:
+        hits = self._hits(limit, None, transaction)
         if len(hits) > limit:
             told = f"Only the first {limit} free slots are looked at; ask for a shorter period"
             self.notes.append(Issue("information", "incomplete", told))
-        self.keys |= {hit.version.logical_id: hit.version.key for hit in hits}
         slots = [parse(hit.version.body) for hit in hits[:limit]]
         return [slot for slot in slots if facts.moment(slot["end"]) <= self.high]
 

@@ -56,8 +56,8 @@ def read_id(logical_id: str, key: bytes) -> tuple[list[int], list[int]] | None:
 
 
 def _mac(text: str, key: bytes) -> str:
-    digest = hmac.digest(key, b"proposal " + text.encode(), hashlib.sha256)
-    return _write(int.from_bytes(digest[:8], "big"))[:_MAC]
+    digest = hashlib.blake2b(text.encode(), key=key[:64], digest_size=8, person=b"proposal")
+    return _write(int.from_bytes(digest.digest(), "big"))[:_MAC]
 
 
 def _write(number: int) -> str:
