@@ -14,7 +14,7 @@ from fhir_server.booking.inputs import Inputs, read_inputs
 from fhir_server.booking.names import OURS
 from fhir_server.interactions.call import Context, Create, Operation, Result
 from fhir_server.interactions.change import create
-from fhir_server.interactions.operation import Level
+from fhir_server.interactions.operation import Level, writable
 from fhir_server.interactions.paging import write_query
 from fhir_server.interactions.write import check
 from fhir_server.store.contract import ReadTransaction, Transaction
@@ -45,8 +45,8 @@ class Book:
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with the booked (or cancelled) Appointment; 404, 409 or 422 with a Bundle that holds the outcome."""
         inputs = read_inputs(call, KNOWN, "appointment-resource")
-        writable: Transaction = transaction  # type: ignore[assignment] # affects_state
-        return answers.in_bundle(lambda: _book(call, inputs, context, writable), context)
+        writing = writable(transaction)
+        return answers.in_bundle(lambda: _book(call, inputs, context, writing), context)
 
 
 def _book(call: Operation, inputs: Inputs, context: Context, transaction: Transaction) -> Result:

@@ -12,7 +12,7 @@ from fhir_server.booking import acts, facts, statuses
 from fhir_server.booking.inputs import Inputs, read_inputs
 from fhir_server.booking.names import OURS
 from fhir_server.interactions.call import Context, Operation, Result
-from fhir_server.interactions.operation import Level
+from fhir_server.interactions.operation import Level, writable
 from fhir_server.spec import errors
 from fhir_server.store.contract import ReadTransaction, Transaction
 
@@ -33,14 +33,14 @@ class Cancel:
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with the cancelled Appointment; cancelling it again changes nothing."""
         inputs = read_inputs(call, frozenset({"reason", "comment"}))
-        writable: Transaction = transaction  # type: ignore[assignment] # affects_state
+        writing = writable(transaction)
         item = call.logical_id or ""
-        acts.lock_all({item: None}, context, writable)
-        before = acts.stored(item, writable)
+        acts.lock_all({item: None}, context, writing)
+        before = acts.stored(item, writing)
         if before["status"] == "cancelled":
-            return acts.unchanged(item, writable)
+            return acts.unchanged(item, writing)
         after = acts.cancelled(before, _reason(inputs), inputs.text("comment"))
-        return acts.write(after, context, writable)
+        return acts.write(after, context, writing)
 
 
 def _reason(inputs: Inputs) -> Json | None:
@@ -70,20 +70,20 @@ class Rebook:
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with the Appointment in its new slots."""
         inputs = read_inputs(call, frozenset({"slot", "appointment-reference", "comment"}))
-        writable: Transaction = transaction  # type: ignore[assignment] # affects_state
+        writing = writable(transaction)
         item = call.logical_id or ""
-        slot_ids = _slots(inputs, context, writable)
+        slot_ids = _slots(inputs, context, writing)
         named = [{"reference": f"Slot/{found}"} for found in slot_ids]
         planned: Json = {"resourceType": "Appointment", "status": "booked", "slot": named}
-        acts.lock_all({item: planned}, context, writable)
-        before = acts.stored(item, writable)
+        acts.lock_all({item: planned}, context, writing)
+        before = acts.stored(item, writing)
         acts.needs_live(before)
         status = before["status"] if statuses.is_tentative(before) else "booked"
-        after = acts.with_slots(before, slot_ids, context, writable) | {"status": status}
+        after = acts.with_slots(before, slot_ids, context, writing) | {"status": status}
         comment = inputs.text("comment")
         if comment is not None:
             after["comment"] = comment
-        return acts.write(after, context, writable)
+        return acts.write(after, context, writing)
 
 
 def _slots(inputs: Inputs, context: Context, transaction: Transaction) -> list[str]:

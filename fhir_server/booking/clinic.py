@@ -10,18 +10,17 @@ from typing import Any
 
 import orjson
 
-from fhir_server.booking import acts, statuses
+from fhir_server.booking import acts, queries, statuses
 from fhir_server.booking.displacement import displace
 from fhir_server.booking.inputs import read_inputs
 from fhir_server.booking.names import OURS
 from fhir_server.booking.seats import Seats
 from fhir_server.interactions.call import Context, Operation, Result
-from fhir_server.interactions.matching import matches
-from fhir_server.interactions.operation import Level
+from fhir_server.interactions.operation import Level, writable
 from fhir_server.interactions.rules import in_order
-from fhir_server.interactions.write import Write, append
+from fhir_server.interactions.write import Write, append, check
+from fhir_server.search.expression import And
 from fhir_server.spec import errors
-from fhir_server.spec.instants import write_instant
 from fhir_server.spec.json_format import serialise
 from fhir_server.store.contract import ReadTransaction, StoredVersion, Transaction
 
@@ -41,7 +40,7 @@ class CancelClinic:
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with a Bundle of what was written: cancelled Appointments, their Tasks, closed Slots."""
-        writable: Transaction = transaction  # type: ignore[assignment] # affects_state
+        writing = writable(transaction)
         inputs = read_inputs(call, frozenset({"start", "end", "reason"}))
         start, end = inputs.moment("start"), inputs.moment("end")
         if start is None or end is None or end[0] <= start[0]:
@@ -49,20 +48,24 @@ class CancelClinic:
         reason = inputs.one("reason")
         if isinstance(reason, str):
             reason = {"text": reason}
+        if reason is not None:
+            task = {"resourceType": "Task", "status": "requested", "intent": "order"}
+            check(task | {"reasonCode": reason}, "Task")
         schedule = transaction.current("Schedule", call.logical_id or "")
         if schedule is None or schedule.deleted:
             raise errors.not_found("There is no such Schedule")
-        criteria = (
-            ("schedule", f"Schedule/{schedule.logical_id}"),
-            ("start", f"ge{write_instant(start[0])}"),
-            ("start", f"lt{write_instant(end[0])}"),
+        where = And(
+            (
+                queries.referring("Slot", "schedule", [f"Schedule/{schedule.logical_id}"]),
+                *queries.within("Slot", "start", start[0], end[0]),
+            )
         )
         most = context.policy.maximum_entries
-        found = matches("Slot", criteria, context, transaction, most + 1)
+        found = queries.found("Slot", where, transaction, most + 1)
         if len(found) > most:
             raise errors.too_costly(f"The time has more than {most} slots; cancel shorter ones")
         return _bundle(
-            _cancel([item.logical_id for item in found], reason, context, writable), context
+            _cancel([item.logical_id for item in found], reason, context, writing), context
         )
 
 

@@ -17,17 +17,18 @@ from fhir_server.booking import publish
 from fhir_server.booking.inputs import Inputs, read_inputs
 from fhir_server.booking.names import CAPACITY, OURS
 from fhir_server.interactions.call import Context, Operation, Result
-from fhir_server.interactions.operation import Level
+from fhir_server.interactions.operation import Level, writable
 from fhir_server.spec import errors
 from fhir_server.spec.json_format import parse
-from fhir_server.store.contract import ReadTransaction, Transaction
+from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
 GENERATED = f"{OURS}/Id/generated-slot"
 KNOWN = frozenset({"start", "rrule", "slot-minutes", "session-minutes", "time-zone", "capacity"})
 _PLACE = "Parameters.parameter"
-_LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
-_UNTIL = re.compile(r"UNTIL=(\d{8}T\d{6})Z")
+_LOCAL = re.compile(r"(19|20|21)\d\d-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
+_UNTIL = re.compile(r"(\d{8}T\d{6})Z")
+_MOST_YEARS = 10
 _COPIED = ("serviceCategory", "serviceType", "specialty")
 
 
@@ -43,13 +44,13 @@ class Generate:
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with a Bundle that has an answer for each slot; asking again makes no slot twice."""
-        writable: Transaction = transaction  # type: ignore[assignment] # affects_state
+        writing = writable(transaction)
         inputs = read_inputs(call, KNOWN)
         version = transaction.current("Schedule", call.logical_id or "")
         if version is None or version.deleted:
             raise errors.not_found("There is no such Schedule")
         slots = list(_slots(parse(version.body), inputs, context))
-        return publish.publish(slots, context, writable)
+        return publish.publish(slots, context, writing)
 
 
 def _slots(schedule: Json, inputs: Inputs, context: Context) -> Iterator[Json]:
@@ -116,8 +117,9 @@ def _sessions(inputs: Inputs, zone: ZoneInfo, most: int) -> Iterator[datetime]:
         if rule is None:
             found: Any = [first]
         else:
-            found = rrulestr(_checked_rule(rule, zone), dtstart=first)
-    except (ValueError, TypeError, KeyError, AttributeError):
+            without_count, times = _checked_rule(rule, first, zone)
+            found = islice(rrulestr(without_count, dtstart=first), times)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         raise errors.invalid(
             "start or rrule cannot be read; write a rule as FREQ=WEEKLY;BYDAY=MO,WE;COUNT=10",
             _PLACE,
@@ -126,8 +128,12 @@ def _sessions(inputs: Inputs, zone: ZoneInfo, most: int) -> Iterator[datetime]:
         yield local.replace(tzinfo=zone).astimezone(UTC)
 
 
-def _checked_rule(rule: str, zone: ZoneInfo) -> str:
-    """The rule, UNTIL in local time; FhirError 400 for one without an end or finer than days."""
+def _checked_rule(rule: str, first: datetime, zone: ZoneInfo) -> tuple[str, int | None]:
+    """The rule with an end in local time, and how often it happens at most.
+
+    COUNT is taken out: a rule that never comes true (30 February) would be followed to the end of time.
+    FhirError 400 for a rule without an end or finer than days.
+    """
     rule = rule.strip().upper().removeprefix("RRULE:")
     parts = dict(item.split("=", 1) for item in rule.split(";"))
     if parts.get("FREQ") not in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY"):
@@ -136,9 +142,15 @@ def _checked_rule(rule: str, zone: ZoneInfo) -> str:
         raise errors.required("The rule needs COUNT or UNTIL", _PLACE)
     if {"BYHOUR", "BYMINUTE", "BYSECOND"} & parts.keys() or int(parts.get("INTERVAL", "1")) < 1:
         raise errors.invalid("The rule may name days only, with an INTERVAL of 1 or more", _PLACE)
+    times = int(parts.pop("COUNT")) if "COUNT" in parts else None
+    if times is not None and times < 1:
+        raise errors.invalid("COUNT must be 1 or more", _PLACE)
+    last = f"{first.replace(year=first.year + _MOST_YEARS, day=1):%Y%m%dT%H%M%S}"
+    until = _UNTIL.sub(lambda match: _local(match[1], zone), parts.get("UNTIL", last))
+    parts["UNTIL"] = min(until, last)
+    return ";".join(f"{name}={value}" for name, value in parts.items()), times
 
-    def local(match: re.Match[str]) -> str:
-        moment = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-        return f"UNTIL={moment.astimezone(zone):%Y%m%dT%H%M%S}"
 
-    return _UNTIL.sub(local, rule)
+def _local(text: str, zone: ZoneInfo) -> str:
+    moment = datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    return f"{moment.astimezone(zone):%Y%m%dT%H%M%S}"

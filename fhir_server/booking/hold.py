@@ -14,7 +14,8 @@ from fhir_server.booking.inputs import Inputs, read_inputs
 from fhir_server.booking.names import OURS
 from fhir_server.booking.policy import BookingPolicy
 from fhir_server.interactions.call import Context, Operation, Result
-from fhir_server.interactions.operation import Level
+from fhir_server.interactions.operation import Level, writable
+from fhir_server.interactions.write import check
 from fhir_server.spec import errors
 from fhir_server.spec.instants import SECOND, write_http_date
 from fhir_server.store.contract import ReadTransaction, Transaction
@@ -37,8 +38,8 @@ class Hold:
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with the pending Appointment and Expires; 404, 409 or 422 with a Bundle that holds the outcome."""
         inputs = read_inputs(call, KNOWN, "appointment-resource")
-        writable: Transaction = transaction  # type: ignore[assignment] # affects_state
-        return answers.in_bundle(lambda: self._hold(call, inputs, context, writable), context)
+        writing = writable(transaction)
+        return answers.in_bundle(lambda: self._hold(call, inputs, context, writing), context)
 
     def _hold(
         self, call: Operation, inputs: Inputs, context: Context, transaction: Transaction
@@ -107,6 +108,7 @@ def wanted_appointment(
         item = acts.logical_id(references[0], context)
         return acts.stored(item, transaction) | {"status": status}
     resource = sent[0]
+    check(resource, "Appointment")
     known = resource.get("id")
     if isinstance(known, str) and transaction.current("Appointment", known) is not None:
         return resource | {"status": status}

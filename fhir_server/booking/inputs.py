@@ -85,7 +85,7 @@ class Inputs:
             return None
         try:
             found = int(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             found = least - 1
         if not least <= found <= most:
             raise errors.invalid(f"{name} must be a whole number from {least} to {most}", _PLACE)

@@ -10,12 +10,12 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from fhir_server.booking import facts, names, refusals, statuses
+from fhir_server.booking import facts, names, queries, refusals, statuses
 from fhir_server.booking.policy import BookingPolicy
 from fhir_server.booking.seats import Seats
 from fhir_server.interactions.call import Context
-from fhir_server.interactions.matching import matches
 from fhir_server.interactions.write import Write
+from fhir_server.search.expression import And
 from fhir_server.search.parameters import parameter
 from fhir_server.spec.dates import DAY
 from fhir_server.spec.errors import Issue
@@ -246,14 +246,18 @@ def _check_schedules(
     transaction.lock(sorted(wanted))
     for slot_id, slot in known.items():
         start, end = facts.moment(slot["start"]), facts.moment(slot["end"])
-        criteria = (
-            ("schedule", facts.schedule_of(slot)),
-            ("start", f"lt{write_instant(end)}"),
-            ("start", f"ge{write_instant(start - DAY)}"),
+        schedule = [
+            "/".join(target) for _, target in facts.targets([slot.get("schedule", {})], context)
+        ]
+        where = And(
+            (
+                queries.referring("Slot", "schedule", schedule),
+                *queries.within("Slot", "start", start - DAY, end),
+            )
         )
         others = [
             version.logical_id
-            for version in matches("Slot", criteria, context, transaction, 1000)
+            for version in queries.found("Slot", where, transaction, 1000)
             if version.logical_id not in known and facts.moment(parse(version.body)["end"]) > start
         ]
         for claim in transaction.claims.of_slots(others):
@@ -262,7 +266,7 @@ def _check_schedules(
 
 
 def _appointments_of(
-    patient: str, start: int, end: int, context: Context, transaction: ReadTransaction
+    patient: str, start: int, end: int, transaction: ReadTransaction
 ) -> Iterable[StoredVersion]:
     """The patient's appointments, as far as they may be near that time.
 
@@ -273,12 +277,13 @@ def _appointments_of(
     links = transaction.links_to([("Patient", patient)], [by_patient.number], _FEW + 1)
     if len(links) <= _FEW:
         return transaction.by_key([link.source_key for link in links]).values()
-    criteria = (
-        ("patient", f"Patient/{patient}"),
-        ("date", f"lt{write_instant(end)}"),
-        ("date", f"ge{write_instant(start - DAY)}"),
+    where = And(
+        (
+            queries.referring("Appointment", "patient", [f"Patient/{patient}"]),
+            *queries.within("Appointment", "date", start - DAY, end),
+        )
     )
-    return matches("Appointment", criteria, context, transaction, _MOST_OVERLAPS)
+    return queries.found("Appointment", where, transaction, _MOST_OVERLAPS)
 
 
 def overlaps(
@@ -291,7 +296,7 @@ def overlaps(
     start, end = facts.moment(after["start"]), facts.moment(after["end"])
     found = []
     for patient, place in patients:
-        for version in _appointments_of(patient, start, end, context, transaction):
+        for version in _appointments_of(patient, start, end, transaction):
             other = parse(version.body)
             if version.logical_id == logical_id or not statuses.is_live(other):
                 continue

@@ -17,7 +17,7 @@ from fhir_server.interactions.bundle import refusal_entry, response_bundle, resp
 from fhir_server.interactions.call import Conditions, Context, Create, Operation, Result, Update
 from fhir_server.interactions.change import create, update
 from fhir_server.interactions.matching import single
-from fhir_server.interactions.operation import Level
+from fhir_server.interactions.operation import Level, writable
 from fhir_server.interactions.rules import in_order
 from fhir_server.interactions.write import check, written
 from fhir_server.spec import errors
@@ -44,8 +44,8 @@ class Publish:
 
         FhirError 400 or 422 for a Slot that is not valid or has no identifier; then nothing is stored.
         """
-        writable: Transaction = transaction  # type: ignore[assignment] # affects_state
-        return publish(_sent(call, context), context, writable)
+        writing = writable(transaction)
+        return publish(_sent(call, context), context, writing)
 
 
 def _sent(call: Operation, context: Context) -> list[Json]:

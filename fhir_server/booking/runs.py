@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/datatypes.html#Timing
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +14,13 @@ from typing import Any
 
 import orjson
 
-from fhir_server.booking import facts, statuses
+from fhir_server.booking import facts, queries, statuses
 from fhir_server.booking.inputs import Inputs
 from fhir_server.booking.proposals import Proposal
 from fhir_server.interactions.call import Context
-from fhir_server.interactions.matching import matches
+from fhir_server.search.expression import And
 from fhir_server.spec import errors
 from fhir_server.spec.dates import DAY
-from fhir_server.spec.instants import write_instant
 from fhir_server.spec.json_format import parse
 from fhir_server.store.contract import ReadTransaction
 
@@ -28,6 +28,7 @@ Json = dict[str, Any]
 Span = tuple[int, int]
 
 _MINUTE = 60_000_000
+_MOST_MINUTES = 100_000
 _UNITS = {"s": 1 / 60, "min": 1, "h": 60, "d": 1440}
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WINDOW = re.compile(
@@ -80,9 +81,19 @@ def read_shape(inputs: Inputs, context: Context) -> RunShape:
                     f"timing.repeat.durationUnit must be one of {', '.join(_UNITS)}",
                     "Parameters.parameter",
                 )
-            minutes = float(repeat["duration"]) * _UNITS[unit]
+            minutes = _number(repeat["duration"]) * _UNITS[unit]
         windows += _windows_of(repeat)
     return RunShape(minutes, tuple(windows))
+
+
+def _number(value: Any) -> float:
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not 0 < found < _MOST_MINUTES:
+        raise errors.invalid("timing.repeat.duration must be a number", "Parameters.parameter")
+    return found
 
 
 def _window(text: str) -> Window:
@@ -209,13 +220,16 @@ def engaged(
     """When one of the patients has a live appointment already."""
     if not patients:
         return []
-    criteria = (
-        ("patient", ",".join(patients)),
-        ("date", f"lt{write_instant(high)}"),
-        ("date", f"ge{write_instant(low - DAY)}"),
+    named = facts.targets([{"reference": item} for item in patients], context)
+    local = ["/".join(target) for _, target in named]
+    where = And(
+        (
+            queries.referring("Appointment", "patient", local),
+            *queries.within("Appointment", "date", low - DAY, high),
+        )
     )
     found = []
-    for version in matches("Appointment", criteria, context, transaction, 1000):
+    for version in queries.found("Appointment", where, transaction, 1000):
         appointment = parse(version.body)
         if statuses.is_live(appointment) and "end" in appointment:
             start, end = facts.moment(appointment["start"]), facts.moment(appointment["end"])

@@ -5,11 +5,17 @@ https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header
 
 from __future__ import annotations
 
+import json
+import random
+import socket
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from booking_clinic import FHIR
+
+from bench.client import request_bytes
 
 
 def key():
@@ -123,6 +129,30 @@ def test_a_key_that_cannot_be_one_is_400(clinic):
     assert (
         clinic.post(clinic.appointment(slot), **{"Idempotency-Key": "x" * 300}).status_code == 400
     )
+
+
+@pytest.mark.slow
+def test_one_effect_however_often_it_is_sent_and_whenever_the_server_dies(serve_process):
+    server, clinic = serve_process()
+    chance = random.Random(7)
+    for place in range(6):
+        slot, headers = clinic.slot(place, capacity=3), FHIR | key()
+        body = json.dumps(clinic.appointment(slot)).encode()
+        wire = request_bytes("POST", "/fhir/Appointment", body, tuple(headers.items()))
+        for _ in range(chance.randrange(1, 4)):
+            with socket.create_connection(("127.0.0.1", server.port)) as connection:
+                connection.sendall(wire)
+        # Somewhere between the request, its commit and its answer.
+        time.sleep(chance.random() * 0.02)
+        server.kill()
+        server.start()
+        server.wait_until_ready()
+        answers = {
+            clinic.client.post("Appointment", content=body, headers=headers).json()["id"]
+            for _ in range(2)
+        }
+        assert len(answers) == 1
+        assert count(clinic, slot) == 1
 
 
 def test_a_booking_survives_a_kill_between_commit_and_answer(serve_process):
