@@ -18,11 +18,8 @@ BOOKED = Claim("s", 0, "booked", "one", "a")
 
 
 @pytest.fixture(params=["memory", "database"])
-def store(request):
-    if request.param == "memory":
-        made = MemoryStore()
-    else:
-        made = open_store(request.getfixturevalue("new_database")())
+def store(request, new_database):
+    made = MemoryStore() if request.param == "memory" else open_store(new_database())
     yield made
     made.close()
 
