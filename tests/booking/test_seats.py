@@ -413,3 +413,13 @@ def test_overlapping_slots_of_one_schedule_are_a_policy(clinic_of):
         own.book(slot)
         assert own.post(own.appointment(shifted)).status_code == expected
         own.book(own.slot(1))
+
+
+def test_a_conditional_delete_frees_every_slot(clinic):
+    slots = [clinic.slot(place) for place in (0, 3)]
+    identifier = [{"system": "x", "value": clinic.number}]
+    for slot in slots:
+        clinic.book(slot, identifier=identifier)
+    answer = clinic.client.delete("Appointment", params={"identifier": f"x|{clinic.number}"})
+    assert answer.status_code == 204
+    assert [clinic.status(slot) for slot in slots] == ["free", "free"]
