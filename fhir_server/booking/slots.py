@@ -53,8 +53,9 @@ def apply(write: Write, after: Json | None, context: Context, transaction: Trans
     if wanted == "free":
         _unblock(blocks, seats)
         status = projected(after, used)
-        if status != "free" and before is None:
-            # Its appointments were there first: in the same Bundle, or in a file that was loaded before.
+        in_bundle = ("Slot", write.logical_id) in context.pending
+        if status != "free" and (before is None or (in_bundle and before["status"] == "free")):
+            # Its appointments came first, in the same Bundle or in a file that was loaded before; nobody frees it.
             return Ruled(after | {"status": status})
         if status != "free":
             raise refusals.slot_in_use(

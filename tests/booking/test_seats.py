@@ -233,6 +233,21 @@ def test_a_transaction_may_write_the_slot_too(clinic):
     assert clinic.status(slot) == "free"
 
 
+def test_a_transaction_may_book_a_slot_and_change_something_else_of_it(clinic):
+    slot = clinic.slot()
+    patch = base64.b64encode(b'[{"op":"add","path":"/comment","value":"Room 3"}]').decode()
+    binary = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": patch}
+    answer = send(
+        clinic,
+        "transaction",
+        ("PATCH", f"Slot/{slot['id']}", binary),
+        ("POST", "Appointment", clinic.appointment(slot)),
+    )
+    assert answer.status_code == 200, answer.text
+    after = clinic.read("Slot", slot["id"])
+    assert (after["status"], after["comment"]) == ("busy", "Room 3")
+
+
 def test_a_transaction_may_make_the_slot_and_its_appointment(clinic):
     slot = clinic.slot_resource()
     answer = send(clinic, "transaction", ("POST", "Appointment", clinic.appointment(slot)),
