@@ -21,11 +21,15 @@ from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
 _MOST = 400
+_FEW = 5
 _LOCAL = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 
 
-def schedules_of(inputs: Inputs, context: Context, transaction: ReadTransaction) -> list[set[str]]:
-    """For each kind of actor that is asked for, the ids of the schedules that have one of them."""
+def schedules_of(
+    inputs: Inputs, context: Context, transaction: ReadTransaction
+) -> tuple[list[set[str]], dict[tuple[str, str], Json]]:
+    """For each kind of actor that is asked for, the ids of the schedules that have one of them; and the schedules."""
+    known: dict[tuple[str, str], Json] = {}
 
     def found(resource_type: str, *criteria: Parameters) -> list[str]:
         ids: dict[str, None] = {}
@@ -43,6 +47,8 @@ def schedules_of(inputs: Inputs, context: Context, transaction: ReadTransaction)
         else:
             where = criteria_of("Schedule", (("actor", ",".join(listed)),), context)
         versions = queries.found("Schedule", where, transaction, _MOST)
+        for version in versions[:_FEW]:
+            known["Schedule", version.logical_id] = parse(version.body)
         return {version.logical_id for version in versions}
 
     kinds: list[set[str]] = []
@@ -72,7 +78,7 @@ def schedules_of(inputs: Inputs, context: Context, transaction: ReadTransaction)
         performers = _performers(referral, context, transaction)
         if performers is not None:
             kinds.append(schedules(performers))
-    return kinds
+    return kinds, known
 
 
 def _named(inputs: Inputs, name: str, resource_type: str) -> list[str]:

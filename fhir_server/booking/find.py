@@ -61,9 +61,7 @@ class Find:
         scope = f"Appointment/$find?{write_query(_flat(inputs))}"
         after = read_cursor(cursor, scope, context.policy.cursor_key) if cursor else None
         page, following, total = wanted.page(after, transaction)
-        known = proposals.schedules(
-            [slot for item in page for slot in item.slots], context, transaction
-        )
+        known = wanted.schedules(page, transaction)
         patient_keys = wanted.patient_keys(transaction) if page else []
         entries = []
         for item in page:
@@ -100,7 +98,7 @@ class _Wanted:
         self.count = min(self.count, context.policy.maximum_count)
         self.shape = runs.read_shape(inputs, context)
         self.patients = self._patients(inputs)
-        self.kinds = actors.schedules_of(inputs, context, transaction)
+        self.kinds, self.known = actors.schedules_of(inputs, context, transaction)
         self.where = self._where(inputs)
 
     def _period(self, inputs: Inputs) -> tuple[int, int]:
@@ -201,6 +199,21 @@ class _Wanted:
             self.notes.append(Issue("information", "incomplete", told))
         slots = [parse(hit.version.body) for hit in hits[:limit]]
         return [slot for slot in slots if facts.moment(slot["end"]) <= self.high]
+
+    def schedules(
+        self, page: list[Proposal], transaction: ReadTransaction
+    ) -> dict[tuple[str, str], Json]:
+        """The schedules of the slots on a page, as far as they are known already not read again."""
+        missing = [
+            slot
+            for item in page
+            for slot in item.slots
+            for _, target in facts.targets([slot.get("schedule", {})], self.context)
+            if target not in self.known
+        ]
+        if missing:
+            self.known |= proposals.schedules(missing, self.context, transaction)
+        return self.known
 
     def patient_keys(self, transaction: ReadTransaction) -> list[int]:
         """The internal keys of the patients that are stored."""
