@@ -251,12 +251,16 @@ def migrate(database: Database = None) -> None:
 
 @application.command("check-store")
 def check_store(database: Database = None, base_url: BaseUrl = None) -> None:
-    """Recompute the index rows of every resource and report differences. Exit status 1 if there is one."""
+    """Recompute index rows and claims from the resources and report differences. Exit status 1 if there is one."""
+    from fhir_server.booking.checking import faults
     from fhir_server.checking import differences
 
     checked = faulty = 0
     settings = _settings(database=database, base_url=base_url, search_timeout=3600.0)
     with _opened(settings) as (store, context):
+        for sentence in faults(store, context):
+            faulty += 1
+            typer.echo(sentence, err=True)
         for identity, missing, surplus in differences(store, context):
             checked += 1
             if missing or surplus:
@@ -293,12 +297,13 @@ def reindex(database: Database = None, base_url: BaseUrl = None) -> None:
 def capability(base_url: BaseUrl = None) -> None:
     """Print the CapabilityStatement."""
     from fhir_server.interactions.capabilities import statement
-    from fhir_server.operations import OPERATIONS
-    from fhir_server.server import policy_of
+    from fhir_server.server import operations_of, policy_of
     from fhir_server.spec.json_format import prettify, serialise
 
     settings = _settings(base_url=base_url)
-    typer.echo(prettify(serialise(statement(policy_of(settings, b""), OPERATIONS))).decode())
+    typer.echo(
+        prettify(serialise(statement(policy_of(settings, b""), operations_of(settings)))).decode()
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,8 @@ class Loading:
 
     def __init__(self, store: Store, context: Context) -> None:
         self.store = store
-        self.context = context
+        # What happened is recorded: seats are taken, but what may be booked now is not the question.
+        self.context = replace(context, recording=True)
         self.stored = 0
         self.refusals: list[Refusal] = []
         self.pending: deque[tuple[str, Call, Future[Result]]] = deque()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
+import itertools
 import random
 import secrets
 import time
@@ -10,18 +13,25 @@ from collections.abc import Callable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from fhir_server.booking.lapses import forget_replies, sweep
+from fhir_server.booking.operations import operations
+from fhir_server.booking.policy import BookingPolicy
+from fhir_server.booking.rules import BookingRules
+from fhir_server.http.callers import Callers
 from fhir_server.http.cors import Cors
 from fhir_server.http.endpoint import Endpoint
 from fhir_server.http.exchange import Receive, Scope, Send
 from fhir_server.http.lanes import Lanes
 from fhir_server.http.shell import shell
 from fhir_server.interactions.call import Context, Policy
+from fhir_server.interactions.operation import Offered
 from fhir_server.interactions.profiles import Profiles
 from fhir_server.logs import configure
 from fhir_server.operations import OPERATIONS
 from fhir_server.reindexing import Catalogued, Reindexer
 from fhir_server.search.custom import Catalogue
 from fhir_server.settings import Settings
+from fhir_server.spec.errors import FhirError
 from fhir_server.spec.published import folder
 from fhir_server.store.contract import Store
 from fhir_server.store.open import open_store
@@ -30,6 +40,9 @@ from fhir_server.terminology.remote import RemoteSettings
 from fhir_server.validation import Validator
 from fhir_server.validation.profiles.library import CoreDefinitions, Library
 from fhir_server.validation.profiles.packages import Folder, Packages
+
+_SWEEP_SECONDS = 1.0
+_SWEEPS_A_CLEARING = 600
 
 
 def now() -> int:
@@ -76,6 +89,23 @@ def validator_of(settings: Settings) -> Validator:
     return Validator(Library(sources), settings.default_profiles)
 
 
+def booking_policy_of(settings: Settings) -> BookingPolicy:
+    """The part of the settings that booking goes by."""
+    return BookingPolicy(
+        overlap=settings.slot_overlap,
+        hold_seconds=settings.hold_seconds,
+        maximum_holds=settings.maximum_holds,
+        window_days=settings.booking_window_days,
+        gp_connect=settings.gp_connect,
+        embargo_minutes=settings.slot_embargo_minutes,
+    )
+
+
+def operations_of(settings: Settings) -> tuple[Offered, ...]:
+    """Every operation that is offered."""
+    return (*OPERATIONS, *operations(booking_policy_of(settings)))
+
+
 def context_of(
     settings: Settings, store: Store, catalogue: Callable[[], Catalogue] | None = None
 ) -> Context:
@@ -84,7 +114,8 @@ def context_of(
         policy_of(settings, store.secret("cursor")),
         now,
         new_id,
-        operations=OPERATIONS,
+        operations=operations_of(settings),
+        rules=BookingRules(booking_policy_of(settings)),
         terminology=terminology_of(settings),
         profiles=Profiles(validator_of(settings)),
         catalogue=catalogue or Catalogued(store),
@@ -113,7 +144,10 @@ def terminology_of(settings: Settings) -> Terminology:
 def store_of(settings: Settings) -> Store:
     """The store that the settings name, migrated and found safe."""
     return open_store(
-        settings.database, pool=settings.database_pool, search_timeout=settings.search_timeout
+        settings.database,
+        pool=settings.database_pool,
+        search_timeout=settings.search_timeout,
+        lock_timeout=settings.lock_timeout,
     )
 
 
@@ -128,14 +162,16 @@ class Application:
         inline = not settings.database.startswith("postgresql")
         threads = settings.database_pool if not inline else 4
         self.lanes = Lanes(self.store, threads=threads, inline_reads=inline)
+        self.context = context_of(settings, self.store)
         self.endpoint = Endpoint(
             self.lanes,
-            context,
+            self.context,
             maximum_body=settings.maximum_body,
             maximum_bundle=settings.maximum_bundle,
             body_timeout=settings.body_timeout,
             maximum_in_flight=settings.maximum_in_flight,
             cors=Cors(settings.cors_origins),
+            callers=Callers(settings.client_header),
         )
         self.shell = shell(self.store.ready, settings.base)
 
@@ -151,12 +187,26 @@ class Application:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
+    async def _sweep(self) -> None:
+        """Let go of expired holds and of old replies, as long as the server lives."""
+        loop = asyncio.get_running_loop()
+        for turn in itertools.count(1):
+            await asyncio.sleep(_SWEEP_SECONDS)
+            with contextlib.suppress(FhirError):
+                await loop.run_in_executor(self.lanes.threads, sweep, self.store, self.context)
+                if turn % _SWEEPS_A_CLEARING == 0:
+                    await loop.run_in_executor(
+                        self.lanes.threads, forget_replies, self.store, self.context
+                    )
+
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         self.reindexer.start()
         await send({"type": "lifespan.startup.complete"})
+        sweeping = asyncio.create_task(self._sweep())
         await receive()
         self.reindexer.close()
+        sweeping.cancel()
         self.lanes.close()
         self.store.close()
         await send({"type": "lifespan.shutdown.complete"})

@@ -96,6 +96,11 @@ class Settings(BaseSettings):
         description="Identifiers that no two resources may share (409): `Type|system`, separated by blanks;"
         " `fhir-server reindex` after a change",
     )
+    lock_timeout: float = Field(
+        5.0,
+        gt=0,
+        description="Seconds (less than `search_timeout`) that a change waits for others; then 503, a booking 409",
+    )
     time_zone: str = Field(
         "Europe/London", description="The zone of dates that name none, in resources and searches"
     )
@@ -118,6 +123,28 @@ class Settings(BaseSettings):
         description="Profiles that every resource of a type is held to, as `Patient=https://example.org/p`, "
         "separated by blanks",
     )
+    client_header: str = Field(
+        "NHSD-End-User-Organisation",
+        description="The header that tells clients apart, who then own their holds and blocks; empty: all are one",
+    )
+    slot_overlap: Literal["allow", "refuse"] = Field(
+        "allow",
+        description="Whether appointments in overlapping slots of one Schedule may be live at once",
+    )
+    booking_window_days: int = Field(
+        0, ge=0, description="How many days ahead slots can be booked; 0: any number"
+    )
+    slot_embargo_minutes: int = Field(
+        0, ge=0, description="Slots that begin sooner than in so many minutes are not shown"
+    )
+    gp_connect: bool = Field(
+        default=False,
+        description="Whether slot searches, bookings and amendments keep the rules of GP Connect",
+    )
+    hold_seconds: int = Field(
+        600, ge=1, le=900, description="Seconds that `Appointment/$hold` keeps a slot"
+    )
+    maximum_holds: int = Field(20, ge=1, description="Appointments that a client may hold at once")
     database_pool: int = Field(8, ge=1, le=200, description="PostgreSQL connections of a worker")
 
     @field_validator("time_zone")

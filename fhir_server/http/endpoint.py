@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from fhir_server.http import binary, formats
+from fhir_server.http.callers import Callers
 from fhir_server.http.cors import Cors
 from fhir_server.http.exchange import Exchange, Receive, Scope, Send
 from fhir_server.http.formats import Answer
@@ -26,6 +27,7 @@ from fhir_server.interactions.call import (
     Request,
 )
 from fhir_server.interactions.grammar import check_address, parse_call, parse_query
+from fhir_server.interactions.rules import told
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse
@@ -34,6 +36,7 @@ from fhir_server.spec.xml_format import parse_xml
 LOG = logging.getLogger("fhir_server.http")
 _PREFIX = len("/fhir")
 _WITH_BODY = ("POST", "PUT", "PATCH")
+_CHANGING = (*_WITH_BODY, "DELETE")
 
 
 class Endpoint:
@@ -49,6 +52,7 @@ class Endpoint:
         body_timeout: float,
         maximum_in_flight: int,
         cors: Cors,
+        callers: Callers,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.lanes = lanes
@@ -61,6 +65,7 @@ class Endpoint:
         self.maximum_in_flight = maximum_in_flight
         self.in_flight = 0
         self.cors = cors
+        self.callers = callers
         self.clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,6 +126,8 @@ class Endpoint:
         request = await self._request(exchange, query)
         call = parse_call(request)
         context = self.contexts[preferences.handling]
+        if exchange.method in _CHANGING:
+            context = self.callers.context(context, call, exchange, preferences)
         name = type(call.change if isinstance(call, calls.Attributed) else call).__name__
         try:
             result = await self.lanes.run(
@@ -132,9 +139,10 @@ class Endpoint:
                 status, body = render_result(
                     result, answer, _shown(call, preferences), pretty, context, headers
                 )
-        except FhirError as refusal:
+        except FhirError as fault:
+            refusal = told(fault, call, context)
             refusal.interaction = name  # type: ignore[attr-defined] # for the metrics only
-            raise
+            raise refusal from None
         return status, body, name
 
     async def _request(self, exchange: Exchange, query: Parameters) -> Request:
@@ -231,6 +239,8 @@ def _content(exchange: Exchange, body: bytes) -> Any:
         return binary.wrap(exchange, body, content_type or "")
     if not body and exchange.path.rpartition("/")[2].startswith("$"):
         return None
+    if formats.is_ndjson(content_type) and exchange.path.rpartition("/")[2].startswith("$"):
+        return _collection(body)
     kind = formats.body_format(content_type)
     return parse_xml(body) if kind == "xml" else parse(body)
 
@@ -248,6 +258,13 @@ def _provenance(exchange: Exchange) -> dict[str, Any] | None:
     if not isinstance(provenance, dict) or provenance.get("resourceType") != "Provenance":
         raise errors.malformed("X-Provenance must be a Provenance in JSON", "Provenance")
     return provenance
+
+
+def _collection(body: bytes) -> Any:
+    """NDJSON as a Bundle with a resource from each line (https://github.com/ndjson/ndjson-spec)."""
+    entries = [{"resource": parse(line)} for line in body.splitlines() if line.strip()]
+    bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "collection"}
+    return bundle | {"entry": entries} if entries else bundle
 
 
 def _shown(call: calls.Call, preferences: Preferences) -> Preferences:

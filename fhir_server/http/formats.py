@@ -19,6 +19,7 @@ _FORMATS: dict[str, Format] = {
 }  # fmt: skip
 _VERSIONS = ("4.0", "4.0.1")
 _PLAIN = ("application/json", "text/json", "application/xml", "text/xml")
+_NDJSON = ("application/fhir+ndjson", "application/x-ndjson", "application/ndjson")
 _PATCHES = {
     "application/json-patch+json": "json-patch",
     "application/xml-patch+xml": "xml-patch",
@@ -54,6 +55,11 @@ def _accepted(item: str) -> tuple[float, str, dict[str, str]]:
     weight = parameters.get("q", "1")
     quality = float(weight) if _WEIGHT.fullmatch(weight) else 0.0
     return quality, media_type.strip().lower(), parameters
+
+
+def is_ndjson(content_type: str | None) -> bool:
+    """Whether a body is one resource a line."""
+    return (content_type or "").partition(";")[0].strip().lower() in _NDJSON
 
 
 def is_fhir(media_type: str) -> bool:

@@ -15,6 +15,7 @@ class Preferences:
 
     representation: Representation = "representation"
     handling: Literal["strict", "lenient"] = "lenient"
+    handling_stated: bool = False
 
 
 _DEFAULT = Preferences()
@@ -35,6 +36,9 @@ def read_preferences(header: str | None) -> Preferences:
             representation = "minimal"
         case "OperationOutcome":
             representation = "OperationOutcome"
+    handling = stated.get("handling")
     return Preferences(
-        representation, "strict" if stated.get("handling") == "strict" else "lenient"
+        representation,
+        "strict" if handling == "strict" else "lenient",
+        handling in ("strict", "lenient"),
     )

@@ -34,6 +34,13 @@ def render_result(
         headers.append((b"location", f"{context.base_url}/{result.location}".encode()))
     for name, value in result.headers.items():
         headers.append((name.lower().encode(), value.encode("latin-1", "replace")))
+    for issue in result.issues:
+        if issue.severity == "warning" and issue.details is not None:
+            # The body of an answer with a resource has no place for an outcome.
+            code = issue.details["coding"][-1]["code"]
+            headers.append(
+                (b"warning", f'299 - "{code}: {issue.diagnostics}"'.encode("latin-1", "replace"))
+            )
     body, status = result.body, result.status
     if preferences.representation == "OperationOutcome" and status in (200, 201, 204):
         body, status = serialise(outcome(result.issues or (_done(result),))), max(200, status)
@@ -66,5 +73,5 @@ def render_error(
     """The status and OperationOutcome of a refusal, whatever the caller prefers."""
     for name, value in refusal.headers.items():
         headers.append((name.lower().encode(), value.encode("latin-1", "replace")))
-    body = serialise(outcome(refusal.issues))
+    body = serialise(outcome(refusal.issues)) if refusal.body is None else refusal.body
     return refusal.status, _formatted(body, answer, headers, pretty=pretty)

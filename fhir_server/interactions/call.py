@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_server.interactions.operation import Offered
 from fhir_server.interactions.profiles import Profiles
+from fhir_server.interactions.rules import NoRules, Pending, Rules
 from fhir_server.search.custom import Catalogue
 from fhir_server.search.settings import NamedQuery
 from fhir_server.spec.errors import Issue
@@ -217,13 +218,26 @@ _CORE = Profiles(core())
 
 
 @dataclass(frozen=True, slots=True)
+class RetryKey:
+    """The key under which a request may be sent again, and a digest of the request."""
+
+    key: str
+    digest: str
+
+
+_NO_RULES: Rules = NoRules()
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What the core may not fetch for itself: time, randomness, the caller's preferences.
 
     now: microseconds since 1970; new_id: a fresh logical id; handling: of unknown search parameters; terminology: what
     does not change while the server runs (see interactions.conformance for what is stored); profiles: what resources
     are held to; catalogue: the search parameters of the deployment's own, as they are now; queries: what _query may
-    name.
+    name. rules: asked by every write. client: who asks, as far as the edge can tell. lenient: the client asked for
+    lenient handling itself. recording: what happened elsewhere is being loaded, so rules about what may be done now are
+    not asked. pending: what the transaction Bundle that this write belongs to is going to write.
     """
 
     policy: Policy
@@ -235,6 +249,12 @@ class Context:
     profiles: Profiles = field(default_factory=lambda: _CORE)
     catalogue: Callable[[], Catalogue] = Catalogue
     queries: tuple[NamedQuery, ...] = ()
+    rules: Rules = _NO_RULES
+    client: str = "anonymous"
+    lenient: bool = False
+    recording: bool = False
+    pending: Pending = field(default_factory=dict)
+    retry: RetryKey | None = None
 
     @property
     def base_url(self) -> str:

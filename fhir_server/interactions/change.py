@@ -17,6 +17,7 @@ from fhir_server.interactions.call import (
 from fhir_server.interactions.grammar import parse_if_none_exist, valid_id
 from fhir_server.interactions.matching import matches, single, single_held
 from fhir_server.interactions.preconditions import check_if_match, check_if_none_match
+from fhir_server.interactions.rules import lock
 from fhir_server.interactions.write import Write, existing, remove, store, written
 from fhir_server.spec import errors
 from fhir_server.store.contract import ReadTransaction, StoredVersion, Transaction
@@ -120,7 +121,8 @@ def conditional_delete(
     """
     transaction.lock([(call.resource_type, "")])
     found = to_delete(call, context, transaction)
-    transaction.lock([(item.resource_type, item.logical_id) for item in found])
+    wanted = {(item.resource_type, item.logical_id) for item in found}
+    lock(wanted, dict.fromkeys(wanted), context, transaction)
     return delete_all(found, context, transaction)
 
 

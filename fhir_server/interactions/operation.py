@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from fhir_server.spec import errors
-from fhir_server.store.contract import ReadTransaction
+from fhir_server.store.contract import ReadTransaction, Transaction
 
 if TYPE_CHECKING:
     from fhir_server.interactions.call import Context, Operation, Result
@@ -38,6 +38,11 @@ class Offered(Protocol):
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """The result; the transaction can be written to (it is a store Transaction) when affects_state is set."""
+
+
+def writable(transaction: ReadTransaction) -> Transaction:
+    """The transaction of an operation that affects state."""
+    return cast("Transaction", transaction)
 
 
 def level(call: Operation) -> Level:

@@ -6,7 +6,7 @@ transaction; execute does both with a transaction of its own. https://hl7.org/fh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from fhir_server.interactions import call as calls
@@ -33,6 +33,8 @@ from fhir_server.interactions.history import history
 from fhir_server.interactions.operation import offered
 from fhir_server.interactions.patch import conditional_patch, patch
 from fhir_server.interactions.read import read, read_version
+from fhir_server.interactions.replay import once
+from fhir_server.interactions.rules import told
 from fhir_server.interactions.search import search
 from fhir_server.interactions.write import check, refuse_criteria, refuse_subset
 from fhir_server.spec import errors
@@ -80,6 +82,12 @@ def perform(
     call: Prepared, context: Context, transaction: Transaction, *, with_body: bool = True
 ) -> Result:
     """Do a prepared call that changes something, or any read, inside a store transaction."""
+    if context.retry is not None:
+        return once(
+            lambda plain: perform(call, plain, transaction, with_body=with_body),
+            context,
+            transaction,
+        )
     match call:
         case calls.Create():
             return create(call, context, transaction)
@@ -147,6 +155,13 @@ def execute(call: Call, context: Context, store: Store, *, with_body: bool = Tru
         return look(call, context, transaction)
 
 
+def _of_entry(context: Context, number: int) -> Context:
+    """Each entry of a batch is done once under the batch's key."""
+    if context.retry is None:
+        return context
+    return replace(context, retry=replace(context.retry, key=f"{context.retry.key} {number}"))
+
+
 def batch(call: calls.Batch, context: Context, store: Store, *, with_body: bool = True) -> Result:
     """200 with the answer of each entry in its place, errors too (https://hl7.org/fhir/R4/http.html#brules)."""
     shown = []
@@ -159,9 +174,9 @@ def batch(call: calls.Batch, context: Context, store: Store, *, with_body: bool 
         try:
             if isinstance(entry.call, calls.Batch | calls.Transaction):
                 raise errors.not_supported("A Bundle cannot be run inside a Bundle")
-            result = execute(entry.call, context, store)
+            result = execute(entry.call, _of_entry(context, number), store)
         except FhirError as refusal:
-            shown.append(refusal_entry(placed(refusal, number)))
+            shown.append(refusal_entry(placed(told(refusal, entry.call, context), number)))
         else:
             shown.append(response_entry(entry, result, context, with_body=with_body))
     return response_bundle("batch-response", shown, context)

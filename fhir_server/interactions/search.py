@@ -41,6 +41,9 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
     """200 with a Bundle of type searchset: matches, then included resources, then an outcome with warnings."""
     parameters, cursor = take_cursor(call.parameters)
     types, parameters = _types(call, parameters)
+    if call.resource_type in context.rules.resource_types:
+        assert call.resource_type is not None
+        parameters = context.rules.search(call.resource_type, call.compartment, parameters, context)
     wanted = _understood(types, parameters, context)
     where = wanted.query.where
     if call.compartment is not None:

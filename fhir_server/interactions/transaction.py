@@ -28,6 +28,7 @@ from fhir_server.interactions.conditional_references import Selection
 from fhir_server.interactions.entry_references import Links, Moves, Versions, targets, with_links
 from fhir_server.interactions.identities import Settled, identified, refuse_duplicates, settle
 from fhir_server.interactions.references import Resolve
+from fhir_server.interactions.rules import Pending, lock
 from fhir_server.interactions.write import check, refuse_subset
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse
@@ -108,15 +109,18 @@ def run(
     settled = _settled_and_locked(prepared, context, transaction)
     results = settled.results
     _resolve(prepared, settled, context, transaction)
+    pending = _pending(prepared, settled, context)
     # What is referred to may be written later: references are checked once all is there.
-    later = replace(context, policy=replace(context.policy, referential_integrity=False))
+    policy = replace(context.policy, referential_integrity=False)
+    later = replace(context, policy=policy, pending=pending)
+    context.rules.begin(pending, later, transaction)
 
     def do(entry: Entry) -> Result:
         if entry.number in settled.deleting:
             return delete_all(settled.deleting[entry.number], later, transaction)
         return perform(entry.call, later, transaction)
 
-    for entry in _in_order(prepared, settled):
+    for entry in _in_order(prepared, settled, context.rules.write_order):
         results[entry.number] = _at(entry, do)
     settled.refuse_doubles(context, transaction)
     if context.policy.referential_integrity:
@@ -142,7 +146,7 @@ def _settled_and_locked(prepared: Plan, context: Context, transaction: StoreTran
     transaction.lock(_types(prepared))
     settled = settle(prepared.entries, context, transaction)
     locked = _identities(prepared, settled)
-    transaction.lock(sorted(locked))
+    lock(locked, _pending(prepared, settled, context), context, transaction)
     if settled.stale(transaction):
         # Others changed it while this one waited. Now that it is locked the criteria can be asked for good.
         settled = settle(prepared.entries, context, transaction)
@@ -169,20 +173,39 @@ def _identities(prepared: Plan, settled: Settled) -> set[Identity]:
     return {item for item in settled.changed() | deleted - {None} if item not in new and item}
 
 
-def _in_order(prepared: Plan, settled: Settled) -> list[Entry]:
-    """What changes something: DELETE, then POST, then PUT and PATCH."""
+def _pending(prepared: Plan, settled: Settled, context: Context) -> Pending:
+    """What will be written of the types that have rules; None for what is not known yet, and for what goes."""
+    found: dict[Identity, Json | None] = dict.fromkeys(_deleted(prepared, settled))
+    for entry in settled.writing:
+        if entry.identity is not None:
+            match entry.call:
+                case calls.Create(_, resource) | calls.Update(_, _, resource):
+                    found[entry.identity] = resource
+                case _:
+                    found[entry.identity] = None
+    ruled = context.rules.resource_types
+    return {identity: resource for identity, resource in found.items() if identity[0] in ruled}
+
+
+def _in_order(prepared: Plan, settled: Settled, last: tuple[str, ...]) -> list[Entry]:
+    """What changes something: DELETE, then POST, then PUT and PATCH; types in last after all others."""
     deletes = [
         entry
         for entry in prepared.entries
         if isinstance(entry.call, calls.Delete | calls.ConditionalDelete)
     ]
-    posts = [
-        entry for entry in settled.writing if isinstance(entry.call, calls.Create | calls.Operation)
-    ]
-    rest = [
-        entry for entry in settled.writing if isinstance(entry.call, calls.Update | calls.Patch)
-    ]
-    return deletes + posts + rest
+
+    def rank(entry: Entry) -> tuple[int, int]:
+        resource_type = getattr(entry.call, "resource_type", None)
+        turn = last.index(resource_type) + 1 if resource_type in last else 0
+        match entry.call:
+            case calls.Delete() | calls.ConditionalDelete():
+                return turn, 0
+            case calls.Create() | calls.Operation():
+                return turn, 1
+        return turn, 2
+
+    return sorted([*deletes, *settled.writing], key=rank)
 
 
 def _resolve(

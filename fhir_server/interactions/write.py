@@ -18,7 +18,7 @@ from fhir_server.search import extraction
 from fhir_server.search.entries import IndexEntries, TokenEntry, UniqueEntry
 from fhir_server.search.parameters import parameter
 from fhir_server.spec import errors
-from fhir_server.spec.errors import FhirError
+from fhir_server.spec.errors import FhirError, Issue
 from fhir_server.spec.instants import MILLISECOND, write_instant
 from fhir_server.spec.json_format import parse, serialise
 from fhir_server.store.contract import Method, StoredVersion, Transaction
@@ -46,10 +46,43 @@ def check(resource: Json, resource_type: str, context: Context) -> None:
         raise FhirError(validation.status(issues), issues)
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A version that was stored, and hints about it for the caller."""
+
+    version: StoredVersion
+    issues: tuple[Issue, ...]
+
+
+def version_of(stored: StoredVersion | Stored) -> StoredVersion:
+    """The version without the hints."""
+    return stored.version if isinstance(stored, Stored) else stored
+
+
 def store(
     write: Write, resource: Json, context: Context, transaction: Transaction
+) -> StoredVersion | Stored:
+    """Append a version that holds the resource, if the rules about its type allow it; raises FhirError."""
+    if write.resource_type not in context.rules.resource_types:
+        return append(write, resource, context, transaction)
+    ruled = context.rules.apply(write, resource, context, transaction)
+    assert ruled.resource is not None
+    version = append(write, ruled.resource, context, transaction)
+    return Stored(version, ruled.issues) if ruled.issues else version
+
+
+def append(
+    write: Write,
+    resource: Json,
+    context: Context,
+    transaction: Transaction,
+    *,
+    indexed: tuple[IndexEntries, IndexEntries] | None = None,
 ) -> StoredVersion:
-    """Append a version that holds the resource, with id, versionId and lastUpdated set by the server."""
+    """Append a version without asking the rules: id, versionId and lastUpdated are set by the server.
+
+    indexed: the index entries before and after, from a caller that knows what little changes.
+    """
     previous = write.previous
     if write.resource_type == SUBSCRIPTION:
         resource = decided(resource, previous)
@@ -70,13 +103,15 @@ def store(
         method=write.method,
         created=previous is None or previous.deleted,
         body=body,
-        entries=index(stamped, context),
-        previous_entries=_previous_entries(previous, context),
+        entries=indexed[1] if indexed else index(stamped, context),
+        previous_entries=indexed[0] if indexed else _previous_entries(previous, context),
     )
 
 
 def remove(write: Write, context: Context, transaction: Transaction) -> StoredVersion:
-    """Append the version that says the resource is deleted."""
+    """Append the version that says the resource is deleted, if the rules about its type allow it."""
+    if write.resource_type in context.rules.resource_types:
+        context.rules.apply(write, None, context, transaction)
     if context.policy.referential_integrity:
         integrity.check_referrers(write.resource_type, write.logical_id, transaction)
     if write.resource_type == DEFINING:
@@ -156,7 +191,7 @@ def refuse_subset(resource: Json) -> None:
     tags = resource.get("meta", {}).get("tag", ())
     if any(tag.get("code") == "SUBSETTED" for tag in tags):
         raise errors.unprocessable(
-            errors.Issue(
+            Issue(
                 "error",
                 "business-rule",
                 "The resource is tagged SUBSETTED: it is incomplete. Read the whole one and change that",
@@ -165,9 +200,11 @@ def refuse_subset(resource: Json) -> None:
         )
 
 
-def written(version: StoredVersion) -> Result:
+def written(stored: StoredVersion | Stored) -> Result:
     """201 or 200 with the version as it was stored."""
+    version, issues = version_of(stored), stored.issues if isinstance(stored, Stored) else ()
     return Result(
+        issues=issues,
         status=201 if version.created else 200,
         body=version.body,
         version_id=version.version_id,

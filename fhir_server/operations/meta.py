@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from fhir_server.interactions.call import Context, Operation
-from fhir_server.interactions.write import Write, check, refuse_subset, store
+from fhir_server.interactions.write import Write, check, refuse_subset, store, version_of
 from fhir_server.operations.inputs import Inputs
 from fhir_server.operations.standard import Output
 from fhir_server.search.expression import Table
@@ -109,7 +109,7 @@ def _change(
     check(resource, call.resource_type, context)
     refuse_subset(resource)
     write = Write("PUT", call.resource_type, call.logical_id, version)
-    stored = store(write, resource, context, transaction)
+    stored = version_of(store(write, resource, context, transaction))
     return Output(parse(stored.body)["meta"], stored)
 
 

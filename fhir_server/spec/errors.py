@@ -40,11 +40,15 @@ def _placed(expression: str, prefix: str) -> str:
 
 @dataclass(eq=False)
 class FhirError(Exception):
-    """A refusal: an HTTP status, at least one issue, and response headers such as Allow or Retry-After."""
+    """A refusal: an HTTP status, at least one issue, and response headers such as Allow or Retry-After.
+
+    body: JSON that is answered in place of an OperationOutcome with the issues.
+    """
 
     status: int
     issues: tuple[Issue, ...]
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
 
     def __str__(self) -> str:
         return f"{self.status} " + "; ".join(
@@ -136,6 +140,17 @@ def too_costly(diagnostics: str) -> FhirError:
 def unprocessable(*issues: Issue) -> FhirError:
     """422: FHIR, but against a rule, a profile or a business rule."""
     return FhirError(422, issues)
+
+
+class Contended(FhirError):
+    """503 that comes from others who were changing the same resources for as long as this one could wait."""
+
+
+def contended(retry_after: int = 1) -> Contended:
+    """503 with Retry-After, in seconds."""
+    told = "Others are changing the same resources; try again"
+    issue = Issue("error", "transient", told)
+    return Contended(503, (issue,), {"Retry-After": str(retry_after)})
 
 
 def unavailable(diagnostics: str, retry_after: int = 1) -> FhirError:

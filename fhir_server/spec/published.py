@@ -18,6 +18,20 @@ def folder(name: str) -> Path:
 
 
 @cache
+def _definitions() -> dict[tuple[str, str], bytes]:
+    found = {}
+    for path in sorted((folder("capability") / "operations").glob("*.json")):
+        resource = orjson.loads(path.read_bytes())
+        found[resource["resourceType"], resource["id"]] = orjson.dumps(resource)
+    return found
+
+
+def definition(resource_type: str, logical_id: str) -> bytes | None:
+    """The JSON of a definition of ours that the server shows like a stored resource, or None."""
+    return _definitions().get((resource_type, logical_id))
+
+
+@cache
 def promised() -> dict[str, Any]:
     """capability/server.json: what this server promises."""
     found: dict[str, Any] = orjson.loads((folder("capability") / "server.json").read_bytes())

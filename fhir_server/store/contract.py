@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 from fhir_server.search.custom import State
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression, Position, Query, Table
+from fhir_server.store.claims import Claims, ReadClaims, Replies
 
 T = TypeVar("T")
 # How often a work that lost a race is run again before its caller is told to (503).
@@ -141,6 +142,10 @@ class ReadTransaction(Protocol):
     def catalogue(self) -> CatalogueTransaction:
         """The search parameters of the deployment's own; only a Transaction can change them."""
 
+    @property
+    def claims(self) -> ReadClaims:
+        """The claims on the seats of slots."""
+
     def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
         """The newest version, which may be a deletion; None when the id was never used."""
 
@@ -203,6 +208,14 @@ class Transaction(ReadTransaction, Protocol):
     @property
     def floor(self) -> int:
         """No version put here may be older than this moment (microseconds): histories that were read stay complete."""
+
+    @property
+    def claims(self) -> Claims:
+        """The claims on the seats of slots."""
+
+    @property
+    def replies(self) -> Replies:
+        """Answers kept for requests that are sent again."""
 
     def lock(self, identities: Sequence[tuple[str, str]]) -> None:
         """Until the end, no other transaction locks the same (type, id); existing or not. One fixed order inside.

@@ -32,6 +32,7 @@ from fhir_server.store.contract import (
     VersionConflict,
 )
 from fhir_server.store.memory_catalogue import MemoryCatalogue
+from fhir_server.store.memory_claims import Ledger, MemoryClaims, MemoryReplies
 
 T = TypeVar("T")
 Identity = tuple[str, str]
@@ -49,6 +50,7 @@ class MemoryStore:
         self._secrets: dict[str, bytes] = {}
         self._closed = False
         self.parameters: dict[int, Defined] = {}
+        self.ledger = Ledger()
 
     @contextmanager
     def read(self, budget: float | None = None) -> Iterator[ReadTransaction]:
@@ -124,6 +126,8 @@ class MemoryTransaction:
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
         self._undo: list[tuple[StoredVersion, IndexEntries | None]] = []
+        self.claims = MemoryClaims(store.ledger)
+        self.replies = MemoryReplies(store.ledger)
 
     @property
     def floor(self) -> int:
@@ -367,6 +371,8 @@ class MemoryTransaction:
 
     def undo(self) -> None:
         """Take back everything that was put."""
+        self.claims.undo()
+        self.replies.undo()
         for version, entries in reversed(self._undo):
             identity = (version.resource_type, version.logical_id)
             self.store.versions.pop()

@@ -24,7 +24,7 @@ from fhir_server.store.sqlite import SqliteStore, connect, create_file
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x66686972
 _MIGRATION_MILLISECONDS = 60_000
-HEAD = "0002"
+HEAD = "0003"
 
 
 def _kind(url: str) -> str:
@@ -157,7 +157,9 @@ def _upgrade(connection: Connection) -> None:
         ) from None
 
 
-def open_store(url: str, *, pool: int = 8, search_timeout: float = 5.0) -> Store:
+def open_store(
+    url: str, *, pool: int = 8, search_timeout: float = 5.0, lock_timeout: float = 5.0
+) -> Store:
     """A store on the database, ready to use.
 
     Raises UnsafeDatabase.
@@ -168,8 +170,8 @@ def open_store(url: str, *, pool: int = 8, search_timeout: float = 5.0) -> Store
     if kind == "sqlite":
         path = sqlite_path(url)
         _prepare_sqlite(path)
-        return SqliteStore(path, search_timeout=search_timeout)
+        return SqliteStore(path, search_timeout=search_timeout, lock_timeout=lock_timeout)
     from fhir_server.store.postgresql import PostgresqlStore
 
     _prepare_postgresql(url)
-    return PostgresqlStore(url, pool=pool, search_timeout=search_timeout)
+    return PostgresqlStore(url, pool=pool, search_timeout=search_timeout, lock_timeout=lock_timeout)

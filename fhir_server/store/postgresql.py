@@ -36,7 +36,6 @@ T = TypeVar("T")
 
 _UNARY = re.compile(r"(?<=[ (])\+(?=[a-z])")
 _POOL_SECONDS = 5.0
-_LOCK_MILLISECONDS = 5_000
 _SETTLE_SECONDS = 1.0
 _SETTLE_PAUSE = 0.002
 _LOST_RACE = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation, VersionConflict)
@@ -79,6 +78,8 @@ def _lock_number(identity: tuple[str, str]) -> int:
 
 class PostgresqlDriver:
     """Statements on one connection inside one transaction."""
+
+    clock = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
     def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
         self.cursor = cursor
@@ -162,8 +163,11 @@ class PostgresqlDriver:
 class PostgresqlStore:
     """A Store in a PostgreSQL database; several processes may share it."""
 
-    def __init__(self, url: str, *, pool: int = 8, search_timeout: float = 5.0) -> None:
+    def __init__(
+        self, url: str, *, pool: int = 8, search_timeout: float = 5.0, lock_timeout: float = 5.0
+    ) -> None:
         self.search_timeout = search_timeout
+        self.lock_timeout = lock_timeout
         plain = make_url(url).set(drivername="postgresql")
         self._pool = ConnectionPool(
             plain.render_as_string(hide_password=False),
@@ -181,7 +185,9 @@ class PostgresqlStore:
         connection.prepare_threshold = 3
         milliseconds = int(self.search_timeout * 1000)
         connection.execute("SET plan_cache_mode = force_custom_plan")
-        connection.execute(f"SET lock_timeout = {_LOCK_MILLISECONDS}")
+        # Shorter than the statement's own time, so that who waits for a lock is told of the lock.
+        waiting = min(int(self.lock_timeout * 1000), milliseconds * 9 // 10)
+        connection.execute(f"SET lock_timeout = {max(waiting, 1)}")
         connection.execute(f"SET statement_timeout = {max(milliseconds, 1)}")
 
     @contextmanager
@@ -288,7 +294,7 @@ def _refusal(error: BaseException) -> errors.FhirError:
             | pg.SerializationFailure()
             | pg.UniqueViolation()
         ):
-            return errors.unavailable("Others are changing the same resources; try again")
+            return errors.contended()
         case pg.DiskFull():
             return errors.no_space()
         case pg.ReadOnlySqlTransaction():

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     Double,
     Index,
@@ -86,6 +87,37 @@ SEARCH_PARAMETER = Table(
     Column("state", _TEXT, nullable=False),
     Column("defined_at", BigInteger, nullable=False),
     Column("last_key", BigInteger, nullable=False),
+)
+
+# One row for each occupied seat of a Slot: the primary key is what lets one of several bookings win.
+SLOT_CLAIM = Table(
+    "slot_claim",
+    METADATA,
+    Column("slot_id", _TEXT, nullable=False),
+    Column("seat", Integer, nullable=False, autoincrement=False),
+    Column("kind", _TEXT, nullable=False),
+    Column("owner", _TEXT, nullable=False),
+    Column("appointment_id", _TEXT, nullable=False),
+    Column("expires_at", BigInteger, nullable=True),
+    PrimaryKeyConstraint("slot_id", "seat", name="slot_claim_seat"),
+    CheckConstraint("kind IN ('held', 'blocked', 'booked')", name="slot_claim_kind"),
+    CheckConstraint("(kind = 'blocked') = (appointment_id = '')", name="slot_claim_appointment"),
+    Index("slot_claim_by_appointment", "appointment_id", "slot_id"),
+    Index("slot_claim_expiry", "expires_at"),
+    sqlite_with_rowid=False,
+)
+
+# Answers to requests with a key of the client's, to be given again.
+REPLY = Table(
+    "reply",
+    METADATA,
+    Column("client", _TEXT, nullable=False),
+    Column("idempotency_key", _TEXT, nullable=False),
+    Column("digest", _TEXT, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Column("made", BigInteger, nullable=False),
+    PrimaryKeyConstraint("client", "idempotency_key", name="reply_key"),
+    Index("reply_made", "made"),
 )
 
 _KINDS: dict[str, TypeEngine[Any]] = {

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,14 +47,14 @@ _LONGEST_LEAP = 60_000_000
 _Work = tuple[Callable[[Transaction], Any], "Future[Any]"]
 
 
-def connect(path: str) -> sqlite3.Connection:
+def connect(path: str, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """A connection in autocommit mode, WAL and FULL, that any thread may use (one at a time).
 
     Raises UnsafeDatabase when the file does not take these modes, as on some network file systems.
     """
     connection = sqlite3.connect(
         path,
-        timeout=BUSY_SECONDS,
+        timeout=busy_seconds,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=512,
@@ -75,8 +76,18 @@ def connect(path: str) -> sqlite3.Connection:
     return connection
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """What a work raised."""
+
+    error: BaseException
+
+
 class SqliteDriver:
     """Statements on one connection."""
+
+    # Julian days as microseconds since 1970: SQLite before 3.42 has no finer clock.
+    clock = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -124,7 +135,9 @@ class SqliteDriver:
 class SqliteStore:
     """A Store in one file."""
 
-    def __init__(self, path: str, *, search_timeout: float = 5.0) -> None:
+    def __init__(
+        self, path: str, *, search_timeout: float = 5.0, lock_timeout: float = BUSY_SECONDS
+    ) -> None:
         self.path = path
         self.search_timeout = search_timeout
         self._local = threading.local()
@@ -132,7 +145,7 @@ class SqliteStore:
         self._readers_lock = threading.Lock()
         self._queue_lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        self._connection = connect(path)
+        self._connection = connect(path, lock_timeout)
         self._driver = SqliteDriver(self._connection)
         self._closed = False
         self._writer = threading.Thread(target=self._write_all, name="sqlite-writer", daemon=True)
@@ -230,7 +243,10 @@ class SqliteStore:
             self._give_up(error, futures)
             return
         for future, result in done:
-            future.set_result(result)
+            if isinstance(result, _Refused):
+                future.set_exception(result.error)
+            else:
+                future.set_result(result)
 
     def _give_up(self, error: BaseException, futures: list[Future[Any]]) -> None:
         """Nothing of these works remains."""
@@ -245,8 +261,9 @@ class SqliteStore:
         future: Future[Any],
         done: list[tuple[Future[Any], Any]],
     ) -> BaseException | None:
-        """One work, again when it lost a race; what it raised is told at once, its result only after the commit.
+        """One work, again when it lost a race; what came of it is told after the commit.
 
+        A refusal too: it may stand on what another work of the group did, which a crash could still undo.
         Gives the error that took the whole transaction with it, as SQLite does when the disk is full.
         """
         for attempt in range(1 + AGAIN):
@@ -254,10 +271,14 @@ class SqliteStore:
                 done.append((future, self._attempt(work)))
             except VersionConflict as error:
                 if attempt == AGAIN:
-                    future.set_exception(_refusal(error))
+                    done.append((future, _Refused(_refusal(error))))
             except BaseException as error:  # noqa: BLE001 - the future carries whatever the work raised
-                future.set_exception(_refusal(error) if isinstance(error, sqlite3.Error) else error)
-                return None if self._connection.in_transaction else error
+                told = _refusal(error) if isinstance(error, sqlite3.Error) else error
+                if not self._connection.in_transaction:
+                    future.set_exception(told)
+                    return error
+                done.append((future, _Refused(told)))
+                break
             else:
                 break
         return None
@@ -326,7 +347,11 @@ def _code(error: BaseException) -> int:
 
 def _refusal(error: BaseException) -> errors.FhirError:
     """What a caller is told of a database error: never its text, which may quote values."""
+    if isinstance(error, VersionConflict):
+        return errors.contended()
     match _code(error):
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return errors.contended()
         case sqlite3.SQLITE_INTERRUPT:
             return errors.too_costly("The search takes too long; narrow it by another parameter")
         case sqlite3.SQLITE_FULL:

@@ -25,6 +25,7 @@ from fhir_server.store.rows import METHODS, Row, rows, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
 from fhir_server.store.search_chains import resolved
 from fhir_server.store.search_plan import plan
+from fhir_server.store.sql_claims import SqlClaims, SqlReplies
 
 Identity = tuple[str, str]
 
@@ -66,6 +67,10 @@ DELETE_ROW = {
 
 class Driver(Protocol):
     """Runs statements with ? marks on one connection inside one transaction."""
+
+    @property
+    def clock(self) -> str:
+        """SQL for the database's clock: microseconds since 1970."""
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         """All rows of a query."""
@@ -119,6 +124,16 @@ class SqlTransaction:
     def settled(self) -> int:
         """Histories are complete up to this moment."""
         return self._driver.settled()
+
+    @property
+    def claims(self) -> SqlClaims:
+        """The claims on the seats of slots."""
+        return SqlClaims(self._driver)
+
+    @property
+    def replies(self) -> SqlReplies:
+        """Answers kept for requests that are sent again."""
+        return SqlReplies(self._driver)
 
     def lock(self, identities: Sequence[Identity]) -> None:
         """Hold those identities until the end."""

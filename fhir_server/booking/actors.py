@@ -1,0 +1,111 @@
+"""Which schedules $find may propose slots of: those of the practitioners, organisations and places asked for.
+
+https://hl7.org/fhir/R4/schedule-definitions.html#Schedule.actor
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from fhir_server.booking import facts, queries
+from fhir_server.booking.inputs import Inputs
+from fhir_server.interactions.call import Context, Parameters
+from fhir_server.interactions.matching import criteria_of, matches
+from fhir_server.spec import errors
+from fhir_server.spec.json_format import parse
+from fhir_server.store.contract import ReadTransaction
+
+Json = dict[str, Any]
+_MOST = 400
+_FEW = 5
+_LOCAL = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
+
+
+def schedules_of(
+    inputs: Inputs, context: Context, transaction: ReadTransaction
+) -> tuple[list[set[str]], dict[tuple[str, str], Json]]:
+    """For each kind of actor that is asked for, the ids of the schedules that have one of them; and the schedules."""
+    known: dict[tuple[str, str], Json] = {}
+
+    def found(resource_type: str, *criteria: Parameters) -> list[str]:
+        ids: dict[str, None] = {}
+        for item in criteria:
+            for version in matches(resource_type, item, context, transaction, _MOST):
+                ids[f"{resource_type}/{version.logical_id}"] = None
+        return list(ids)
+
+    def schedules(actors: Iterable[str]) -> set[str]:
+        listed = list(dict.fromkeys(actors))[:_MOST]
+        if not listed:
+            return set()
+        if all(map(_LOCAL.fullmatch, listed)):
+            where = queries.referring("Schedule", "actor", listed)
+        else:
+            where = criteria_of("Schedule", (("actor", ",".join(listed)),), context)
+        versions = queries.found("Schedule", where, transaction, _MOST)
+        for version in versions[:_FEW]:
+            known["Schedule", version.logical_id] = parse(version.body)
+        return {version.logical_id for version in versions}
+
+    kinds: list[set[str]] = []
+    practitioners = _named(inputs, "practitioner", "Practitioner")
+    if practitioners:
+        plain = [item for item in practitioners if _LOCAL.fullmatch(item)]
+        where = queries.referring("PractitionerRole", "practitioner", plain)
+        versions = queries.found("PractitionerRole", where, transaction, _MOST) if plain else []
+        roles = [f"PractitionerRole/{version.logical_id}" for version in versions]
+        kinds.append(schedules([*practitioners, *roles]))
+    organizations = _named(inputs, "organization", "Organization")
+    if organizations:
+        within = (("organization", ",".join(organizations)),)
+        actors = [
+            item
+            for kind in ("HealthcareService", "PractitionerRole", "Location")
+            for item in found(kind, within)
+        ]
+        kinds.append(schedules(actors))
+    places = _named(inputs, "location-reference", "Location")
+    for text in inputs.texts("location-string"):
+        places += found("Location", (("name", text),), (("address", text),)) or ["Location/-"]
+    if places:
+        kinds.append(schedules(places))
+    referral = inputs.one("referral-identifier")
+    if referral is not None:
+        performers = _performers(referral, context, transaction)
+        if performers is not None:
+            kinds.append(schedules(performers))
+    return kinds, known
+
+
+def _named(inputs: Inputs, name: str, resource_type: str) -> list[str]:
+    return [text if "/" in text else f"{resource_type}/{text}" for text in inputs.texts(name)]
+
+
+def _performers(
+    identifier: Any, context: Context, transaction: ReadTransaction
+) -> list[str] | None:
+    """The performers of the referral with that identifier; None: the referral leaves that open."""
+    if isinstance(identifier, str) and identifier.startswith("{"):
+        try:
+            identifier = orjson.loads(identifier)
+        except orjson.JSONDecodeError:
+            raise errors.invalid("referral-identifier cannot be read") from None
+    if isinstance(identifier, dict):
+        identifier = f"{identifier.get('system', '')}|{identifier.get('value', '')}"
+    if not isinstance(identifier, str) or identifier == "|":
+        raise errors.invalid(
+            "referral-identifier must be an Identifier with a value", "Parameters.parameter"
+        )
+    criteria = (("identifier", identifier.lstrip("|")),)
+    performers: list[str] = []
+    referrals = matches("ServiceRequest", criteria, context, transaction, 10)
+    for version in referrals:
+        listed = parse(version.body).get("performer", ())
+        performers += ["/".join(target) for _, target in facts.targets(listed, context)]
+    if not referrals:
+        return []
+    return performers or None

@@ -1,0 +1,93 @@
+"""What booking's operations answer: a searchset Bundle, whether they succeed or not (IHE ITI Scheduling).
+
+https://hl7.org/fhir/R4/bundle.html#searchset
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from fhir_server.interactions.call import Context, Result
+from fhir_server.interactions.outcome import outcome
+from fhir_server.spec.errors import FhirError, Issue
+from fhir_server.spec.json_format import serialise
+
+Json = dict[str, Any]
+
+
+def searchset(
+    entries: Iterable[tuple[str, bytes]],
+    context: Context,
+    *,
+    total: int | None = None,
+    links: Iterable[Json] = (),
+    issues: Iterable[Issue] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Result:
+    """200 with a searchset of (id, bytes) Appointments, and an outcome when there is something to tell."""
+    shown = [
+        {
+            "fullUrl": f"{context.base_url}/Appointment/{logical_id}",
+            "resource": orjson.Fragment(body),
+            "search": {"mode": "match"},
+        }
+        for logical_id, body in entries
+    ]
+    bundle: Json = {
+        "resourceType": "Bundle",
+        "id": context.new_id(),
+        "type": "searchset",
+        "total": len(shown) if total is None else total,
+    }
+    told = list(issues)
+    if told:
+        shown.append(_outcome_entry(told, context))
+    listed = list(links)
+    if listed:
+        bundle["link"] = listed
+    if shown:
+        bundle["entry"] = shown
+    return Result(200, serialise(bundle), headers=headers or {})
+
+
+def _outcome_entry(issues: Iterable[Issue], context: Context) -> Json:
+    return {
+        "fullUrl": f"urn:uuid:{context.new_id()}",
+        "resource": outcome(issues),
+        "search": {"mode": "outcome"},
+    }
+
+
+def appointment(result: Result, context: Context, headers: Mapping[str, str]) -> Result:
+    """The answer about one appointment that was written."""
+    assert result.body is not None
+    assert result.location is not None
+    logical_id = result.location.split("/")[1]
+    return searchset([(logical_id, result.body)], context, issues=result.issues, headers=headers)
+
+
+def in_bundle(work: Callable[[], Result], context: Context) -> Result:
+    """Do the work; when a slot or its state refuses it, the refusal is a Bundle that holds only the outcome.
+
+    The status stays that of the refusal, and nothing is stored; what cannot be understood is refused as ever.
+    """
+    try:
+        return work()
+    except FhirError as refusal:
+        if refusal.status in (404, 409, 422):
+            issues = tuple(replace(item, severity="fatal") for item in refusal.issues)
+            bundle = {
+                "resourceType": "Bundle",
+                "id": context.new_id(),
+                "type": "searchset",
+                "total": 0,
+                "entry": [_outcome_entry(issues, context)],
+            }
+            raise FhirError(
+                refusal.status, issues, refusal.headers, body=serialise(bundle)
+            ) from None
+        raise

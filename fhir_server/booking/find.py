@@ -1,0 +1,240 @@
+"""Appointment/$find: proposals made of free slots (IHE ITI-115, Argonaut), read only.
+
+Kinds of parameters must all hold, repeats of one kind are alternatives. https://profiles.ihe.net/ITI/Scheduling
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fhir_server.booking import actors, answers, facts, proposals, queries, runs
+from fhir_server.booking.inputs import Inputs, read_inputs
+from fhir_server.booking.names import OURS
+from fhir_server.booking.proposals import Proposal
+from fhir_server.interactions.call import Context, Operation, Result
+from fhir_server.interactions.matching import criteria_of
+from fhir_server.interactions.operation import Level
+from fhir_server.interactions.paging import (
+    CURSOR,
+    read_cursor,
+    take_cursor,
+    write_cursor,
+    write_query,
+)
+from fhir_server.search.expression import And, Expression, Query
+from fhir_server.spec import errors
+from fhir_server.spec.dates import DAY
+from fhir_server.spec.errors import Issue
+from fhir_server.spec.json_format import parse, serialise
+from fhir_server.store.contract import Hit, ReadTransaction
+
+Json = dict[str, Any]
+KNOWN = frozenset(
+    {
+        "start", "end", "specialty", "visit-type", "practitioner", "organization", "location-string",
+        "location-reference", "patient-reference", "patient-resource", "reason", "referral-identifier",
+        "timing", "insurance-reference", "duration", "window", "_count",
+    }
+)  # fmt: skip
+_UNUSED = ("reason", "insurance-reference")
+_MOST_SLOTS = 2000
+_LOCAL_PERIOD = 28 * DAY
+_SOONEST = queries.by_date("Slot", "start")
+
+
+@dataclass(frozen=True)
+class Find:
+    """$find at the type level, by GET and POST."""
+
+    code: str = "find"
+    definition: str = f"{OURS}/OperationDefinition/Appointment-find"
+    levels: frozenset[Level] = frozenset({"type"})
+    resource_types: frozenset[str] = frozenset({"Appointment"})
+    affects_state: bool = False
+
+    def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
+        """200 with a searchset of proposed Appointments, soonest first; FhirError 400 for what cannot be read."""
+        parameters, cursor = take_cursor(call.parameters)
+        inputs = read_inputs(replace(call, parameters=parameters), KNOWN)
+        wanted = _Wanted(inputs, context, transaction)
+        scope = f"Appointment/$find?{write_query(_flat(inputs))}"
+        after = read_cursor(cursor, scope, context.policy.cursor_key) if cursor else None
+        page, following, total = wanted.page(after, transaction)
+        known = wanted.schedules(page, transaction)
+        patient_keys = wanted.patient_keys(transaction) if page else []
+        entries = []
+        for item in page:
+            made = proposals.appointment(item, "proposed", known, context)
+            keys = [wanted.keys[slot["id"]] for slot in item.slots]
+            key = context.policy.cursor_key
+            logical_id = proposals.proposal_id(keys, patient_keys, key) or context.new_id()
+            named = {"resourceType": "Appointment", "id": logical_id} | made
+            entries.append((logical_id, serialise(named)))
+        links = [{"relation": "self", "url": f"{context.base_url}/{scope}".rstrip("?")}]
+        if following is not None:
+            token = write_cursor(following, scope, context.policy.cursor_key)
+            mark = "" if scope.endswith("?") else "&"
+            url = f"{context.base_url}/{scope}{mark}{CURSOR}={token}"
+            links.append({"relation": "next", "url": url})
+        return answers.searchset(entries, context, total=total, links=links, issues=wanted.notes)
+
+
+class _Wanted:
+    """What one $find asks for."""
+
+    def __init__(self, inputs: Inputs, context: Context, transaction: ReadTransaction) -> None:
+        self.context = context
+        self.keys: dict[str, int] = {}
+        self.notes: list[Issue] = [
+            Issue("information", "informational", f"{name} does not choose among slots here")
+            for name in _UNUSED
+            if inputs.all(name)
+        ]
+        self.low, self.high = self._period(inputs)
+        self.count = inputs.number("_count", 0, 10_000)
+        if self.count is None:
+            self.count = context.policy.default_count
+        self.count = min(self.count, context.policy.maximum_count)
+        self.shape = runs.read_shape(inputs, context)
+        self.patients = self._patients(inputs)
+        self.kinds, self.known = actors.schedules_of(inputs, context, transaction)
+        self.where = self._where(inputs)
+
+    def _period(self, inputs: Inputs) -> tuple[int, int]:
+        start, end = inputs.moment("start"), inputs.moment("end")
+        if start is None and end is None and self.context.handling != "strict":
+            self.notes.append(
+                Issue(
+                    "information",
+                    "informational",
+                    "Neither start nor end is sent; the next 28 days are searched",
+                )
+            )
+            return self.context.now(), self.context.now() + _LOCAL_PERIOD
+        if start is None or end is None:
+            raise errors.required("$find needs start and end", "Parameters.parameter")
+        if end[0] <= start[0]:
+            raise errors.invalid("end must be after start", "Parameters.parameter")
+        return max(start[0], self.context.now() + 1), end[0]
+
+    def _patients(self, inputs: Inputs) -> list[str]:
+        found = [
+            text if "/" in text else f"Patient/{text}" for text in inputs.texts("patient-reference")
+        ]
+        sent = inputs.resources("patient-resource", "Patient")
+        return found + [
+            f"Patient/{patient['id']}" for patient in sent if isinstance(patient.get("id"), str)
+        ]
+
+    def _where(self, inputs: Inputs) -> Expression:
+        parts = [
+            queries.coded("Slot", "status", "free"),
+            *queries.within("Slot", "start", self.low, self.high),
+        ]
+        for name, code in (("specialty", "specialty"), ("visit-type", "appointment-type")):
+            if inputs.all(name):
+                criterion = ((code, ",".join(inputs.texts(name))),)
+                parts.append(criteria_of("Slot", criterion, self.context))
+        if self.kinds:
+            listed = sorted(set().union(*self.kinds))
+            schedules = (f"Schedule/{item}" for item in listed)
+            parts.append(queries.referring("Slot", "schedule", schedules))
+        return And(tuple(parts))
+
+    def _hits(
+        self, limit: int, after: tuple[Any, ...] | None, transaction: ReadTransaction
+    ) -> list[Hit]:
+        query = Query(("Slot",), self.where, _SOONEST, limit + 1, after)
+        hits = transaction.search(query)
+        self.keys |= {hit.version.logical_id: hit.version.key for hit in hits}
+        return hits
+
+    @property
+    def plain(self) -> bool:
+        """Whether every free slot is a proposal by itself."""
+        together = set.intersection(*self.kinds) if self.kinds else set()
+        return (
+            self.shape.plain
+            and not self.patients
+            and (not self.kinds or together == set().union(*self.kinds))
+        )
+
+    def page(
+        self, after: tuple[Any, ...] | None, transaction: ReadTransaction
+    ) -> tuple[list[Proposal], tuple[Any, ...] | None, int]:
+        """The proposals of a page, where the next page starts, and how many there are in all."""
+        assert self.count is not None
+        if self.kinds and not all(self.kinds):
+            return [], None, 0
+        if self.plain:
+            return self._plain_page(after, transaction)
+        slots = self._slots(_MOST_SLOTS, transaction)
+        engaged = runs.engaged(self.patients, self.low, self.high, self.context, transaction)
+        found = runs.proposals(slots, self.shape, self.kinds, engaged, self.context)
+        found = [replace(item, patients=tuple(self.patients)) for item in found]
+        begin = int(after[0]) if after else 0
+        page = found[begin : begin + self.count]
+        following = begin + len(page)
+        more = (following,) if page and following < len(found) else None
+        return page, more, len(found)
+
+    def _plain_page(
+        self, after: tuple[Any, ...] | None, transaction: ReadTransaction
+    ) -> tuple[list[Proposal], tuple[Any, ...] | None, int]:
+        assert self.count is not None
+        hits = self._hits(self.count, after, transaction)
+        page = [parse(hit.version.body) for hit in hits[: self.count]]
+        within = [slot for slot in page if facts.moment(slot["end"]) <= self.high]
+        if len(hits) <= self.count and after is None:
+            return [Proposal((slot,)) for slot in within], None, len(within)
+        total = transaction.count(("Slot",), self.where)
+        more = hits[self.count - 1].position if len(hits) > self.count > 0 else None
+        return [Proposal((slot,)) for slot in within], more, total
+
+    def _slots(self, limit: int, transaction: ReadTransaction) -> list[Json]:
+        hits = self._hits(limit, None, transaction)
+        if len(hits) > limit:
+            told = f"Only the first {limit} free slots are looked at; ask for a shorter period"
+            self.notes.append(Issue("information", "incomplete", told))
+        slots = [parse(hit.version.body) for hit in hits[:limit]]
+        return [slot for slot in slots if facts.moment(slot["end"]) <= self.high]
+
+    def schedules(
+        self, page: list[Proposal], transaction: ReadTransaction
+    ) -> dict[tuple[str, str], Json]:
+        """The schedules of the slots on a page, as far as they are known already not read again."""
+        missing = [
+            slot
+            for item in page
+            for slot in item.slots
+            for _, target in facts.targets([slot.get("schedule", {})], self.context)
+            if target not in self.known
+        ]
+        if missing:
+            self.known |= proposals.schedules(missing, self.context, transaction)
+        return self.known
+
+    def patient_keys(self, transaction: ReadTransaction) -> list[int]:
+        """The internal keys of the patients that are stored."""
+        named = [{"reference": text} for text in self.patients]
+        wanted = [target for _, target in facts.targets(named, self.context)]
+        found = transaction.many(wanted)
+        return [found[item].key for item in wanted if item in found]
+
+
+def _flat(inputs: Inputs) -> list[tuple[str, str]]:
+    """The parameters as a query: links are followed by GET; a patient that was sent is named by its id."""
+    found = []
+    for name, values in inputs.values.items():
+        for value in values:
+            if isinstance(value, dict) and value.get("resourceType") == "Patient":
+                if isinstance(value.get("id"), str):
+                    found.append(("patient-reference", f"Patient/{value['id']}"))
+            elif isinstance(value, dict) and "reference" in value:
+                found.append((name, str(value["reference"])))
+            elif isinstance(value, dict):
+                found.append((name, serialise(value).decode()))
+            else:
+                found.append((name, str(value)))
+    return found

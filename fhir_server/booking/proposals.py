@@ -1,0 +1,126 @@
+"""Proposed appointments: made from free slots, not stored, and named so that $hold and $book find the slots again.
+
+The id of a proposal holds the internal keys of its slots and patients, signed; so proposing writes nothing.
+https://profiles.ihe.net/ITI/Scheduling
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.booking import facts
+from fhir_server.interactions.call import Context
+from fhir_server.spec.instants import write_instant
+from fhir_server.spec.json_format import parse
+from fhir_server.store.contract import ReadTransaction
+
+Json = dict[str, Any]
+Identity = tuple[str, str]
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_LONGEST = 64
+_MAC = 10
+_MINUTE = 60_000_000
+_COPIED = ("serviceCategory", "serviceType", "specialty")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Slots that make one appointment (in the order of their start), for these patients."""
+
+    slots: tuple[Json, ...]
+    patients: tuple[str, ...] = ()
+
+
+def proposal_id(slot_keys: Sequence[int], patient_keys: Sequence[int], key: bytes) -> str | None:
+    """The id, or None when so many keys do not fit into one."""
+    text = "-".join(map(_write, slot_keys)) + "." + "-".join(map(_write, patient_keys))
+    made = f"p.{text}.{_mac(text, key)}"
+    return made if len(made) <= _LONGEST else None
+
+
+def read_id(logical_id: str, key: bytes) -> tuple[list[int], list[int]] | None:
+    """The keys of the slots and patients of a proposal, or None for the id of anything else."""
+    head, _, rest = logical_id.partition(".")
+    text, _, mac = rest.rpartition(".")
+    if head != "p" or not hmac.compare_digest(mac.encode(), _mac(text, key).encode()):
+        return None
+    slots, _, patients = text.partition(".")
+    return [int(item, 36) for item in slots.split("-")], [
+        int(item, 36) for item in patients.split("-") if item
+    ]
+
+
+def _mac(text: str, key: bytes) -> str:
+    digest = hashlib.blake2b(text.encode(), key=key[:64], digest_size=8, person=b"proposal")
+    return _write(int.from_bytes(digest.digest(), "big"))[:_MAC]
+
+
+def _write(number: int) -> str:
+    digits = ""
+    while True:
+        number, rest = divmod(number, 36)
+        digits = _DIGITS[rest] + digits
+        if not number:
+            return digits
+
+
+def proposed(logical_id: str, context: Context, transaction: ReadTransaction) -> Proposal | None:
+    """The slots and patients behind the id of a proposal, as they are now; None for another id."""
+    keys = read_id(logical_id, context.policy.cursor_key)
+    if keys is None:
+        return None
+    slot_keys, patient_keys = keys
+    found = transaction.by_key([*slot_keys, *patient_keys])
+    slots = [parse(found[key].body) for key in slot_keys if key in found]
+    if len(slots) != len(slot_keys):
+        return None
+    patients = [f"Patient/{found[key].logical_id}" for key in patient_keys if key in found]
+    return Proposal(tuple(slots), tuple(patients))
+
+
+def schedules(
+    slots: Iterable[Json], context: Context, transaction: ReadTransaction
+) -> dict[Identity, Json]:
+    """The schedules of slots."""
+    wanted = [
+        target for slot in slots for _, target in facts.targets([slot.get("schedule", {})], context)
+    ]
+    return facts.resources(wanted, context, transaction)
+
+
+def appointment(
+    proposal: Proposal, status: str, known: Mapping[Identity, Json], context: Context
+) -> Json:
+    """The Appointment that a proposal stands for; known are the schedules of its slots."""
+    slots = proposal.slots
+    start = min(facts.moment(slot["start"]) for slot in slots)
+    end = max(facts.moment(slot["end"]) for slot in slots)
+    made: Json = {"resourceType": "Appointment", "status": status}
+    for name in _COPIED:
+        if name in slots[0]:
+            made[name] = slots[0][name]
+    if "appointmentType" in slots[0]:
+        made["appointmentType"] = slots[0]["appointmentType"]
+    answer = "accepted" if status == "booked" else "needs-action"
+    actors: dict[str, Json] = {}
+    for slot in slots:
+        for _, target in facts.targets([slot.get("schedule", {})], context):
+            for actor in known.get(target, {}).get("actor", ()):
+                actors.setdefault(actor.get("reference", repr(actor)), actor)
+    participants = [{"actor": actor, "status": answer} for actor in actors.values()]
+    participants += [
+        {"actor": {"reference": patient}, "status": answer} for patient in proposal.patients
+    ]
+    made |= {
+        "start": write_instant(start),
+        "end": write_instant(end),
+        "minutesDuration": max(1, (end - start) // _MINUTE),
+        "slot": [{"reference": f"Slot/{slot['id']}"} for slot in slots],
+        "participant": participants or [{"actor": {"display": "Unknown"}, "status": answer}],
+    }
+    return made

@@ -1,0 +1,64 @@
+"""Searches that booking makes itself, as expressions: nothing of them has to be read from text.
+
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from fhir_server.search.expression import (
+    DateMatch,
+    Expression,
+    Query,
+    Range,
+    ReferenceMatch,
+    SortKey,
+    Target,
+    Token,
+    TokenMatch,
+)
+from fhir_server.search.parameters import parameter
+from fhir_server.spec.instants import MILLISECOND
+from fhir_server.store.contract import ReadTransaction, StoredVersion
+
+
+@cache
+def _number(resource_type: str, code: str) -> int:
+    found = parameter(resource_type, code)
+    assert found is not None
+    return found.number
+
+
+def coded(resource_type: str, code: str, value: str) -> Expression:
+    """A token parameter has that code, of any system."""
+    return TokenMatch((_number(resource_type, code),), (Token(None, value),))
+
+
+def referring(resource_type: str, code: str, targets: Iterable[str]) -> Expression:
+    """A reference parameter names one of those resources of this server, each as Type/id."""
+    named = tuple(Target(*item.split("/", 1)) for item in targets)
+    return ReferenceMatch((_number(resource_type, code),), named)
+
+
+def within(resource_type: str, code: str, low: int, high: int) -> tuple[Expression, Expression]:
+    """A date parameter lies at or after low and before high, in microseconds since 1970."""
+    numbers = (_number(resource_type, code),)
+    return (
+        DateMatch(numbers, (Range("ge", low, low + MILLISECOND),)),
+        DateMatch(numbers, (Range("lt", high, high + MILLISECOND),)),
+    )
+
+
+def by_date(resource_type: str, code: str) -> tuple[SortKey, ...]:
+    """Soonest first."""
+    return (SortKey("date", (_number(resource_type, code),), descending=False),)
+
+
+def found(
+    resource_type: str, where: Expression, transaction: ReadTransaction, limit: int
+) -> list[StoredVersion]:
+    """At most so many resources for which it holds."""
+    query = Query((resource_type,), where, limit=limit)
+    return [hit.version for hit in transaction.search(query)]

@@ -1,0 +1,243 @@
+"""The rules between appointment, slot and referral: each on REST, in a transaction and through the operation.
+
+https://hl7.org/fhir/R4/appointment.html
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+
+import psycopg
+import pytest
+from booking_clinic import FHIR, OURS, codes
+
+PRIORITY = "https://fhir.nhs.uk/CodeSystem/eRS-Priority"
+RESERVED = f"{OURS}/StructureDefinition/slot-reserved-until"
+
+
+def ref(text):
+    return {"reference": text}
+
+
+def over_rest(clinic, appointment):
+    answer = clinic.post(appointment)
+    return answer, answer.json()
+
+
+def in_transaction(clinic, appointment):
+    entry = {"resource": appointment, "request": {"method": "POST", "url": "Appointment"}}
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    answer = clinic.client.post("", json=bundle, headers=FHIR)
+    return answer, answer.json()
+
+
+def by_operation(clinic, appointment):
+    parameter = {"name": "appointment-resource", "resource": appointment}
+    body = {"resourceType": "Parameters", "parameter": [parameter]}
+    answer = clinic.client.post("Appointment/$book", json=body, headers=FHIR)
+    shown = answer.json()
+    if answer.status_code != 200:
+        (entry,) = shown["entry"]
+        shown = entry["resource"]
+    return answer, shown
+
+
+@pytest.fixture(params=[over_rest, in_transaction, by_operation], ids=lambda door: door.__name__)
+def door(request):
+    return request.param
+
+
+def refused(clinic, door, appointment, status, code, rule, expression=None):
+    answer, outcome = door(clinic, appointment)
+    assert answer.status_code == status, answer.text
+    http = {409: "REC_CONFLICT", 422: "REC_UNPROCESSABLE_ENTITY"}[status]
+    assert codes(outcome) == [(code, [http, rule])]
+    if expression is not None:
+        assert outcome["issue"][0]["expression"][0].endswith(expression)
+
+
+def accepted(clinic, door, appointment):
+    answer, _ = door(clinic, appointment)
+    assert answer.status_code in (200, 201), answer.text
+    return answer
+
+
+def referral(clinic, **elements):
+    resource = {"resourceType": "ServiceRequest", "status": "active", "intent": "order",
+                "subject": {"display": "x"}} | elements  # fmt: skip
+    answer = clinic.post(resource)
+    assert answer.status_code == 201, answer.text
+    return [ref(f"ServiceRequest/{answer.json()['id']}")]
+
+
+def test_i1_a_slot_is_never_booked_beyond_its_capacity(clinic, door):
+    slot = clinic.slot(capacity=2)
+    accepted(clinic, door, clinic.appointment(slot))
+    accepted(clinic, door, clinic.appointment(slot))
+    refused(
+        clinic, door, clinic.appointment(slot), 409, "conflict", "SLOT_NOT_AVAILABLE", ".slot[0]"
+    )
+
+
+def test_i2_times_are_those_of_the_slots(clinic, door):
+    first, second, third = (clinic.slot(place) for place in range(3))
+    rule = 422, "business-rule", "CONFLICTING_VALUES"
+    wrong = clinic.appointment(first, end=second["end"])
+    refused(clinic, door, wrong, *rule, ".end")
+    refused(clinic, door, clinic.appointment(second, start=first["start"]), *rule, ".start")
+    refused(clinic, door, clinic.appointment(first, third), *rule, ".slot[1]")
+    other = clinic.slot(1, schedule=ref(f"Schedule/other-{clinic.number}"))
+    refused(clinic, door, clinic.appointment(first, other), *rule)
+    assert clinic.status(first) == "free"
+    accepted(clinic, door, clinic.appointment(first, second))
+
+
+def test_i3_the_service_is_one_that_the_referral_names(clinic, door):
+    slot = clinic.slot()
+    own = referral(clinic, performer=[ref("HealthcareService/elsewhere")])
+    rule = 422, "business-rule", "INAPPROPRIATE_VALUE", ".slot[0]"
+    refused(clinic, door, clinic.appointment(slot, basedOn=own), *rule)
+    service = ref(f"HealthcareService/service-{clinic.number}")
+    own = referral(clinic, performer=[ref("HealthcareService/elsewhere"), service])
+    accepted(clinic, door, clinic.appointment(slot, basedOn=own))
+
+
+def test_i4_a_slot_for_urgent_referrals_is_kept_for_them(clinic, door):
+    kept = {"coding": [{"system": PRIORITY, "code": "URGENT"}]}
+    slot = clinic.slot(appointmentType=kept)
+    routine = referral(clinic, priority="routine")
+    rule = 422, "business-rule", "INAPPROPRIATE_SLOT", ".slot[0]"
+    refused(clinic, door, clinic.appointment(slot, basedOn=routine), *rule)
+    accepted(clinic, door, clinic.appointment(slot, basedOn=referral(clinic, priority="asap")))
+
+
+def test_i5_what_has_begun_or_is_reserved_cannot_be_booked(clinic, door):
+    past = clinic.slot(start="2020-01-01T09:00:00Z", end="2020-01-01T09:20:00Z")
+    rule = 422, "business-rule", "INAPPROPRIATE_SLOT", ".slot[0]"
+    refused(clinic, door, clinic.appointment(past), *rule)
+    until = [{"url": RESERVED, "valueInstant": "2034-12-31T00:00:00Z"}]
+    refused(clinic, door, clinic.appointment(clinic.slot(extension=until)), *rule)
+    until = [{"url": RESERVED, "valueInstant": "2020-01-01T00:00:00Z"}]
+    accepted(clinic, door, clinic.appointment(clinic.slot(3, extension=until)))
+
+
+def test_i5_a_deployment_has_a_booking_window(clinic_of):
+    clinic = clinic_of(booking_window_days="7")
+    appointment = clinic.appointment(clinic.slot())
+    refused(clinic, over_rest, appointment, 422, "business-rule", "INAPPROPRIATE_SLOT", ".slot[0]")
+
+
+def test_i6_a_named_clinician_is_the_schedules(clinic, door):
+    schedule = clinic.read("Schedule", clinic.schedule)
+    clinic.put(schedule | {"actor": [ref("Practitioner/anna")]})
+    slot = clinic.slot()
+    other = referral(clinic, performer=[ref("Practitioner/bela")])
+    rule = 422, "business-rule", "INAPPROPRIATE_VALUE", ".slot[0]"
+    refused(clinic, door, clinic.appointment(slot, basedOn=other), *rule)
+    anna = referral(clinic, performer=[ref("Practitioner/anna")])
+    accepted(clinic, door, clinic.appointment(slot, basedOn=anna))
+
+
+def test_i7_a_referral_has_one_live_first_appointment(clinic, door):
+    own = referral(clinic)
+    made = clinic.book(clinic.slot(), basedOn=own)
+    second = clinic.appointment(clinic.slot(1), basedOn=own)
+    refused(clinic, door, second, 409, "conflict", "INVALID_REQUEST_STATE", ".basedOn")
+    follow_up = {
+        "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0276", "code": "FOLLOWUP"}]
+    }
+    accepted(
+        clinic, door, clinic.appointment(clinic.slot(2), basedOn=own, appointmentType=follow_up)
+    )
+    clinic.put(made | {"status": "cancelled"})
+    accepted(clinic, door, second)
+
+
+def test_i7_two_first_appointments_in_one_transaction_are_refused(clinic):
+    own = referral(clinic)
+    entries = [
+        {
+            "resource": clinic.appointment(clinic.slot(place), basedOn=own),
+            "request": {"method": "POST", "url": "Appointment"},
+        }
+        for place in range(2)
+    ]
+    answer = clinic.client.post(
+        "", json={"resourceType": "Bundle", "type": "transaction", "entry": entries}, headers=FHIR
+    )
+    assert (answer.status_code, codes(answer.json())[0][1][1]) == (409, "INVALID_REQUEST_STATE")
+
+
+def test_i21_a_slot_in_use_is_not_set_free_or_removed(clinic):
+    slot = clinic.slot()
+    clinic.book(slot)
+    expected = [("conflict", ["REC_CONFLICT", "SLOT_HAS_APPOINTMENT"])]
+    attempts = [clinic.put(slot), clinic.client.delete(f"Slot/{slot['id']}")]
+    for method, resource in (("PUT", slot), ("DELETE", None)):
+        entry = {"request": {"method": method, "url": f"Slot/{slot['id']}"}}
+        entry |= {"resource": resource} if resource else {}
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+        attempts.append(clinic.client.post("", json=bundle, headers=FHIR))
+    for answer in attempts:
+        assert (answer.status_code, codes(answer.json())) == (409, expected)
+
+
+def test_i31_an_overlap_of_the_patients_appointments_is_a_warning(clinic, door):
+    patient = [{"actor": ref(f"Patient/{uuid.uuid4()}"), "status": "accepted"}]
+    clinic.book(clinic.slot(), participant=patient)
+    appointment = clinic.appointment(clinic.slot(), participant=patient)
+    answer = accepted(clinic, door, appointment)
+    warning = [("business-rule", ["OVERLAPPING_APPOINTMENT"])]
+    shown = answer.json()
+    if door is over_rest:
+        assert answer.status_code == 201
+        assert "OVERLAPPING_APPOINTMENT" in answer.headers["warning"]
+        preferred = {"Prefer": "return=OperationOutcome"}
+        again = clinic.post(clinic.appointment(clinic.slot(), participant=patient), **preferred)
+        assert again.status_code == 201
+        assert codes(again.json()) == warning
+        outcome = again.json()
+    elif door is in_transaction:
+        outcome = shown["entry"][0]["response"]["outcome"]
+    else:
+        outcome = shown["entry"][-1]["resource"]
+    assert codes(outcome) == warning
+    assert outcome["issue"][0]["severity"] == "warning"
+
+
+def test_no_overlap_no_warning(clinic):
+    patient = [{"actor": ref(f"Patient/{uuid.uuid4()}"), "status": "accepted"}]
+    clinic.book(clinic.slot(), participant=patient)
+    answer = clinic.post(clinic.appointment(clinic.slot(1), participant=patient))
+    assert (answer.status_code, "warning" in answer.headers) == (201, False)
+
+
+def test_i27_lock_contention_ends_in_409_with_retry_after(serve_process):
+    server, clinic = serve_process(lock_timeout="1")
+    slot = clinic.slot()
+    with locked(server.database):
+        answer = clinic.post(clinic.appointment(slot))
+    assert answer.status_code == 409, answer.text
+    assert int(answer.headers["retry-after"]) >= 1
+    assert codes(answer.json()) == [("lock-error", ["REC_CONFLICT", "LOCKED"])]
+    clinic.book(slot)
+
+
+def locked(database):
+    """Somebody else is changing the table of claims, and does not come to an end."""
+    if database.startswith("sqlite"):
+        connection = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+    else:
+        connection = psycopg.connect(database.replace("+psycopg", "", 1))
+        connection.execute("LOCK TABLE slot_claim")
+
+    class Held:
+        def __enter__(self):
+            return connection
+
+        def __exit__(self, *_):
+            connection.close()
+
+    return Held()
