@@ -22,7 +22,10 @@ def cpu_seconds(pids: Iterable[int], *, with_ended_children: bool = False) -> fl
     """User and system time of processes; on demand also that of children they have waited for."""
     ticks = 0
     for pid in pids:
-        fields = _stat(pid)
+        try:
+            fields = _stat(pid)
+        except FileNotFoundError:
+            continue  # it ended meanwhile, as workers that tidy up a database do
         ticks += sum(int(item) for item in fields[11 : 15 if with_ended_children else 13])
     return ticks / TICK
 
