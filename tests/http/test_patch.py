@@ -138,7 +138,6 @@ def test_another_content_type_is_415_and_tells_those_that_are_taken(client, refe
         (XML_PATCH, ""),
         (XML_PATCH, '<diff><erase sel="ServiceRequest/priority"/></diff>'),
         (XML_PATCH, '<diff><remove sel="ServiceRequest/priority[["/></diff>'),
-        (FHIR_JSON, {"resourceType": "Parameters"}),
         (FHIR_JSON, {"resourceType": "ServiceRequest"}),
         (FHIR_JSON, fhirpath({"type": ("valueCode", "erase"), "path": ("valueString", "id")})),
         (FHIR_JSON, fhirpath({"type": ("valueCode", "delete"), "path": ("valueString", "((")})),

@@ -263,7 +263,9 @@ def test_a_message_starts_with_its_header_and_a_document_with_its_composition(cl
         "identifier": {"system": "https://example.org", "value": fresh()},
         "timestamp": "2026-03-01T10:00:00Z",
     }
-    assert send(client, made("document", composition, patient(), **named)).status_code == 201
+    about = {"reference": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e1"}
+    whole = made("document", composition | {"subject": about}, patient(), **named)
+    assert send(client, whole).status_code == 201
     for wrong in [
         made("message", patient(), header),
         made("document", patient(), composition, **named),
