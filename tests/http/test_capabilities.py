@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import count
 from random import Random
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 
-from fhir_server.search.parameters import parameters, supported
+from fhir_server.search.parameters import parameters
 from fhir_server.spec.definitions import member, resource_types
 from fhir_server.spec.json_format import parse, serialise
 from fhir_server.validation import validate
@@ -26,6 +27,37 @@ LEGAL = {
     "uri": "http://example.org/x",
     "reference": "x",
 }
+# Parameters that are special, with a use that is legal for every type that declares them.
+SPECIAL = {
+    "_filter": "_filter=_id eq x",
+    "_list": "_list=x",
+    "_content": "_content=x",
+    "_text": "_text=x",
+    "near": "near=51.5|-0.1|10|km",
+}
+GENDER = "http://hl7.org/fhir/administrative-gender"
+VALUE_SET = "http://hl7.org/fhir/ValueSet/administrative-gender"
+MAP = "http://hl7.org/fhir/ConceptMap/cm-administrative-gender-v2"
+
+
+@cache
+def definitions():
+    """The search parameters of R4 by canonical url."""
+    return {item["url"]: item for item in member("search-parameters.json")}
+
+
+def legal(parameter, item):
+    """A legal use of a parameter that is declared for a type: name=value."""
+    name = parameter["name"]
+    if name == "_has":
+        return f"_has:{item['searchRevInclude'][0]}:_id=x"
+    if name in SPECIAL:
+        return SPECIAL[name]
+    if parameter["type"] == "composite":
+        parts = definitions()[parameter["definition"]]["component"]
+        values = [LEGAL[definitions()[part["definition"]]["type"]] for part in parts]
+        return f"{name}={'$'.join(values)}"
+    return f"{name}={LEGAL[parameter['type']]}"
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +147,17 @@ def test_it_is_the_statement_of_this_instance(client, statement, server):
 def test_every_type_is_there_once_and_every_parameter_as_it_is_defined(statement, declared):
     assert list(declared) == list(resource_types())
     assert len(statement["rest"][0]["resource"]) == len(declared)
-    types = {item["url"]: item["type"] for item in member("search-parameters.json")}
     common = statement["rest"][0]["searchParam"]
     for item in declared.values():
         own = [*item.get("searchParam", ()), *common]
         assert max(Counter(parameter["name"] for parameter in own).values()) == 1
         for parameter in own:
-            assert parameter["type"] == types[parameter["definition"]]
+            if "definition" in parameter:
+                assert parameter["type"] == definitions()[parameter["definition"]]["type"]
+            else:
+                assert (parameter["name"], parameter["type"]) in {
+                    (name, "special") for name in ("_has", *SPECIAL)
+                }
 
 
 # Everything that is declared works
@@ -268,16 +304,17 @@ def test_every_declared_search_parameter_of_every_type_takes_a_legal_value(
 ):
     common = statement["rest"][0]["searchParam"]
     urls = [
-        f"{item['type']}?{parameter['name']}={LEGAL[parameter['type']]}"
+        f"{item['type']}?{quote(legal(parameter, item), safe=':=')}"
         for item in declared.values()
         for parameter in (*item.get("searchParam", ()), *common)
+        if parameter["name"] != "_has" or "searchRevInclude" in item
     ]
     answers = batch(client, urls, **STRICT)
     assert len(answers) == len(urls) > 2000
     unused = [
         (url, shown(answer))
         for url, answer in zip(urls, answers, strict=True)
-        if f"{url.partition('=')[0]}=" not in shown(answer)
+        if f"{url.partition('=')[0].partition('?')[2]}=" not in shown(answer)
     ]
     assert unused == []
 
@@ -330,6 +367,18 @@ def test_every_declared_operation_works(client, statement, declared):
             ("GET", f"{path}/$everything", None),
             ("GET", f"Encounter/{encounter.json()['id']}/$everything", None),
         ],
+        "expand": [("GET", f"ValueSet/$expand?url={VALUE_SET}", None)],
+        "validate-code": [
+            ("GET", f"ValueSet/$validate-code?url={VALUE_SET}&system={GENDER}&code=male", None),
+            ("GET", f"CodeSystem/$validate-code?url={GENDER}&code=male", None),
+        ],
+        "lookup": [("GET", f"CodeSystem/$lookup?system={GENDER}&code=male", None)],
+        "subsumes": [("GET", f"CodeSystem/$subsumes?system={GENDER}&codeA=male&codeB=male", None)],
+        "translate": [
+            ("GET", f"ConceptMap/$translate?url={MAP}&system={GENDER}&code=male", None),
+        ],
+        "reindex": [("POST", "$reindex", None)],
+        "reindex-status": [("GET", "$reindex-status", None)],
     }
     listed = {item["name"] for item in statement["rest"][0]["operation"]}
     listed |= {o["name"] for item in declared.values() for o in item.get("operation", ())}
@@ -337,7 +386,7 @@ def test_every_declared_operation_works(client, statement, declared):
     for name in calls.keys() & listed:
         for method, url, body in calls[name]:
             answer = client.request(method, url, json=body)
-            assert answer.status_code == 200, (url, answer.text)
+            assert answer.status_code in (200, 202), (url, answer.text)
 
 
 @pytest.mark.rule(268, "http#capabilities")
@@ -371,7 +420,6 @@ def test_a_parameter_of_r4_that_is_not_declared_is_refused_when_strict_and_told_
     for resource_type, item in declared.items():
         stated = common | {parameter["name"] for parameter in item.get("searchParam", ())}
         defined = {parameter.code for parameter in parameters(resource_type)}
-        assert stated == {p.code for p in parameters(resource_type) if supported(p)}
         urls += [f"{resource_type}?{code}=x" for code in sorted(defined - stated)]
     for url, answer in zip(urls, batch(client, urls, **STRICT), strict=True):
         assert answer["response"]["status"].startswith("400"), url
