@@ -40,7 +40,7 @@ $(EXAMPLES): | $(STAMP)
 	@touch $@
 
 test: $(STAMP) ## Run the tests on SQLite and PostgreSQL
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style, formatting, types and the direction of imports
 	$(BIN)/ruff check .

@@ -157,12 +157,11 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self.store = store_of(settings)
         catalogued = Catalogued(self.store)
-        context = context_of(settings, self.store, catalogued)
-        self.reindexer = Reindexer(self.store, context, catalogued)
+        self.context = context_of(settings, self.store, catalogued)
+        self.reindexer = Reindexer(self.store, self.context, catalogued)
         inline = not settings.database.startswith("postgresql")
         threads = settings.database_pool if not inline else 4
         self.lanes = Lanes(self.store, threads=threads, inline_reads=inline)
-        self.context = context_of(settings, self.store)
         self.endpoint = Endpoint(
             self.lanes,
             self.context,

@@ -47,7 +47,7 @@ OLD = [
 
 @pytest.fixture
 def old_database(new_database):
-    """A database of the first revision with resources in it, as a server without rules wrote them."""
+    """A database of the revision before with resources in it, as a server without rules wrote them."""
     url = new_database()
     store = open_store(url)
     numbers = itertools.count()
@@ -60,7 +60,7 @@ def old_database(new_database):
     with engine.begin() as connection:
         connection.execute(sa.text("DROP TABLE slot_claim"))
         connection.execute(sa.text("DROP TABLE reply"))
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
     engine.dispose()
     return url, context
 

@@ -107,8 +107,8 @@ def test_every_connection_to_sqlite_is_in_wal_with_full(
     made: list[sqlite3.Connection] = []
     connect = sqlite.connect
 
-    def remember(path: str) -> sqlite3.Connection:
-        made.append(connect(path))
+    def remember(path: str, *patience: float) -> sqlite3.Connection:
+        made.append(connect(path, *patience))
         return made[-1]
 
     monkeypatch.setattr(sqlite, "connect", remember)

@@ -138,6 +138,11 @@ class SteppedTransaction:
         self.entries: dict[Identity, Any] = {}
         self.claims = SteppedClaims(client)
 
+    @property
+    def floor(self) -> int:
+        """Nobody reads histories here."""
+        return 0
+
     def lock(self, identities: Sequence[Identity]) -> None:
         """One after the other, in one order."""
         for identity in sorted(identities):
