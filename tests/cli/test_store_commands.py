@@ -39,6 +39,11 @@ def filled(run, tmp_path):
             "subject": {"reference": "Patient/a"},
             "prediction": [{"probabilityDecimal": 0.5}],
         },
+        {
+            "resourceType": "Location",
+            "id": "e",
+            "position": {"longitude": -0.1, "latitude": 51.5},
+        },
         {"resourceType": "Questionnaire", "id": "d", "status": "draft", "url": "http://x.org/q"},
     ]
     file = tmp_path / "filled.ndjson"
@@ -57,7 +62,7 @@ def change(database, statement):
 
 def test_a_sound_store_has_no_differences(run, filled):
     done = run("check-store")
-    assert (done.exit_code, done.stdout) == (0, "4 resources checked, 0 with differences\n")
+    assert (done.exit_code, done.stdout) == (0, "5 resources checked, 0 with differences\n")
     assert done.stderr == ""
 
 
