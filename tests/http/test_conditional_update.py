@@ -110,7 +110,7 @@ def test_several_matches_are_412_and_stay(client, value):
 @pytest.mark.rule(118, "http#cond-update")
 @pytest.mark.parametrize("handling", ["strict", "lenient"])
 @pytest.mark.parametrize(
-    "criteria", ["colour=red", "name:colour=red", "_count=1", "identifier=", "_content=x"]
+    "criteria", ["colour=red", "name:colour=red", "_count=1", "identifier=", "_nothing=x"]
 )
 def test_criteria_that_are_not_understood_are_refused_and_widen_nothing(
     client, value, criteria, handling

@@ -252,7 +252,7 @@ def test_a_conditional_delete_is_400_where_it_is_not_offered(serve):
         "?name:colour=x",
         "?_count=1",
         "?_include=Patient:organization",
-        "?_content=x",
+        "?_nothing=x",
     ],
 )
 def test_a_conditional_delete_without_criteria_that_are_understood_is_400(client, query, handling):
