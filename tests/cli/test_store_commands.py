@@ -16,8 +16,9 @@ UNIQUE = "https://example.org/unique"
 
 
 @pytest.fixture
-def filled(run, tmp_path):
-    """The database with resources that have rows in the index tables."""
+def filled(run, tmp_path, monkeypatch):
+    """The database with resources that have rows in every index table."""
+    monkeypatch.setenv("FHIR_UNIQUE_IDENTIFIERS", f"Patient|{UNIQUE}")
     resources = [
         {
             "resourceType": "Patient",
@@ -41,19 +42,6 @@ def filled(run, tmp_path):
             "status": "final",
             "subject": {"reference": "Patient/a"},
             "prediction": [{"probabilityDecimal": 0.5}],
-        },
-        {
-            "resourceType": "Location",
-            "id": "e",
-            "position": {"longitude": -0.1, "latitude": 51.5},
-        },
-        {
-            "resourceType": "Slot",
-            "id": "f",
-            "schedule": {"reference": "Schedule/x"},
-            "status": "free",
-            "start": "2026-03-02T09:00:00Z",
-            "end": "2026-03-02T09:20:00Z",
         },
         {"resourceType": "Questionnaire", "id": "d", "status": "draft", "url": "http://x.org/q"},
         {
@@ -84,19 +72,6 @@ def change(database, statement):
     assert rows > 0, statement
 
 
-def filled_tables(database):
-    """The index tables that have rows."""
-    engine = create_engine(database)
-    with engine.connect() as connection:
-        found = [
-            table
-            for table in sorted(INDEX_COLUMNS)
-            if connection.execute(text(f"SELECT 1 FROM {table} LIMIT 1")).first()
-        ]
-    engine.dispose()
-    return found
-
-
 def test_a_sound_store_has_no_differences(run, filled):
     done = run("check-store")
     assert (done.exit_code, done.stdout) == (0, "6 resources checked, 0 with differences\n")
@@ -111,9 +86,8 @@ def told(done):
 
 def test_a_row_that_is_missing_is_found_in_every_index_table(run, filled, database):
     chosen = "ctid" if database.startswith("postgresql") else "key, parameter"
-    tables = filled_tables(database)
-    assert {"date", "number", "quantity", "reference", "string", "token", "uri"} <= set(tables)
-    for number, table in enumerate(tables, 1):
+    before = 0
+    for table in sorted(INDEX_COLUMNS):
         one = f"SELECT {chosen} FROM {table} LIMIT 1"
         change(database, f"DELETE FROM {table} WHERE ({chosen}) = ({one})")
         done = run("check-store")

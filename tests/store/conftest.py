@@ -10,17 +10,13 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
+from writing import plain
 
 from fhir_server.store.contract import Store
 from fhir_server.store.open import open_store, prepare_database
 from fhir_server.store.schema import METADATA
 
 KINDS = ("memory", "sqlite", "postgresql")
-
-
-def plain(url: str) -> str:
-    """The URL as psycopg takes it."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")

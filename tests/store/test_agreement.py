@@ -13,12 +13,11 @@ from random import Random
 
 import psycopg
 import pytest
-from conftest import plain
 from expressions import ENTRIES, EXPRESSION, IDS, SEARCHED, SORT, TYPES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numbering import aimed_query, entries_of
-from writing import put
+from writing import plain, put
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Query

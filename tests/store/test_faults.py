@@ -15,8 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import plain
-from writing import current, put, write
+from writing import current, plain, put, write
 
 from fhir_server.spec.errors import FhirError
 from fhir_server.store import sqlite

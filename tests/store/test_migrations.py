@@ -13,9 +13,8 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from conftest import plain
 from sqlalchemy import create_engine
-from writing import current, write
+from writing import current, plain, write
 
 from fhir_server.store import open as opening
 from fhir_server.store.checks import UnsafeDatabase

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import plain
 from sqlalchemy.engine import make_url
-from writing import write
+from writing import plain, write
 
 from fhir_server.store import sqlite
 from fhir_server.store.checks import UnsafeDatabase

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from sqlalchemy.engine import make_url
+
 from fhir_server.search.entries import IndexEntry
 from fhir_server.store.contract import Method, Store, StoredVersion, Transaction
 
 SECOND = 1_000_000
 NOON = 1_700_000_000 * SECOND
+
+
+def plain(url: str) -> str:
+    """The URL as psycopg takes it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def put(
