@@ -32,7 +32,10 @@ def read_inputs(call: Operation, definition: OperationDefinition, context: Conte
     found: dict[str, list[Any]] = {name: [] for name in known}
     for number, given in enumerate(listed):
         place = f"{_PARAMETERS}.parameter[{number}]"
-        name = given["name"]
+        # A name that is only an extension is valid FHIR, but says nothing.
+        name = given.get("name")
+        if name is None:
+            raise errors.required("A parameter has a name", f"{place}.name")
         if name not in known:
             raise _unknown(definition, name, place)
         found[name].append(_value(given, known[name], place))

@@ -120,7 +120,6 @@ class TerminologyOperation:
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with what it found; 4xx with the reason when it cannot be told, 503 when a remote server fails."""
-        _refuse_nameless(call)
         inputs = read_inputs(call, self.defined, context)
         for item in self.defined.inputs:
             for value in inputs[item.name] if item.is_resource else ():
@@ -132,14 +131,6 @@ class TerminologyOperation:
             return Result(200, serialise(self.work(question)))
         except TerminologyFault as fault:
             raise refusal(fault) from None
-
-
-def _refuse_nameless(call: Operation) -> None:
-    """A parameter whose name is only an extension is valid FHIR, but says nothing."""
-    listed = call.body.get("parameter") if call.body else None
-    for number, item in enumerate(listed if isinstance(listed, list) else ()):
-        if isinstance(item, dict) and "name" not in item:
-            raise errors.required("A parameter has a name", f"{_PLACE}[{number}].name")
 
 
 def refusal(fault: TerminologyFault) -> FhirError:

@@ -6,11 +6,14 @@ https://hl7.org/fhir/R4/elementdefinition.html#ElementDefinition.fixed_x_
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from fhir_server.spec.dates import interval
+from fhir_server.spec.ucum import NotUcum, canonical
 
 Json = dict[str, Any]
+UCUM = "http://unitsofmeasure.org"
 
 
 def same(value: Any, fixed: Any) -> bool:
@@ -77,7 +80,7 @@ def below(value: Any, other: Any) -> bool:
     """Whether a value is certainly less than another: numbers, dates and times, Quantities of one unit."""
     if isinstance(value, dict) and isinstance(other, dict):
         if any(value.get(name) != other.get(name) for name in ("system", "code")):
-            return False
+            return _below_in_base_units(value, other)
         value, other = value.get("value"), other.get("value")
     left, right = number(value), number(other)
     if left is not None and right is not None:
@@ -87,3 +90,20 @@ def below(value: Any, other: Any) -> bool:
             return value < other
         return interval(value)[1] <= interval(other)[0]
     return False
+
+
+def _below_in_base_units(quantity: Json, other: Json) -> bool:
+    """Whether a quantity is certainly less than one in another unit of UCUM."""
+    if any(item.get("system") != UCUM for item in (quantity, other)):
+        return False
+    amounts = []
+    for item in (quantity, other):
+        amount, code = number(item.get("value")), item.get("code")
+        if amount is None or not isinstance(code, str):
+            return False
+        try:
+            amounts.append(canonical(Fraction(amount), code))
+        except NotUcum:
+            return False
+    (one, units), (two, other_units) = amounts
+    return units == other_units and one < two
