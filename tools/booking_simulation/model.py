@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fhir_server.search.expression import Expression
 from fhir_server.store.claims import Claim
 from fhir_server.store.contract import StoredVersion, Transaction, VersionConflict
 from fhir_server.store.memory import MemoryStore
@@ -148,6 +149,11 @@ class SteppedTransaction:
         for identity in sorted(identities):
             self.client.step()
             self.client.acquire(("advisory", identity))
+
+    def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
+        """No profile is stored here."""
+        del resource_types, where
+        return 0
 
     def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
         """What is committed now, or was put by this transaction."""
