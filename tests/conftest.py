@@ -22,11 +22,6 @@ from tools.temporary_postgresql import temporary_postgresql
 _NUMBERS = itertools.count(1)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Golden files are compared unless this is asked for."""
-    parser.addoption("--write-golden", action="store_true", help="write tests/golden anew")
-
-
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The URL of a PostgreSQL server: the one that FHIR_TEST_POSTGRESQL names, or one that lives for this run."""
