@@ -115,7 +115,7 @@ class Terminology:
         """The concept of a code, or None when the system has none."""
         return self.system(system, version).find(code)
 
-    def enumerate(self, value_set: Json, versions: Versions = Versions()) -> list[Member]:  # noqa: B008
+    def enumerate(self, value_set: Json, versions: Versions = Versions()) -> list[Member]:  # noqa: B008 - frozen
         """The codes of a ValueSet resource."""
         return list(Composition(self, versions).members(value_set).values())
 
@@ -124,7 +124,7 @@ class Terminology:
         value_set: Json,
         system: str | None,
         code: str,
-        versions: Versions = Versions(),  # noqa: B008
+        versions: Versions = Versions(),  # noqa: B008 - frozen
     ) -> Member | None:
         """The code as a member of a ValueSet resource (system None: of whatever system), or None."""
         return Composition(self, versions).member(value_set, system, code)

@@ -61,7 +61,7 @@ def bounded(limit: int, preemptions: int) -> Iterator[Callable[[], Schedule]]:
     done = 0
     while pending and done < limit:
         schedule = Schedule(pending.pop())
-        yield lambda schedule=schedule: schedule  # type: ignore[misc]
+        yield lambda schedule=schedule: schedule  # type: ignore[misc] # a default binds the loop variable
         done += 1
         taken = [choice.taken for choice in schedule.choices]
         spent = 0
