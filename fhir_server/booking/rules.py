@@ -74,6 +74,16 @@ class BookingRules:
             gp_connect.check_patient_search(parameters, context)
         return parameters
 
+    def follow(
+        self, write: Write, after: Json | None, context: Context, transaction: Transaction
+    ) -> None:
+        """Nothing: who writes an appointment or a slot without asking is booking itself."""
+
+    def unique(self, resource: Json) -> tuple[tuple[str, str], ...]:
+        """None."""
+        del resource
+        return ()
+
     def contended(self, refusal: FhirError) -> FhirError:
         """409 with Retry-After: who waited too long has lost, for now."""
         return refusals.locked(refusal.headers)

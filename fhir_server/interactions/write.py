@@ -138,15 +138,20 @@ def index(resource: Json, context: Context) -> IndexEntries:
         custom=context.catalogue().of(resource["resourceType"]),
         content=context.policy.content_search,
     )
-    return found | frozenset(_unique(resource["resourceType"], found, context))
+    return found | frozenset(_unique(resource, found, context))
 
 
-def _unique(resource_type: str, found: IndexEntries, context: Context) -> Iterator[UniqueEntry]:
+def _unique(resource: Json, found: IndexEntries, context: Context) -> Iterator[UniqueEntry]:
     """An entry that no two resources have, for each identifier of a system that is declared to be unique."""
     declared = context.policy.unique_identifiers
-    if not declared:
+    resource_type = resource["resourceType"]
+    ruled = resource_type in context.rules.resource_types
+    if not declared and not ruled:
         return
     identifier = parameter(resource_type, "identifier")
+    if ruled and identifier is not None:
+        for system, value in context.rules.unique(resource):
+            yield UniqueEntry(identifier.number, system, value)
     for entry in found:
         if (
             isinstance(entry, TokenEntry)
