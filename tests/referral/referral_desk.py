@@ -56,7 +56,9 @@ def state_of(referral: dict[str, Any]) -> str | None:
     found = extension(referral, STATE)
     if found is None:
         return None
-    return next(item["valueCoding"]["code"] for item in found["extension"] if item["url"] == "state")
+    return next(
+        item["valueCoding"]["code"] for item in found["extension"] if item["url"] == "state"
+    )
 
 
 def ubrn_of(referral: dict[str, Any]) -> str:
@@ -64,7 +66,9 @@ def ubrn_of(referral: dict[str, Any]) -> str:
 
 
 def revoked(referral: dict[str, Any], code: str = "PATIENT_DIED", note: str = "") -> dict[str, Any]:
-    made = with_extension(referral, STATUS_REASON, valueCodeableConcept=concept(REFERRAL_REASONS, code))
+    made = with_extension(
+        referral, STATUS_REASON, valueCodeableConcept=concept(REFERRAL_REASONS, code)
+    )
     return made | {"status": "revoked"} | ({"note": [{"text": note}]} if note else {})
 
 
@@ -109,7 +113,13 @@ class Desk:
         for method, resource in entries:
             name = resource["resourceType"]
             url = name if method == "POST" else f"{name}/{resource['id']}"
-            listed.append({"fullUrl": f"urn:uuid:{uuid.uuid4()}", "resource": resource, "request": {"method": method, "url": url}})
+            listed.append(
+                {
+                    "fullUrl": f"urn:uuid:{uuid.uuid4()}",
+                    "resource": resource,
+                    "request": {"method": method, "url": url},
+                }
+            )
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": listed}
         return self.client.post("", json=bundle, headers=FHIR)
 
@@ -150,7 +160,12 @@ class Desk:
 
     def slot(self, service: dict[str, Any], **elements: Any) -> dict[str, Any]:
         """A stored free slot of the service."""
-        schedule = self.made({"resourceType": "Schedule", "actor": [{"reference": f"HealthcareService/{service['id']}"}]})
+        schedule = self.made(
+            {
+                "resourceType": "Schedule",
+                "actor": [{"reference": f"HealthcareService/{service['id']}"}],
+            }
+        )
         start = self.start + timedelta(minutes=20 * next(self.places))
         return self.made({
             "resourceType": "Slot",
@@ -168,7 +183,9 @@ class Desk:
             "intent": "order",
             "category": [
                 concept("http://snomed.info/sct", "3457005"),
-                concept("https://fhir.nhs.uk/CodeSystem/message-category-servicerequest", "referral"),
+                concept(
+                    "https://fhir.nhs.uk/CodeSystem/message-category-servicerequest", "referral"
+                ),
             ],
             "priority": "routine",
             "subject": self.patient,
@@ -185,12 +202,18 @@ class Desk:
     def advice_to(self, service: dict[str, Any], **elements: Any) -> dict[str, Any]:
         """A request for advice, not stored."""
         made = self.referral_to(service) | {
-            "category": [concept("https://fhir.nhs.uk/CodeSystem/message-category-servicerequest", "request")],
-            "code": concept("https://fhir.nhs.uk/CodeSystem/servicerequest-code", "advice-and-guidance"),
+            "category": [
+                concept("https://fhir.nhs.uk/CodeSystem/message-category-servicerequest", "request")
+            ],
+            "code": concept(
+                "https://fhir.nhs.uk/CodeSystem/servicerequest-code", "advice-and-guidance"
+            ),
         }
         return made | elements
 
-    def appointment(self, referral: dict[str, Any], *slots: dict[str, Any], **elements: Any) -> dict[str, Any]:
+    def appointment(
+        self, referral: dict[str, Any], *slots: dict[str, Any], **elements: Any
+    ) -> dict[str, Any]:
         """A booked appointment of the referral, not stored."""
         return {
             "resourceType": "Appointment",
@@ -202,7 +225,13 @@ class Desk:
             "participant": [{"actor": self.patient, "status": "accepted"}],
         } | elements
 
-    def task(self, referral: dict[str, Any], code: str, service: dict[str, Any] | None = None, **elements: Any) -> dict[str, Any]:
+    def task(
+        self,
+        referral: dict[str, Any],
+        code: str,
+        service: dict[str, Any] | None = None,
+        **elements: Any,
+    ) -> dict[str, Any]:
         """A requested Task of the referral, not stored."""
         system = WORKFLOW if code.endswith("_DEFERRAL") else TASKS
         owner = {"owner": {"reference": f"HealthcareService/{service['id']}"}} if service else {}
@@ -216,12 +245,19 @@ class Desk:
 
     def tasks(self, referral: dict[str, Any], code: str | None = None) -> list[dict[str, Any]]:
         """The Tasks of the referral."""
-        found = self.client.get("Task", params={"focus": f"ServiceRequest/{referral['id']}", "_count": 100}).json()
+        found = self.client.get(
+            "Task", params={"focus": f"ServiceRequest/{referral['id']}", "_count": 100}
+        ).json()
         listed = [item["resource"] for item in found.get("entry", [])]
-        return [item for item in listed if code is None or item["code"]["coding"][0]["code"] == code]
+        return [
+            item for item in listed if code is None or item["code"]["coding"][0]["code"] == code
+        ]
 
     def provenances(self, resource: dict[str, Any]) -> list[list[str]]:
         """The targets of the Provenances about a resource."""
         name = f"{resource['resourceType']}/{resource['id']}"
         found = self.client.get("Provenance", params={"target": name, "_count": 100}).json()
-        return [[target["reference"] for target in item["resource"]["target"]] for item in found.get("entry", [])]
+        return [
+            [target["reference"] for target in item["resource"]["target"]]
+            for item in found.get("entry", [])
+        ]
