@@ -29,6 +29,7 @@ from fhir_server.interactions.profiles import Profiles
 from fhir_server.interactions.rule_sets import RuleSets
 from fhir_server.logs import configure
 from fhir_server.operations import OPERATIONS
+from fhir_server.referral.operations import operations as referral_operations
 from fhir_server.referral.rules import ReferralRules
 from fhir_server.reindexing import Catalogued, Reindexer
 from fhir_server.search.custom import Catalogue
@@ -105,7 +106,8 @@ def booking_policy_of(settings: Settings) -> BookingPolicy:
 
 def operations_of(settings: Settings) -> tuple[Offered, ...]:
     """Every operation that is offered."""
-    return (*OPERATIONS, *operations(booking_policy_of(settings)))
+    policy = booking_policy_of(settings)
+    return (*OPERATIONS, *operations(policy), *referral_operations(BookingRules(policy)))
 
 
 def context_of(

@@ -20,7 +20,7 @@ from fhir_server.referral.requests import task_for
 from fhir_server.store.contract import ReadTransaction, Transaction
 
 Json = dict[str, Any]
-_AUTHORISED = "AUTHORISED_TO_CONVERT"
+AUTHORISED = "AUTHORISED_TO_CONVERT"
 _OPEN = ("active", "on-hold")
 
 
@@ -70,7 +70,7 @@ def check_conversion(after: Json, context: Context, transaction: Transaction) ->
         return
     logical_id, request = found
     told = extensions.value(extensions.one(request, extension("conversion")))
-    if told != _AUTHORISED:
+    if told != AUTHORISED:
         raise refusals.forbidden(
             "The referrer has not authorised the conversion; make a referral of its own",
             "ServiceRequest.basedOn",

@@ -1,4 +1,4 @@
-"""The state of a referral follows from the facts, by every way to write (the project's e-RS mapping, docs/referrals.md)."""
+"""The state of a referral follows from the facts, by every way to write (docs/referrals.md)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from referral_desk import (
     with_extension,
     without,
 )
+
+R4_REASONS = "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason"
 
 
 def test_a_new_referral_is_not_booked(desk: Desk) -> None:
@@ -50,8 +52,8 @@ def test_booking_makes_it_booked_and_asks_for_a_review_told_by_one_provenance(de
     ("reason", "state"),
     [
         (concept(APPOINTMENT_REASONS, "PATIENT_ILL"), "APPT_CANCELLED_BY_PATIENT"),
-        (concept("http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason", "pat-crs"), "APPT_CANCELLED_BY_PATIENT"),
-        (concept("http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason", "prov"), "APPT_CANCELLED_BY_PROVIDER"),
+        (concept(R4_REASONS, "pat-crs"), "APPT_CANCELLED_BY_PATIENT"),
+        (concept(R4_REASONS, "prov"), "APPT_CANCELLED_BY_PROVIDER"),
     ],
 )  # fmt: skip
 def test_the_reason_tells_who_has_cancelled_the_appointment(
