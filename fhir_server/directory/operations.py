@@ -1,0 +1,7 @@
+"""The operations of the directory, one readable tuple (docs/referrals-directory.md)."""
+
+from __future__ import annotations
+
+from fhir_server.interactions.operation import Offered
+
+DIRECTORY_OPERATIONS: tuple[Offered, ...] = ()
