@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fhir_server.directory.find import FindForReferral
 from fhir_server.interactions.operation import Offered
 
-DIRECTORY_OPERATIONS: tuple[Offered, ...] = ()
+DIRECTORY_OPERATIONS: tuple[Offered, ...] = (FindForReferral(),)
