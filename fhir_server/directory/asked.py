@@ -101,7 +101,7 @@ class Reader:
     def _criteria(self) -> list[tuple[str, Expression]]:
         found: list[tuple[str, Expression]] = []
         for name, code in (("specialty", "specialty"), ("code", "service-type")):
-            values = [_token(value, name) for value in self.inputs.all(name)]
+            values = [token(value, name) for value in self.inputs.all(name)]
             if values:
                 criteria = ((code, ",".join(values)),)
                 found.append((name, criteria_of("HealthcareService", criteria, self.context)))
@@ -230,7 +230,7 @@ class Reader:
         return max(0, today.year - born.year - before)
 
 
-def _token(value: Any, name: str) -> str:
+def token(value: Any, name: str) -> str:
     """A code as a search writes it: code or system|code, also from a Coding or CodeableConcept."""
     if isinstance(value, str) and value:
         return value

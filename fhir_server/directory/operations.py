@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fhir_server.directory.find import FindForReferral
+from fhir_server.directory.waiting_list import WaitingList
 from fhir_server.interactions.operation import Offered
 
-DIRECTORY_OPERATIONS: tuple[Offered, ...] = (FindForReferral(),)
+DIRECTORY_OPERATIONS: tuple[Offered, ...] = (FindForReferral(), WaitingList())

@@ -6,6 +6,11 @@ https://docs.python.org/3/library/statistics.html#statistics.quantiles (method i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
+
+from fhir_server.spec.json_format import FhirDecimal
+
+_TENTH = Decimal("0.1")
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
@@ -24,3 +29,8 @@ def median(ordered: Sequence[float]) -> float:
 def percentile_92(ordered: Sequence[float]) -> float:
     """The 92nd percentile of the ascending values; at least one value."""
     return quantile(ordered, 0.92)
+
+
+def written(value: float) -> FhirDecimal:
+    """The value to one decimal place, as FHIR writes it."""
+    return FhirDecimal(str(Decimal(value).quantize(_TENTH)))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -16,11 +15,12 @@ from fhir_server.booking.names import PRIORITY
 from fhir_server.directory import statistics
 from fhir_server.directory.clock import clock_of, extension_value, extensions
 from fhir_server.directory.names import WAIT
+from fhir_server.directory.statistics import written
 from fhir_server.interactions.call import Context
 from fhir_server.search.expression import And, Expression, Not, Query, SortKey
 from fhir_server.spec.dates import DAY
 from fhir_server.spec.instants import SECOND, write_instant
-from fhir_server.spec.json_format import FhirDecimal, parse
+from fhir_server.spec.json_format import parse
 from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
@@ -71,17 +71,13 @@ class Figures:
         ]
         for url, days in (("median-wait", self.median), ("percentile-92-wait", self.percentile_92)):
             if days is not None:
-                listed.append({"url": url, "valueDecimal": _written(days)})
+                listed.append({"url": url, "valueDecimal": written(days)})
         listed += [
             {"url": "sample-size", "valueUnsignedInt": self.sample},
             {"url": "as-of", "valueInstant": write_instant(as_of)},
             {"url": "capacity-alert", "valueCode": self.alert},
         ]
         return {"url": WAIT, "extension": listed}
-
-
-def _written(days: float) -> FhirDecimal:
-    return FhirDecimal(str(Decimal(days).quantize(Decimal("0.1"))))
 
 
 def figures(

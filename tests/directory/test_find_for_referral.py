@@ -316,7 +316,7 @@ def test_pages_hold_every_match_once_and_in_order(directory, asked):
 
 
 def test_many_services_are_found_in_rings_as_one_by_one(directory):
-    places = [directory.location(40 + number, -3.0) for number in range(0, 20)]
+    places = [directory.location(40 + number, -3.0) for number in range(20)]
     entries = []
     for number in range(310):
         service = {
