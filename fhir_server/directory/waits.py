@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from fhir_server.booking import facts, queries
 from fhir_server.booking.names import PRIORITY
 from fhir_server.directory import statistics
-from fhir_server.directory.clock import clock_of, extension_value, extensions
+from fhir_server.directory.clock import clock_of, extensions
 from fhir_server.directory.names import WAIT
 from fhir_server.directory.statistics import written
 from fhir_server.interactions.call import Context
@@ -185,6 +185,12 @@ def stated(service: Json) -> Json | None:
     return next(iter(extensions(service, WAIT)), None)
 
 
+def value(shown: Json, figure: str) -> Any:
+    """One figure of the extension, or None."""
+    found = next(iter(extensions(shown, figure)), {})
+    return next((item for name, item in found.items() if name.startswith("value")), None)
+
+
 def without_moment(extension: Json) -> list[Json]:
     """The figures of an extension without when they were computed."""
     return [item for item in extension.get("extension", ()) if item.get("url") != "as-of"]
@@ -195,8 +201,8 @@ def indicated_days(service: Json, priority: str, now: int) -> float | None:
     shown = stated(service)
     if shown is None:
         return None
-    first = extension_value(shown, f"first-free-slot-{priority}", "valueInstant")
+    first = value(shown, f"first-free-slot-{priority}")
     if first is not None:
         return max(0.0, (facts.moment(first) - now) / DAY)
-    median = extension_value(shown, "median-wait", "valueDecimal")
+    median = value(shown, "median-wait")
     return None if median is None else float(median)
