@@ -29,11 +29,7 @@ from fhir_server.http.shell import shell
 from fhir_server.interactions.call import Context, Policy
 from fhir_server.interactions.operation import Offered
 from fhir_server.interactions.profiles import Profiles
-<<<<<<< HEAD
 from fhir_server.interactions.rule_sets import RuleSets
-=======
-from fhir_server.interactions.ruleset import Ruleset
->>>>>>> directory
 from fhir_server.logs import configure
 from fhir_server.operations import OPERATIONS
 from fhir_server.referral.operations import operations as referral_operations
@@ -113,12 +109,13 @@ def booking_policy_of(settings: Settings) -> BookingPolicy:
 
 def operations_of(settings: Settings) -> tuple[Offered, ...]:
     """Every operation that is offered."""
-<<<<<<< HEAD
     policy = booking_policy_of(settings)
-    return (*OPERATIONS, *operations(policy), *referral_operations(BookingRules(policy)))
-=======
-    return (*OPERATIONS, *operations(booking_policy_of(settings)), *DIRECTORY_OPERATIONS)
->>>>>>> directory
+    return (
+        *OPERATIONS,
+        *operations(policy),
+        *referral_operations(BookingRules(policy)),
+        *DIRECTORY_OPERATIONS,
+    )
 
 
 def context_of(
@@ -131,11 +128,7 @@ def context_of(
         now,
         new_id,
         operations=operations_of(settings),
-<<<<<<< HEAD
-        rules=RuleSets(booking, ReferralRules(booking)),
-=======
-        rules=Ruleset((BookingRules(booking_policy_of(settings)), DirectoryRules())),
->>>>>>> directory
+        rules=RuleSets(booking, ReferralRules(booking), DirectoryRules()),
         terminology=terminology_of(settings),
         profiles=Profiles(validator_of(settings)),
         catalogue=catalogue or Catalogued(store),
