@@ -28,6 +28,7 @@ from fhir_server.interactions.operation import Offered
 from fhir_server.interactions.profiles import Profiles
 from fhir_server.logs import configure
 from fhir_server.operations import OPERATIONS
+from fhir_server.publishing import publish
 from fhir_server.reindexing import Catalogued, Reindexer
 from fhir_server.search.custom import Catalogue
 from fhir_server.settings import Settings
@@ -158,6 +159,8 @@ class Application:
         self.store = store_of(settings)
         catalogued = Catalogued(self.store)
         self.context = context_of(settings, self.store, catalogued)
+        publish(self.store, self.context)
+        catalogued.refresh()
         self.reindexer = Reindexer(self.store, self.context, catalogued)
         inline = not settings.database.startswith("postgresql")
         threads = settings.database_pool if not inline else 4
