@@ -301,13 +301,13 @@ def reindex(database: Database = None, base_url: BaseUrl = None) -> None:
 def capability(base_url: BaseUrl = None) -> None:
     """Print the CapabilityStatement."""
     from fhir_server.interactions.capabilities import statement
+    from fhir_server.publishing import catalogue
     from fhir_server.server import operations_of, policy_of
     from fhir_server.spec.json_format import prettify, serialise
 
     settings = _settings(base_url=base_url)
-    typer.echo(
-        prettify(serialise(statement(policy_of(settings, b""), operations_of(settings)))).decode()
-    )
+    made = statement(policy_of(settings, b""), operations_of(settings), catalogue())
+    typer.echo(prettify(serialise(made)).decode())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from fhir_server.interactions.defining import DEFINING, define
 from fhir_server.interactions.own_definitions import same
 from fhir_server.interactions.write import index, moment, stamp
 from fhir_server.reindexing import LOCK
-from fhir_server.search.custom import State
+from fhir_server.search.custom import Catalogue, Custom, State, definitions
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse, serialise
 from fhir_server.spec.published import Identity, own_definitions
@@ -32,6 +32,18 @@ def publish(store: Store, context: Context) -> None:
         if not _outdated(transaction) and not _undefined(transaction):
             return
     store.write(lambda transaction: _publish(context, transaction))
+
+
+def catalogue() -> Catalogue:
+    """The search parameters of the program, as a fresh database has them."""
+    return Catalogue(
+        tuple(
+            Custom(parameter, "ready")
+            for (kind, _), resource in own_definitions().items()
+            if kind == DEFINING
+            for parameter in definitions(resource)
+        )
+    )
 
 
 def _outdated(transaction: ReadTransaction) -> list[Identity]:
