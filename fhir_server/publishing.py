@@ -89,9 +89,7 @@ def _publish(context: Context, transaction: Transaction) -> None:
         _define(resource, state, context, transaction)
 
 
-def _store(
-    identity: Identity, resource: Json, context: Context, transaction: Transaction
-) -> None:
+def _store(identity: Identity, resource: Json, context: Context, transaction: Transaction) -> None:
     """Append a version, without the checks that the tests of the definitions make once for all."""
     previous = transaction.current(*identity)
     last_updated = moment(previous, context, transaction)

@@ -33,7 +33,9 @@ def guard(resource_type: str, logical_id: str, resource: Json | None) -> None:
     url = resource.get("url") if resource is not None else None
     holder = own_urls().get(url) if isinstance(url, str) else None
     if holder is not None and holder[0] == resource_type:
-        told = f"{url} is the url of {'/'.join(holder)}, which belongs to this server; choose another"
+        told = (
+            f"{url} is the url of {'/'.join(holder)}, which belongs to this server; choose another"
+        )
         raise _refused(told, f"{resource_type}.url")
 
 

@@ -56,7 +56,10 @@ def test_what_the_capability_statement_names_of_ours_is_here(client):
     named = set()
     for resource in rest["resource"]:
         named.update(("StructureDefinition", url) for url in resource.get("supportedProfile", ()))
-        for part, kind in (("searchParam", "SearchParameter"), ("operation", "OperationDefinition")):
+        for part, kind in (
+            ("searchParam", "SearchParameter"),
+            ("operation", "OperationDefinition"),
+        ):
             named.update((kind, item["definition"]) for item in resource.get(part, ()))
     named.update(("OperationDefinition", item["definition"]) for item in rest["operation"])
     ours = {(kind, url) for kind, url in named if url.startswith(CANONICAL_BASE)}
