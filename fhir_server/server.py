@@ -172,6 +172,7 @@ class Application:
             maximum_bundle=settings.maximum_bundle,
             body_timeout=settings.body_timeout,
             maximum_in_flight=settings.maximum_in_flight,
+            maximum_listing=settings.maximum_listing,
             cors=Cors(settings.cors_origins),
             callers=Callers(settings.client_header),
         )

@@ -18,6 +18,10 @@ _ID = {
     "schema": {"type": "string", "pattern": r"^[A-Za-z0-9\-.]{1,64}$"},
 }
 _VERSION = {"name": "vid", "in": "path", "required": True, "schema": {"type": "string"}}
+_LISTS: Json = {
+    "application/fhir+ndjson": {"schema": {"type": "string"}},
+    "text/csv": {"schema": {"type": "string"}},
+}
 _PATHS: tuple[tuple[str, str, str], ...] = (
     ("/fhir/{type}", "get", "search-type: find resources by search parameters"),
     ("/fhir/{type}", "post", "create: store a new resource (If-None-Exist: only if none matches)"),
@@ -70,6 +74,8 @@ def fhir_paths() -> Json:
                 }
             },
         }
+        if summary.startswith("search"):
+            item["responses"]["200"] = {"description": "A searchset", "content": resource | _LISTS}
         if path.endswith("_search"):
             form = {"schema": {"type": "object"}}
             item["requestBody"] = {"content": {"application/x-www-form-urlencoded": form}}

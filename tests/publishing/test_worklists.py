@@ -172,7 +172,7 @@ def test_free_slots_of_a_service_by_reference_and_by_identifier(district):
     assert district.find(by_reference, "include") == ["clinic"]
     by_identifier = f"schedule.actor:HealthcareService.identifier={SERVICE_ID}|#"
     assert district.find(f"Slot?status=free&{by_identifier}{rest}") == ["first", "second"]
-    ended = f"Slot?schedule=Schedule/#-clinic&end=le2036-07-01T10:20:00Z&_sort=-end"
+    ended = "Slot?schedule=Schedule/#-clinic&end=le2036-07-01T10:20:00Z&_sort=-end"
     assert district.find(ended) == ["first", "busy"]
 
 
