@@ -90,7 +90,10 @@ def _publish(context: Context, transaction: Transaction) -> None:
 
 
 def _store(identity: Identity, resource: Json, context: Context, transaction: Transaction) -> None:
-    """Append a version, without the checks that the tests of the definitions make once for all."""
+    """Append a version, without the checks that the tests of the definitions make once for all.
+
+    Nobody is told to look for definitions among what is stored: validators know these from the program's files.
+    """
     previous = transaction.current(*identity)
     last_updated = moment(previous, context, transaction)
     version_id = previous.version_id + 1 if previous else 1
