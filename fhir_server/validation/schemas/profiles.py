@@ -68,7 +68,8 @@ class ProfileSchemas:
         if refused:
             yield {"properties": {name: False for kind in refused for name in _names(kind)}}
         if child.minimum > child.element.minimum and allowed:
-            yield {"anyOf": [present(kind) for kind in allowed]}
+            ways = [present(kind) for kind in allowed]
+            yield ways[0] if len(ways) == 1 else {"anyOf": ways}
         for kind in allowed:
             value = _all([*self._demanded(child.each, kind.type)])
             made = self._many(child, kind, value) if child.element.many else value
