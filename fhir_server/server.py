@@ -41,6 +41,7 @@ from fhir_server.terminology.remote import RemoteSettings
 from fhir_server.validation import Validator
 from fhir_server.validation.profiles.library import CoreDefinitions, Library
 from fhir_server.validation.profiles.packages import Folder, Packages
+from fhir_server.validation.schemas.documents import Schemas
 
 _SWEEP_SECONDS = 1.0
 _SWEEPS_A_CLEARING = 600
@@ -176,7 +177,8 @@ class Application:
             cors=Cors(settings.cors_origins),
             callers=Callers(settings.client_header),
         )
-        self.shell = shell(self.store.ready, settings.base)
+        schemas = Schemas(self.context.profiles.validator.library)
+        self.shell = shell(self.store.ready, settings.base, schemas)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route by the first path segment; end the store with the server."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_server.spec.definitions import resource_types
+from fhir_server.spec.json_format import parse, serialise
 
 Json = dict[str, Any]
 
@@ -46,6 +47,12 @@ _PATHS: tuple[tuple[str, str, str], ...] = (
     ("/fhir/_history", "get", "history-system: versions of everything"),
     ("/fhir/metadata", "get", "capabilities: what this server offers"),
 )
+
+
+def components(schemas: Json) -> Json:
+    """Schemas of a JSON Schema document as components of an OpenAPI one."""
+    moved: Json = parse(serialise(schemas).replace(b'"#/$defs/', b'"#/components/schemas/'))
+    return moved
 
 
 def fhir_paths() -> Json:
