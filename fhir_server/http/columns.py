@@ -1,4 +1,4 @@
-"""The columns of a table of resources, and the text of a cell (docs/listings.md).
+"""The columns of a table of resources, and the text of a cell (docs/definitions.md).
 
 A type's columns are those that `_elements` names, else those that capability/tables.json declares, else the elements
 of its summary. https://hl7.org/fhir/R4/fhirpath.html
