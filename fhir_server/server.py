@@ -26,9 +26,12 @@ from fhir_server.http.shell import shell
 from fhir_server.interactions.call import Context, Policy
 from fhir_server.interactions.operation import Offered
 from fhir_server.interactions.profiles import Profiles
+from fhir_server.interactions.rule_sets import RuleSets
 from fhir_server.logs import configure
 from fhir_server.operations import OPERATIONS
 from fhir_server.publishing import publish
+from fhir_server.referral.operations import operations as referral_operations
+from fhir_server.referral.rules import ReferralRules
 from fhir_server.reindexing import Catalogued, Reindexer
 from fhir_server.search.custom import Catalogue
 from fhir_server.settings import Settings
@@ -105,19 +108,21 @@ def booking_policy_of(settings: Settings) -> BookingPolicy:
 
 def operations_of(settings: Settings) -> tuple[Offered, ...]:
     """Every operation that is offered."""
-    return (*OPERATIONS, *operations(booking_policy_of(settings)))
+    policy = booking_policy_of(settings)
+    return (*OPERATIONS, *operations(policy), *referral_operations(BookingRules(policy)))
 
 
 def context_of(
     settings: Settings, store: Store, catalogue: Callable[[], Catalogue] | None = None
 ) -> Context:
     """What the core needs from the outside, for one deployment; catalogue: kept fresh, or read once."""
+    booking = BookingRules(booking_policy_of(settings))
     return Context(
         policy_of(settings, store.secret("cursor")),
         now,
         new_id,
         operations=operations_of(settings),
-        rules=BookingRules(booking_policy_of(settings)),
+        rules=RuleSets(booking, ReferralRules(booking)),
         terminology=terminology_of(settings),
         profiles=Profiles(validator_of(settings)),
         catalogue=catalogue or Catalogued(store),

@@ -143,19 +143,28 @@ def index(resource: Json, context: Context) -> IndexEntries:
         custom=context.catalogue().of(resource["resourceType"]),
         content=context.policy.content_search,
     )
-    if not context.policy.unique_identifiers:
+    ruled = resource["resourceType"] in context.rules.resource_types
+    if not ruled and not context.policy.unique_identifiers:
         return found
-    return found | frozenset(_unique(resource["resourceType"], found, context))
+    unique = frozenset(_unique(resource, found, context))
+    return found | unique if unique else found
 
 
-def _unique(resource_type: str, found: IndexEntries, context: Context) -> Iterator[UniqueEntry]:
-    """An entry that no two resources have, for each identifier of a system that is declared to be unique."""
+def _unique(resource: Json, found: IndexEntries, context: Context) -> Iterator[UniqueEntry]:
+    """An entry that no two resources have, for what the rules say and for each system that is declared to be unique."""
     declared = context.policy.unique_identifiers
+    resource_type = resource["resourceType"]
+    pairs = context.rules.unique(resource) if resource_type in context.rules.resource_types else ()
+    if not declared and not pairs:
+        return
     identifier = parameter(resource_type, "identifier")
-    for entry in found:
+    if identifier is None:
+        return
+    for system, value in pairs:
+        yield UniqueEntry(system, value, identifier.number)
+    for entry in found if declared else ():
         if (
             isinstance(entry, TokenEntry)
-            and identifier is not None
             and entry.parameter == identifier.number
             and (resource_type, entry.system) in declared
         ):
