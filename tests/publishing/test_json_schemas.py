@@ -44,7 +44,7 @@ def example(name):
     """The example of a profile."""
     for file in (folder("profiles") / "examples").glob("*.json"):
         resource = parse(file.read_bytes())
-        if PROFILES[name]["url"] in resource["meta"]["profile"]:
+        if PROFILES[name]["url"] in resource.get("meta", {}).get("profile", ()):
             return resource
     raise AssertionError(name)
 
