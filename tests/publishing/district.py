@@ -1,12 +1,9 @@
-"""A district with a referral in every state, written as plain resources.
-
-Each state follows from the referral, its Appointment and its Tasks, so a server that derives states agrees; only where
-the server has not written the state itself the extension is sent.
-"""
+"""A district with a referral in every state, which follows from plain Appointments and Tasks."""
 
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -15,12 +12,17 @@ Json = dict[str, Any]
 OURS = "https://fhir-server.example.org/StructureDefinition/"
 NHS = "https://fhir.nhs.uk"
 STATE = f"{NHS}/StructureDefinition/Extension-eRS-ServiceRequest-State"
-STATES = f"{NHS}/CodeSystem/eRS-ReferralState"
 WORKFLOW = f"{NHS}/CodeSystem/Workflow-Code"
+TASKS = "https://fhir-server.example.org/CodeSystem/referral-task"
 PRIORITY = f"{NHS}/CodeSystem/eRS-Priority"
 SPECIALTY = f"{NHS}/CodeSystem/eRS-Specialty"
 SERVICE_ID = f"{NHS}/Id/ers-service"
 NHS_NUMBER = f"{NHS}/Id/nhs-number"
+
+
+def days_ago(number: int) -> str:
+    """That many days before now, as an instant."""
+    return (datetime.now(UTC) - timedelta(days=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def coded(system: str, code: str) -> Json:
@@ -61,13 +63,15 @@ class District:
         self,
         label: str,
         *,
-        start: str = "2026-09-01T09:00:00Z",
+        days: int = 80,
         by: str = "practice",
         **content: Any,
     ) -> None:
-        """A referral of the patient to the service."""
+        """A referral of the patient to the service, whose pathway began so many days ago."""
+        start = days_ago(days)
         began = {"url": OURS + "referral-pathway-start", "valueInstant": start}
         self.put("ServiceRequest", label, **({
+            "meta": {"profile": [OURS + "referral"]},
             "extension": [began],
             "status": "active",
             "intent": "order",
@@ -85,20 +89,16 @@ class District:
         self, label: str, code: str, status: str, about: str, due: str, **content: Any
     ) -> None:
         """What the service has to do about a referral."""
-        self.put(
-            "Task",
-            label,
-            status=status,
-            intent="order",
-            code=coded(WORKFLOW, code),
-            focus=self.reference("ServiceRequest", about),
-            owner={"reference": self.service},
-            authoredOn="2026-10-01T09:00:00Z",
-            lastModified="2026-10-02T09:00:00Z",
-            restriction={"period": {"end": due}},
-            **{"for": self.reference("Patient", "patient")},
-            **content,
-        )
+        self.put("Task", label, **({
+            "status": status,
+            "intent": "order",
+            "code": coded(WORKFLOW if code.endswith("_DEFERRAL") else TASKS, code),
+            "focus": self.reference("ServiceRequest", about),
+            "for": self.reference("Patient", "patient"),
+            "owner": {"reference": self.service},
+            "authoredOn": "2026-10-01T09:00:00Z",
+            "restriction": {"period": {"end": due}},
+        } | content))  # fmt: skip
 
     def appointment(self, label: str, status: str, about: str, **content: Any) -> None:
         """The referral's appointment."""
@@ -114,22 +114,42 @@ class District:
             ],
         } | content))  # fmt: skip
 
-    def state(self, label: str, code: str) -> None:
-        """The referral is in that state: written by the server, or here."""
-        stored = self.client.get(self.ref("ServiceRequest", label)).json()
-        held = [item for item in stored["extension"] if item["url"] == STATE]
-        if held:
-            codes = [
-                part["valueCoding"]["code"]
-                for part in held[0]["extension"]
-                if part["url"] == "state"
-            ]
-            assert codes == [code], label
-            return
-        part = {"url": "state", "valueCoding": {"system": STATES, "code": code}}
-        stored["extension"].append({"url": STATE, "extension": [part]})
-        answer = self.client.put(self.ref("ServiceRequest", label), json=stored)
+    def review(self, label: str) -> Json:
+        """The Task to review the referral's appointment, which the server makes with it."""
+        found = self.client.get(
+            "Task", params={"focus": self.ref("ServiceRequest", label), "code": "REVIEW"}
+        ).json()
+        (entry,) = found["entry"]
+        task: Json = entry["resource"]
+        return task
+
+    def read(self, kind: str, label: str) -> Json:
+        """The stored resource."""
+        found: Json = self.client.get(self.ref(kind, label)).json()
+        return found
+
+    def change(self, resource: Json, **content: Any) -> None:
+        """The resource with other content."""
+        answer = self.client.put(
+            f"{resource['resourceType']}/{resource['id']}", json=resource | content
+        )
         assert answer.status_code == 200, answer.text
+
+    def state(self, label: str) -> str:
+        """The state of a referral, as the server derives it."""
+        stored = self.read("ServiceRequest", label)
+        (held,) = (item for item in stored["extension"] if item["url"] == STATE)
+        (code,) = (
+            part["valueCoding"]["code"] for part in held["extension"] if part["url"] == "state"
+        )
+        return str(code)
+
+    def label(self, resource: Json) -> str:
+        """What the district calls a resource; a Task of the server's is called like its referral."""
+        name: str = resource["id"]
+        if not name.startswith(self.mark):
+            name = resource["focus"]["reference"].partition("/")[2]
+        return name.removeprefix(self.mark + "-")
 
     def find(self, query: str, mode: str = "match") -> list[str]:
         """The labels of what a strict search gives, in its order; # stands for this district's mark."""
@@ -138,7 +158,7 @@ class District:
         )
         assert answer.status_code == 200, answer.text
         return [
-            entry["resource"]["id"].removeprefix(self.mark + "-")
+            self.label(entry["resource"])
             for entry in answer.json().get("entry", ())
             if entry["search"]["mode"] == mode
         ]
