@@ -72,6 +72,11 @@ class ValueSets:
         concept = None if found is None else found[0].get(code)
         return () if concept is None else concept["displays"]
 
+    def codes(self, value_set: str) -> Codes | None:
+        """All codes of a value set by their systems; None when they cannot be listed."""
+        found = self._set(value_set, 0)
+        return found[0] if found is not None and found[1] else None
+
     def _set(self, canonical: str, depth: int) -> tuple[Codes, bool] | None:
         """The codes of a value set, and whether these are all; None when it is not known."""
         try:
