@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
-import orjson
-
 from fhir_server.interactions.call import Context, Parameters, Policy, Result
 from fhir_server.interactions.call import Search as SearchCall
 from fhir_server.interactions.explain import explained
-from fhir_server.interactions.include import included
+from fhir_server.interactions.include import followed, included
 from fhir_server.interactions.matching import settings
-from fhir_server.interactions.outcome import outcome
 from fhir_server.interactions.paging import (
     CURSOR,
     read_cursor,
@@ -23,6 +20,7 @@ from fhir_server.interactions.paging import (
     write_query,
 )
 from fhir_server.interactions.read import summary
+from fhir_server.interactions.searchset import Mode, entry, outcome_entry, searchset
 from fhir_server.search.compartments import compartment_expression, compartment_types
 from fhir_server.search.custom import Catalogue
 from fhir_server.search.expression import And, Expression, Or, Position, chained_parameters
@@ -32,7 +30,7 @@ from fhir_server.spec import errors
 from fhir_server.spec.definitions import is_resource_type, resource_types
 from fhir_server.spec.json_format import parse, serialise
 from fhir_server.spec.subset import select_elements
-from fhir_server.store.contract import Hit, ReadTransaction, StoredVersion
+from fhir_server.store.contract import Match, ReadTransaction, Reference, StoredVersion
 
 Json = dict[str, Any]
 
@@ -59,8 +57,7 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
     if wanted.count == 0:
         bundle["total"] = transaction.count(types, where)
         bundle["link"] = links
-        _warn(bundle, wanted, context)
-        return Result(200, serialise(bundle))
+        return Result(200, searchset(bundle, _told(wanted, context)))
     place = _Place.read(cursor, scope, context)
     query = replace(
         wanted.query,
@@ -69,7 +66,7 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         after=place.position,
         backward=place.backward,
     )
-    hits = transaction.search(query)
+    hits = transaction.page(query)
     page = hits[-wanted.count :] if place.backward else hits[: wanted.count]
     more = len(hits) > wanted.count
     for relation, hit in _neighbours(page, place, more=more):
@@ -84,13 +81,12 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         # The whole answer is on this page: its total costs nothing.
         bundle["total"] = len(page)
     bundle["link"] = links
-    wanted = _chained_to_versions(wanted, page, transaction)
-    entries = [_entry(hit.version, "match", wanted, context) for hit in page]
-    entries += _included(wanted, page, context, transaction)
-    if entries:
-        bundle["entry"] = entries
-    _warn(bundle, wanted, context)
-    return Result(200, serialise(bundle))
+    references = _references(wanted, page, transaction)
+    wanted = _chained_to_versions(wanted, references)
+    found = included(wanted, page, references, context.policy.maximum_included, transaction)
+    entries = [_entry(item, "match", wanted, context) for item in page]
+    entries += [_entry(item, "include", wanted, context) for item in found]
+    return Result(200, searchset(bundle, (*entries, *_told(wanted, context))))
 
 
 def _understood(types: tuple[str, ...], parameters: Parameters, context: Context) -> Search:
@@ -136,7 +132,7 @@ class _Place:
         return cls(tuple(position), backward=relation == "previous")
 
 
-def _neighbours(page: list[Hit], place: _Place, *, more: bool) -> Iterator[tuple[str, Hit]]:
+def _neighbours(page: list[Match], place: _Place, *, more: bool) -> Iterator[tuple[str, Match]]:
     """The pages beside this one, each with the hit that it starts from; more: the search found more than the page."""
     if not page:
         return
@@ -195,12 +191,9 @@ def _applied(call: SearchCall, wanted: Search) -> Parameters:
     return (*chosen, *wanted.applied, *shown)
 
 
-def _entry(version: StoredVersion, mode: str, wanted: Search, context: Context) -> Json:
-    return {
-        "fullUrl": f"{context.base_url}/{version.resource_type}/{version.logical_id}",
-        "resource": orjson.Fragment(_shaped(version.body, wanted)),
-        "search": {"mode": mode},
-    }
+def _entry(item: Match | StoredVersion, mode: Mode, wanted: Search, context: Context) -> bytes:
+    body = _shaped(item.body, wanted)
+    return entry(item.resource_type, item.logical_id, body, mode, context)
 
 
 def _shaped(body: bytes, wanted: Search) -> bytes:
@@ -211,35 +204,26 @@ def _shaped(body: bytes, wanted: Search) -> bytes:
     return body
 
 
-def _included(
-    wanted: Search, page: list[Hit], context: Context, transaction: ReadTransaction
-) -> list[Json]:
-    if not (wanted.includes or wanted.revincludes) or not page:
-        return []
-    found = included(
-        wanted, [hit.version for hit in page], context.policy.maximum_included, transaction
-    )
-    return [_entry(version, "include", wanted, context) for version in found]
-
-
-def _chained_to_versions(wanted: Search, page: list[Hit], transaction: ReadTransaction) -> Search:
-    """A chain follows a versioned reference to the current version, and says so (search.html#chaining)."""
-    numbers = tuple(chained_parameters(wanted.query.where))
+def _references(
+    wanted: Search, page: Sequence[Match], transaction: ReadTransaction
+) -> list[Reference]:
+    """What the matches refer to by the parameters that are included, or that chains start from."""
+    numbers = {*followed(wanted.includes), *chained_parameters(wanted.query.where)}
     if not numbers or not page:
-        return wanted
-    if not transaction.any_versioned([hit.version.key for hit in page], numbers):
+        return []
+    return transaction.references([item.key for item in page], tuple(numbers))
+
+
+def _chained_to_versions(wanted: Search, references: Sequence[Reference]) -> Search:
+    """A chain follows a versioned reference to the current version, and says so (search.html#chaining)."""
+    versioned = {item.parameter for item in references if item.version}
+    if not versioned.intersection(chained_parameters(wanted.query.where)):
         return wanted
     told = "A reference that was followed names a version; the current version was searched"
     issue = errors.Issue("warning", "informational", told)
     return replace(wanted, warnings=(*wanted.warnings, issue))
 
 
-def _warn(bundle: Json, wanted: Search, context: Context) -> None:
-    if wanted.warnings:
-        bundle.setdefault("entry", []).append(
-            {
-                "fullUrl": f"urn:uuid:{context.new_id()}",
-                "resource": outcome(wanted.warnings),
-                "search": {"mode": "outcome"},
-            }
-        )
+def _told(wanted: Search, context: Context) -> list[bytes]:
+    """The entry with warnings, when there are any."""
+    return [outcome_entry(wanted.warnings, context)] if wanted.warnings else []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from fhir_server.search import expression as x
@@ -15,6 +16,7 @@ from fhir_server.search.expression import Expression, SortKey
 from fhir_server.search.extent import single
 from fhir_server.store.rows import Row, type_numbers
 from fhir_server.store.search_composer import BROAD, NEVER, Composer, rank
+from fhir_server.store.search_leaves import Sql
 from fhir_server.store.search_projected import Projected, project
 
 Fetch = Callable[[str, Sequence[Any]], list[Row]]
@@ -40,6 +42,30 @@ class Plan:
     walk: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A plan that is a good one when that counts fewer than most."""
+
+    count: Sql
+    most: int
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """What a search may be answered by: the first that a look at the data finds good, or else the last."""
+
+    probes: tuple[Probe, ...]
+    otherwise: Plan
+
+    def chosen(self, fetch: Fetch) -> Plan:
+        """Look."""
+        for probe in self.probes:
+            if int(fetch(probe.count.text, probe.count.values)[0][0]) < probe.most:
+                return probe.plan
+        return self.otherwise
+
+
 def plan(
     resource_types: tuple[str, ...],
     where: Expression,
@@ -47,22 +73,31 @@ def plan(
     fetch: Fetch,
 ) -> Plan:
     """The plan; sort None: to be counted, so that nothing can be stopped early."""
+    return _plans(resource_types, where, sort).chosen(fetch)
+
+
+@lru_cache(maxsize=1024)
+def _plans(
+    resource_types: tuple[str, ...], where: Expression, sort: tuple[SortKey, ...] | None
+) -> Plans:
     types = tuple(type_numbers()[name] for name in dict.fromkeys(resource_types))
     parts = flattened(where)
     projected = project(resource_types, parts)
     if projected is not None:
-        return Plan(types, projected, None, projected.rest, walk=False)
+        return Plans((), Plan(types, projected, None, projected.rest, walk=False))
     parts = _windows(parts)
     ordered = sorted(parts, key=rank)
     if not ordered or rank(ordered[0]) >= NEVER:
-        return Plan(types, None, None, parts, walk=True)
+        return Plans((), Plan(types, None, None, parts, walk=True))
     start = ordered[0]
     if rank(start) < _SELECTIVE or sort is None or len(sort) > 1:
-        return Plan(types, None, start, _without(parts, start), walk=False)
-    for part in ordered[:_PROBES]:
-        if rank(part) < NEVER and _few(part, types, fetch):
-            return Plan(types, None, part, _without(parts, part), walk=False)
-    return Plan(types, None, None, parts, walk=True)
+        return Plans((), Plan(types, None, start, _without(parts, start), walk=False))
+    probes = tuple(
+        _probe(part, Plan(types, None, part, _without(parts, part), walk=False))
+        for part in ordered[:_PROBES]
+        if rank(part) < NEVER
+    )
+    return Plans(probes, Plan(types, None, None, parts, walk=True))
 
 
 def flattened(expression: Expression) -> tuple[Expression, ...]:
@@ -93,8 +128,9 @@ def _windows(parts: tuple[Expression, ...]) -> tuple[Expression, ...]:
     return tuple(found)
 
 
-def _few(part: Expression, types: tuple[int, ...], fetch: Fetch) -> bool:
-    keys = Composer().keys(part, types)
+def _probe(part: Expression, plan: Plan) -> Probe:
+    """Whether that part leaves few."""
+    keys = Composer().keys(part, plan.types)
     most = FEW_FOLLOWED if isinstance(part, x.Chain | x.LogicalChain | x.Has | x.Or) else FEW
     text = f"SELECT COUNT(*) FROM (SELECT 1 FROM ({keys.text}) AS k LIMIT ?) AS few"
-    return int(fetch(text, (*keys.values, most))[0][0]) < most
+    return Probe(Sql(text, (*keys.values, most)), most, plan)

@@ -5,6 +5,8 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from fhir_server.search.expression import Query, SortKey
 from fhir_server.search.extent import single
 from fhir_server.store.search_composer import Composer
@@ -12,7 +14,9 @@ from fhir_server.store.search_leaves import Sql, join, leaf, one_of
 from fhir_server.store.search_plan import Plan
 from fhir_server.store.search_projected import Projected
 
-_VERSION = "v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body"
+# What a row begins with: a whole version, or what a page shows of it.
+WHOLE = "v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body"
+SHOWN = "v.key, v.type, v.logical_id, v.body"
 _SORT_COLUMNS = {
     "token": ("code", "code"),
     "string": ("folded", "folded"),
@@ -24,11 +28,23 @@ _SORT_COLUMNS = {
 _OF_RESOURCE = {"last-updated": "r.last_updated", "id": "r.logical_id"}
 
 
-def statements(query: Query, plan: Plan) -> list[Sql]:
+def statements(query: Query, plan: Plan, columns: str = WHOLE) -> list[Sql]:
     """What is asked, one after the other, until the page is full; the last value of each is its limit.
 
-    Rows are the version's columns, then a column for each sort key; backward, they come in reverse.
+    Rows are those columns, then one for each sort key; backward, they come in reverse.
     """
+    # First pages are asked again and again; those that follow are each asked once.
+    made = _remembered(query, plan) if query.after is None else _composed(query, plan)
+    return [Sql(f"SELECT {columns}{item.text}", item.values) for item in made]
+
+
+@lru_cache(maxsize=1024)
+def _remembered(query: Query, plan: Plan) -> list[Sql]:
+    return _composed(query, plan)
+
+
+def _composed(query: Query, plan: Plan) -> list[Sql]:
+    """The statements, each without its beginning: what follows the columns of the version v."""
     column = plan.projected.sorts(query.sort) if plan.projected is not None else None
     if plan.projected is not None and column is not None:
         return [_in_order(query, plan.projected, column)]
@@ -94,7 +110,7 @@ def _by_key(query: Query, plan: Plan) -> Sql:
     sign = "<" if query.backward else ">"
     after = Sql("") if query.after is None else Sql(f" AND r.key {sign} ?", (query.after[-1],))
     return Sql(
-        f"SELECT {_VERSION} FROM resource r JOIN version v ON v.seq = r.seq"
+        f" FROM resource r JOIN version v ON v.seq = r.seq"
         f" WHERE {condition.text}{after.text} ORDER BY r.key{_direction(query.backward)} LIMIT ?",
         (*condition.values, *after.values, query.limit),
     )
@@ -114,7 +130,7 @@ def _by_column(query: Query, plan: Plan, column: str) -> Sql:
         )
     order = f"{column}{_direction(descending)}, r.key{_direction(descending)}"
     return Sql(
-        f"SELECT {_VERSION}, o.s0 FROM (SELECT {column} AS s0, r.key AS key, r.seq AS seq FROM resource r"
+        f", o.s0 FROM (SELECT {column} AS s0, r.key AS key, r.seq AS seq FROM resource r"
         f" WHERE {condition.text}{after.text} ORDER BY {order} LIMIT ?) o JOIN version v ON v.seq = o.seq"
         f" ORDER BY o.s0{_direction(descending)}, o.key{_direction(descending)}",
         (*condition.values, *after.values, query.limit),
@@ -154,7 +170,7 @@ def _valued(query: Query, plan: Plan, key: SortKey) -> Sql:
     direction = _direction(descending)
     distinct = "" if once else "DISTINCT "
     return Sql(
-        f"SELECT {_VERSION}, o.s0 FROM (SELECT {distinct}s.{column} AS s0, s.key AS key FROM {key.table} s"
+        f", o.s0 FROM (SELECT {distinct}s.{column} AS s0, s.key AS key FROM {key.table} s"
         f" JOIN resource r ON r.key = s.key WHERE {condition.text}"
         f" ORDER BY s.{column}{direction}, s.key{direction} LIMIT ?) o"
         f" JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq"
@@ -172,7 +188,7 @@ def _missing(query: Query, plan: Plan, key: SortKey) -> Sql:
     if query.after is not None and query.after[0] is None:
         after = Sql(f" AND r.key {'<' if descending else '>'} ?", (query.after[-1],))
     return Sql(
-        f"SELECT {_VERSION}, NULL FROM resource r JOIN version v ON v.seq = r.seq WHERE {condition.text}"
+        f", NULL FROM resource r JOIN version v ON v.seq = r.seq WHERE {condition.text}"
         f" AND NOT EXISTS (SELECT 1 FROM {key.table} s WHERE s.key = r.key AND {named.text}){after.text}"
         f" ORDER BY r.key{_direction(descending)} LIMIT ?",
         (*condition.values, *named.values, *after.values, query.limit),
@@ -193,7 +209,7 @@ def _gathered(query: Query, plan: Plan) -> Sql:
     after = Sql("") if query.after is None else _after(query)
     shown = ", ".join(f"o.s{number}" for number in range(len(sorts)))
     return Sql(
-        f"SELECT {_VERSION}, {shown} FROM (SELECT q.* FROM (SELECT r.key, r.seq, {columns} FROM resource r"
+        f", {shown} FROM (SELECT q.* FROM (SELECT r.key, r.seq, {columns} FROM resource r"
         f" WHERE {condition.text}) q{after.text} ORDER BY {order} LIMIT ?) o"
         f" JOIN version v ON v.seq = o.seq ORDER BY {order.replace('q.', 'o.')}",
         (
@@ -230,7 +246,7 @@ def _in_order(query: Query, projected: Projected, column: str) -> Sql:
     after = Sql("") if query.after is None else _after(query)
     direction = _direction(query.sort[0].descending != query.backward)
     return Sql(
-        f"SELECT {_VERSION}, o.s0 FROM (SELECT q.s0, q.key FROM (SELECT {distinct}{column} AS s0, p.key AS key"
+        f", o.s0 FROM (SELECT q.s0, q.key FROM (SELECT {distinct}{column} AS s0, p.key AS key"
         f" FROM projection p{joined} WHERE {condition.text}) q{after.text}"
         f" ORDER BY q.s0{direction}, q.key{direction} LIMIT ?) o"
         f" JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq ORDER BY o.s0{direction}, o.key{direction}",
@@ -247,7 +263,7 @@ def _projected_by_key(query: Query, projected: Projected) -> Sql:
     direction, sign = _direction(query.backward), "<" if query.backward else ">"
     after = Sql("") if query.after is None else Sql(f" AND p.key {sign} ?", (query.after[-1],))
     return Sql(
-        f"SELECT {_VERSION} FROM (SELECT DISTINCT p.key AS key FROM projection p{joined} WHERE {condition.text}"
+        f" FROM (SELECT DISTINCT p.key AS key FROM projection p{joined} WHERE {condition.text}"
         f"{after.text} ORDER BY p.key{direction} LIMIT ?) o JOIN resource r ON r.key = o.key"
         f" JOIN version v ON v.seq = r.seq ORDER BY r.key{direction}",
         (*condition.values, *after.values, query.limit),

@@ -16,7 +16,9 @@ from fhir_server.store.contract import (
     HistoryQuery,
     Hit,
     Link,
+    Match,
     Method,
+    Reference,
     StoredVersion,
     Transaction,
     VersionConflict,
@@ -172,15 +174,27 @@ class SqlTransaction:
 
     def search(self, query: Query) -> list[Hit]:
         """A page of matches."""
+        found = self._found(query, search_sql.WHOLE)
+        return [Hit(_stored(row), (*row[8:], row[0])) for row in found]
+
+    def page(self, query: Query) -> list[Match]:
+        """A page to be shown."""
+        names = type_names()
+        return [
+            Match(row[0], names[row[1]], row[2], row[3], (*row[4:], row[0]))
+            for row in self._found(query, search_sql.SHOWN)
+        ]
+
+    def _found(self, query: Query, columns: str) -> list[Row]:
+        """The rows of a page, in the query's order."""
         fetch = self._driver.fetch
         planned = plan(query.resource_types, resolved(query.where, fetch), query.sort, fetch)
         found: list[Row] = []
-        for statement in search_sql.statements(query, planned):
+        for statement in search_sql.statements(query, planned, columns):
             found += fetch(statement.text, (*statement.values[:-1], query.limit - len(found)))
             if len(found) >= query.limit:
                 break
-        hits = [Hit(_stored(row), (*row[8:], row[0])) for row in found]
-        return hits[::-1] if query.backward else hits
+        return found[::-1] if query.backward else found
 
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches."""
@@ -200,13 +214,16 @@ class SqlTransaction:
             found += self._driver.fetch(text, (*part, *parameters))
         return [Link(row[0], row[1], type_names()[row[2]], row[3], row[4]) for row in found]
 
-    def any_versioned(self, keys: Sequence[int], parameters: Sequence[int]) -> bool:
-        """Whether one of those references names a version."""
-        text = (
-            f"SELECT 1 FROM reference WHERE key IN ({_marks(keys)}) AND parameter IN ({_marks(parameters)})"
-            " AND version <> '' LIMIT 1"
-        )
-        return bool(self._driver.fetch(text, (*keys, *parameters)))
+    def references(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Reference]:
+        """What those resources refer to, each once."""
+        names, found = type_names(), set()
+        for part in _chunks(keys):
+            text = (
+                "SELECT DISTINCT parameter, target_type, target_id, version FROM reference"
+                f" WHERE key IN ({_marks(part)}) AND parameter IN ({_marks(parameters)}) AND target_type > 0"
+            )
+            found.update(self._driver.fetch(text, (*part, *parameters)))
+        return [Reference(row[0], names[row[1]], row[2], row[3]) for row in found]
 
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
