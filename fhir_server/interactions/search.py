@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from fhir_server.interactions.searchset import Mode, entry, outcome_entry, searc
 from fhir_server.search.compartments import compartment_expression, compartment_types
 from fhir_server.search.custom import Catalogue
 from fhir_server.search.expression import And, Expression, Or, Position, chained_parameters
-from fhir_server.search.query import Search, parse_search
+from fhir_server.search.query import Reader, Search, parse_search
 from fhir_server.search.settings import NamedQuery
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import is_resource_type, resource_types
@@ -95,7 +95,7 @@ def _understood(types: tuple[str, ...], parameters: Parameters, context: Context
         # The prefix ap measures from now.
         return parse_search(types, parameters, settings=settings(context))
     reader = _reader(context.policy, context.handling, context.catalogue(), context.queries)
-    return reader(types, parameters)
+    return reader.search(types, parameters)
 
 
 @lru_cache(maxsize=8)
@@ -104,17 +104,12 @@ def _reader(
     handling: Literal["strict", "lenient"],
     catalogue: Catalogue,
     queries: tuple[NamedQuery, ...],
-) -> Callable[[tuple[str, ...], Parameters], Search]:
-    """Reads searches under those settings, and remembers some."""
-    under = settings(
-        Context(policy, lambda: 0, str, handling, catalogue=lambda: catalogue, queries=queries)
+) -> Reader:
+    return Reader(
+        settings(
+            Context(policy, lambda: 0, str, handling, catalogue=lambda: catalogue, queries=queries)
+        )
     )
-
-    @lru_cache(maxsize=1024)
-    def read(types: tuple[str, ...], parameters: Parameters) -> Search:
-        return parse_search(types, parameters, settings=under)
-
-    return read
 
 
 @dataclass(frozen=True, slots=True)
