@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from fhir_server.search.parameters import reference_numbers, referring_numbers
 from fhir_server.search.query import Include, Search
@@ -13,7 +14,8 @@ Identity = tuple[str, str]
 Found = Match | StoredVersion
 
 
-def followed(includes: Sequence[Include]) -> frozenset[int]:
+@lru_cache(maxsize=256)
+def followed(includes: tuple[Include, ...]) -> frozenset[int]:
     """The numbers of the parameters that those _includes follow."""
     return frozenset(number for item in includes for number in _numbers(item))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 from fhir_server.interactions.call import Context, Parameters, Policy, Result
@@ -20,7 +20,7 @@ from fhir_server.interactions.paging import (
     write_query,
 )
 from fhir_server.interactions.read import summary
-from fhir_server.interactions.searchset import Mode, entry, outcome_entry, searchset
+from fhir_server.interactions.searchset import entries, outcome_entry, searchset
 from fhir_server.search.compartments import compartment_expression, compartment_types
 from fhir_server.search.custom import Catalogue
 from fhir_server.search.expression import And, Expression, Or, Position, chained_parameters
@@ -30,7 +30,7 @@ from fhir_server.spec import errors
 from fhir_server.spec.definitions import is_resource_type, resource_types
 from fhir_server.spec.json_format import parse, serialise
 from fhir_server.spec.subset import select_elements
-from fhir_server.store.contract import Match, ReadTransaction, Reference, StoredVersion
+from fhir_server.store.contract import Match, ReadTransaction, Reference
 
 Json = dict[str, Any]
 
@@ -81,12 +81,15 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         # The whole answer is on this page: its total costs nothing.
         bundle["total"] = len(page)
     bundle["link"] = links
-    references = _references(wanted, page, transaction)
-    wanted = _chained_to_versions(wanted, references)
+    chained = frozenset(chained_parameters(wanted.query.where))
+    references = _references(wanted, chained, page, transaction)
+    if any(item.version and item.parameter in chained for item in references):
+        wanted = _warned(wanted)
     found = included(wanted, page, references, context.policy.maximum_included, transaction)
-    entries = [_entry(item, "match", wanted, context) for item in page]
-    entries += [_entry(item, "include", wanted, context) for item in found]
-    return Result(200, searchset(bundle, (*entries, *_told(wanted, context))))
+    shaped = partial(_shaped, wanted=wanted) if wanted.elements or wanted.summary else None
+    shown = entries(page, "match", context.base_url, shaped)
+    shown += entries(found, "include", context.base_url, shaped)
+    return Result(200, searchset(bundle, (*shown, *_told(wanted, context))))
 
 
 def _understood(types: tuple[str, ...], parameters: Parameters, context: Context) -> Search:
@@ -186,11 +189,6 @@ def _applied(call: SearchCall, wanted: Search) -> Parameters:
     return (*chosen, *wanted.applied, *shown)
 
 
-def _entry(item: Match | StoredVersion, mode: Mode, wanted: Search, context: Context) -> bytes:
-    body = _shaped(item.body, wanted)
-    return entry(item.resource_type, item.logical_id, body, mode, context)
-
-
 def _shaped(body: bytes, wanted: Search) -> bytes:
     if wanted.elements:
         return serialise(select_elements(parse(body), wanted.elements))
@@ -200,20 +198,17 @@ def _shaped(body: bytes, wanted: Search) -> bytes:
 
 
 def _references(
-    wanted: Search, page: Sequence[Match], transaction: ReadTransaction
+    wanted: Search, chained: frozenset[int], page: Sequence[Match], transaction: ReadTransaction
 ) -> list[Reference]:
     """What the matches refer to by the parameters that are included, or that chains start from."""
-    numbers = {*followed(wanted.includes), *chained_parameters(wanted.query.where)}
+    numbers = chained | followed(wanted.includes)
     if not numbers or not page:
         return []
     return transaction.references([item.key for item in page], tuple(numbers))
 
 
-def _chained_to_versions(wanted: Search, references: Sequence[Reference]) -> Search:
+def _warned(wanted: Search) -> Search:
     """A chain follows a versioned reference to the current version, and says so (search.html#chaining)."""
-    versioned = {item.parameter for item in references if item.version}
-    if not versioned.intersection(chained_parameters(wanted.query.where)):
-        return wanted
     told = "A reference that was followed names a version; the current version was searched"
     issue = errors.Issue("warning", "informational", told)
     return replace(wanted, warnings=(*wanted.warnings, issue))

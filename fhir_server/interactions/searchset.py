@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.outcome import outcome
@@ -15,10 +15,30 @@ Json = dict[str, Any]
 Mode = Literal["match", "include"]
 
 
-def entry(resource_type: str, logical_id: str, body: bytes, mode: Mode, context: Context) -> bytes:
-    """An entry: body goes into it as it is."""
-    beginning, end = _around(context.base_url, resource_type, mode)
-    return b"".join((beginning, logical_id.encode(), b'","resource":', body, end))
+class Resource(Protocol):
+    """What a match and an included version have in common."""
+
+    @property
+    def resource_type(self) -> str: ...
+    @property
+    def logical_id(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+def entries(
+    resources: Iterable[Resource],
+    mode: Mode,
+    base_url: str,
+    shaped: Callable[[bytes], bytes] | None = None,
+) -> list[bytes]:
+    """The entries of resources, whose bytes go in as they are, or as shaped makes them."""
+    found = []
+    for item in resources:
+        beginning, end = _around(base_url, item.resource_type, mode)
+        body = item.body if shaped is None else shaped(item.body)
+        found.append(b'%b%b","resource":%b%b' % (beginning, item.logical_id.encode(), body, end))
+    return found
 
 
 def outcome_entry(issues: Sequence[Issue], context: Context) -> bytes:

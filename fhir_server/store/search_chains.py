@@ -54,6 +54,8 @@ def _chains(where: Expression) -> tuple[_Chains | None, ...]:
 
 
 def _asked(part: Expression) -> _Chains | None:
+    if not isinstance(part, x.Chain | x.LogicalChain | x.Or):
+        return None
     listed = part.parts if isinstance(part, x.Or) else (part,)
     chains = tuple(item for item in listed if isinstance(item, x.Chain | x.LogicalChain))
     followed = [item for item in chains if isinstance(item, x.Chain)]

@@ -28,7 +28,7 @@ _SELECTIVE = BROAD - 10
 _PROBES = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """types: their numbers; projected or start (or neither): where the keys come from; rest: what is tested.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from fhir_server.search.expression import Query, SortKey
+from fhir_server.search.expression import And, Query, SortKey
 from fhir_server.search.extent import single
 from fhir_server.store.search_composer import Composer
 from fhir_server.store.search_leaves import Sql, join, leaf, one_of
@@ -34,13 +34,17 @@ def statements(query: Query, plan: Plan, columns: str = WHOLE) -> list[Sql]:
     Rows are those columns, then one for each sort key; backward, they come in reverse.
     """
     # First pages are asked again and again; those that follow are each asked once.
-    made = _remembered(query, plan) if query.after is None else _composed(query, plan)
+    first = query.after is None
+    made = (
+        _first(query.sort, query.limit, query.backward, plan) if first else _composed(query, plan)
+    )
     return [Sql(f"SELECT {columns}{item.text}", item.values) for item in made]
 
 
 @lru_cache(maxsize=1024)
-def _remembered(query: Query, plan: Plan) -> list[Sql]:
-    return _composed(query, plan)
+def _first(sort: tuple[SortKey, ...], limit: int, backward: bool, plan: Plan) -> list[Sql]:
+    # What is asked for is in the plan.
+    return _composed(Query((), And(()), sort, limit, backward=backward), plan)
 
 
 def _composed(query: Query, plan: Plan) -> list[Sql]:

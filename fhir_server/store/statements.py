@@ -40,7 +40,8 @@ _VERSION = (
     f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.key = r.key AND v.version_id = ?"
     " WHERE r.type = ? AND r.logical_id = ?"
 )
-_LIVE = f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq WHERE r.deleted = 0"
+# The + keeps SQLite from reading every resource of a type where a few are named.
+_LIVE = f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq WHERE +r.deleted = 0"
 _INSERT_VERSION = (
     "INSERT INTO version (seq, key, type, logical_id, version_id, last_updated, method, created, body)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
