@@ -26,8 +26,8 @@ from fhir_server.search.expression import And, Expression, Query
 from fhir_server.spec import errors
 from fhir_server.spec.dates import DAY
 from fhir_server.spec.errors import Issue
-from fhir_server.spec.json_format import parse, serialise
-from fhir_server.store.contract import Hit, ReadTransaction
+from fhir_server.spec.json_format import parse_stored, serialise
+from fhir_server.store.contract import Match, ReadTransaction
 
 Json = dict[str, Any]
 KNOWN = frozenset(
@@ -144,10 +144,10 @@ class _Wanted:
 
     def _hits(
         self, limit: int, after: tuple[Any, ...] | None, transaction: ReadTransaction
-    ) -> list[Hit]:
+    ) -> list[Match]:
         query = Query(("Slot",), self.where, _SOONEST, limit + 1, after)
-        hits = transaction.search(query)
-        self.keys |= {hit.version.logical_id: hit.version.key for hit in hits}
+        hits = transaction.page(query)
+        self.keys |= {hit.logical_id: hit.key for hit in hits}
         return hits
 
     @property
@@ -184,7 +184,7 @@ class _Wanted:
     ) -> tuple[list[Proposal], tuple[Any, ...] | None, int]:
         assert self.count is not None
         hits = self._hits(self.count, after, transaction)
-        page = [parse(hit.version.body) for hit in hits[: self.count]]
+        page = [parse_stored(hit.body) for hit in hits[: self.count]]
         within = [slot for slot in page if facts.moment(slot["end"]) <= self.high]
         if len(hits) <= self.count and after is None:
             return [Proposal((slot,)) for slot in within], None, len(within)
@@ -197,17 +197,17 @@ class _Wanted:
         if len(hits) > limit:
             told = f"Only the first {limit} free slots are looked at; ask for a shorter period"
             self.notes.append(Issue("information", "incomplete", told))
-        slots = [parse(hit.version.body) for hit in hits[:limit]]
+        slots = [parse_stored(hit.body) for hit in hits[:limit]]
         return [slot for slot in slots if facts.moment(slot["end"]) <= self.high]
 
     def schedules(
         self, page: list[Proposal], transaction: ReadTransaction
     ) -> dict[tuple[str, str], Json]:
         """The schedules of the slots on a page, as far as they are known already not read again."""
+        slots = {facts.schedule_of(slot): slot for item in page for slot in item.slots}
         missing = [
             slot
-            for item in page
-            for slot in item.slots
+            for slot in slots.values()
             for _, target in facts.targets([slot.get("schedule", {})], self.context)
             if target not in self.known
         ]
