@@ -38,6 +38,7 @@ KNOWN = frozenset(
     }
 )  # fmt: skip
 _UNUSED = ("reason", "insurance-reference")
+_TOGETHER = frozenset({"duration", "window", "timing", "patient-reference", "patient-id"})
 _MOST_SLOTS = 2000
 _LOCAL_PERIOD = 28 * DAY
 _SOONEST = queries.by_date("Slot", "start")
@@ -52,6 +53,10 @@ class Find:
     levels: frozenset[Level] = frozenset({"type"})
     resource_types: frozenset[str] = frozenset({"Appointment"})
     affects_state: bool = False
+
+    def brief(self, call: Operation) -> bool:
+        """Whether single slots are looked for, a page of them; what is put together needs all there are."""
+        return call.body is None and not any(name in _TOGETHER for name, _ in call.parameters)
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with a searchset of proposed Appointments, soonest first; FhirError 400 for what cannot be read."""

@@ -22,12 +22,14 @@ class Sql(NamedTuple):
 
 
 def join(parts: list[Sql], word: str, empty: str) -> Sql:
-    if not parts:
-        return Sql(empty)
     if len(parts) == 1:
         return parts[0]
-    text = word.join(part.text for part in parts)
-    return Sql(f"({text})", tuple(value for part in parts for value in part.values))
+    if not parts:
+        return Sql(empty)
+    values: list[Any] = []
+    for part in parts:
+        values += part.values
+    return Sql(f"({word.join([part.text for part in parts])})", tuple(values))
 
 
 def one_of(column: str, values: tuple[Any, ...]) -> Sql:

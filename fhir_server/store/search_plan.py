@@ -80,12 +80,11 @@ def plan(
 def _plans(
     resource_types: tuple[str, ...], where: Expression, sort: tuple[SortKey, ...] | None
 ) -> Plans:
-    types = tuple(type_numbers()[name] for name in dict.fromkeys(resource_types))
-    parts = flattened(where)
-    projected = project(resource_types, parts)
+    projected = _from_projection(resource_types, where)
     if projected is not None:
-        return Plans((), Plan(types, projected, None, projected.rest, walk=False))
-    parts = _windows(parts)
+        return projected
+    types = tuple(type_numbers()[name] for name in dict.fromkeys(resource_types))
+    parts = _windows(flattened(where))
     ordered = sorted(parts, key=rank)
     if not ordered or rank(ordered[0]) >= NEVER:
         return Plans((), Plan(types, None, None, parts, walk=True))
@@ -98,6 +97,16 @@ def _plans(
         if rank(part) < NEVER
     )
     return Plans(probes, Plan(types, None, None, parts, walk=True))
+
+
+@lru_cache(maxsize=1024)
+def _from_projection(resource_types: tuple[str, ...], where: Expression) -> Plans | None:
+    """Whatever the order is, and for a count as well."""
+    projected = project(resource_types, flattened(where))
+    if projected is None:
+        return None
+    types = (type_numbers()[resource_types[0]],)
+    return Plans((), Plan(types, projected, None, projected.rest, walk=False))
 
 
 def flattened(expression: Expression) -> tuple[Expression, ...]:

@@ -95,7 +95,9 @@ def _value(part: Expression, place: str) -> Sql | None:
         case x.TokenMatch(_, tokens) if tokens and all(token.code for token in tokens):
             codes = tuple(dict.fromkeys(fit(token.code or "") for token in tokens))
             found = [one_of(value, codes)]
-            if any(token.system is not None for token in tokens):
+            if len(tokens) == 1 and tokens[0].system is not None:
+                found.append(Sql(f"{system} = ?", (system_number(tokens[0].system),)))
+            elif any(token.system is not None for token in tokens):
                 found.append(join([_named(token, value, system) for token in tokens], " OR ", ""))
             return join(found, " AND ", "")
         case x.ReferenceMatch(_, targets) if targets and all(_plain(item) for item in targets):
