@@ -66,6 +66,10 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         after=place.position,
         backward=place.backward,
     )
+    chained = frozenset(chained_parameters(where))
+    counted = wanted.total in ("accurate", "estimate")
+    if not (chained or counted or wanted.includes or wanted.revincludes or wanted.explain):
+        transaction.alone()
     hits = transaction.page(query)
     page = hits[-wanted.count :] if place.backward else hits[: wanted.count]
     more = len(hits) > wanted.count
@@ -75,13 +79,12 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         links.append({"relation": relation, "url": f"{context.base_url}/{path}?{neighbour}"})
     if place.position is not None:
         links.append({"relation": "first", "url": links[0]["url"]})
-    if wanted.total in ("accurate", "estimate"):
+    if counted:
         bundle["total"] = transaction.count(types, where)
     elif wanted.total is None and place.position is None and not more:
         # The whole answer is on this page: its total costs nothing.
         bundle["total"] = len(page)
     bundle["link"] = links
-    chained = frozenset(chained_parameters(wanted.query.where))
     references = _references(wanted, chained, page, transaction)
     if any(item.version and item.parameter in chained for item in references):
         wanted = _warned(wanted)

@@ -165,6 +165,9 @@ class ReadTransaction(Protocol):
     def claims(self) -> ReadClaims:
         """The claims on the seats of slots."""
 
+    def alone(self) -> None:
+        """Tell that the next question is the only one that is asked of this view: so it needs no snapshot."""
+
     def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
         """The newest version, which may be a deletion; None when the id was never used."""
 

@@ -141,6 +141,9 @@ class MemoryTransaction:
         """The search parameters of the deployment's own."""
         return MemoryCatalogue(self.store)
 
+    def alone(self) -> None:
+        """Every view is a snapshot."""
+
     def settled(self) -> int:
         """The moment of the newest version."""
         return max((item.last_updated for item in self.store.versions[-1:]), default=0)

@@ -15,7 +15,7 @@ from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression
 from fhir_server.store.rows import Row, type_numbers
 from fhir_server.store.search_composer import Composer, rank
-from fhir_server.store.search_leaves import Sql, one_of
+from fhir_server.store.search_leaves import Sql, numbered
 from fhir_server.store.search_plan import flattened
 
 Fetch = Callable[[str, Sequence[Any]], list[Row]]
@@ -33,6 +33,11 @@ class _Chains:
 
     parts: tuple[x.Chain | x.LogicalChain, ...]
     question: Sql
+
+
+def is_chained(where: Expression) -> bool:
+    """Whether there is a chain to be looked up."""
+    return any(_chains(where))
 
 
 def resolved(where: Expression, fetch: Fetch) -> Expression:
@@ -72,8 +77,11 @@ def _asked(part: Expression) -> _Chains | None:
 
 def _question(number: int, chain: x.Chain | x.LogicalChain) -> Sql:
     if isinstance(chain, x.LogicalChain):
-        named = one_of("parameter", chain.parameters)
-        text = f"SELECT {number} AS n, u.id FROM (SELECT '' AS id FROM token WHERE {named.text} LIMIT 1) AS u"
+        named = numbered("parameter", chain.parameters)
+        text = (
+            f"SELECT {number} AS n, u.id FROM (SELECT '' AS id FROM token WHERE {named.text}"
+            " ORDER BY parameter, code LIMIT 1) AS u"
+        )
         return Sql(text, named.values)
     kind = type_numbers().get(chain.target_type, -1)
     keys = Composer().keys(chain.inner, (kind,))

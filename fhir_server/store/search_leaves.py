@@ -40,6 +40,15 @@ def one_of(column: str, values: tuple[Any, ...]) -> Sql:
     return Sql(f"{column} IN ({', '.join('?' * len(values))})", values)
 
 
+def numbered(column: str, numbers: tuple[int, ...]) -> Sql:
+    """One of those parameters: in the text, as a plan that is kept has to go by which it is."""
+    if len(numbers) == 1:
+        return Sql(f"{column} = {int(numbers[0])}")
+    if not numbers:
+        return Sql("1 = 0")
+    return Sql(f"{column} IN ({', '.join([str(int(item)) for item in numbers])})")
+
+
 def leaf(expression: Expression, alias: str) -> tuple[str, Sql] | None:
     """The index table of a leaf and the condition on its row, or None for what is not one."""
     match expression:
@@ -90,12 +99,12 @@ def leaf(expression: Expression, alias: str) -> tuple[str, Sql] | None:
             failed = Sql(f"NOT ({passed.text})", passed.values)
             return table, _conditions(alias, inner.parameters, failed)
         case x.Present(table, parameters):
-            return table, one_of(f"{alias}.parameter", parameters)
+            return table, numbered(f"{alias}.parameter", parameters)
     return None
 
 
 def _conditions(alias: str, parameters: tuple[int, ...], found: Sql) -> Sql:
-    return join([one_of(f"{alias}.parameter", parameters), found], " AND ", "")
+    return join([numbered(f"{alias}.parameter", parameters), found], " AND ", "")
 
 
 def _tokens(tokens: tuple[x.Token, ...], code_column: str, system_column: str) -> Sql:

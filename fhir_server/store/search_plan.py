@@ -15,7 +15,7 @@ from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression, SortKey
 from fhir_server.search.extent import single
 from fhir_server.store.rows import Row, type_numbers
-from fhir_server.store.search_composer import BROAD, NEVER, Composer, rank
+from fhir_server.store.search_composer import BROAD, NEVER, VARIES, Composer, rank
 from fhir_server.store.search_leaves import Sql
 from fhir_server.store.search_projected import Projected, project
 
@@ -40,6 +40,13 @@ class Plan:
     start: Expression | None
     rest: tuple[Expression, ...]
     walk: bool
+
+    @property
+    def steady(self) -> bool:
+        """Whether one way to go is the best one whatever the values are."""
+        return self.projected is not None or (
+            self.start is not None and rank(self.start) < _SELECTIVE
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +147,7 @@ def _windows(parts: tuple[Expression, ...]) -> tuple[Expression, ...]:
 def _probe(part: Expression, plan: Plan) -> Probe:
     """Whether that part leaves few."""
     keys = Composer().keys(part, plan.types)
-    most = FEW_FOLLOWED if isinstance(part, x.Chain | x.LogicalChain | x.Has | x.Or) else FEW
-    text = f"SELECT COUNT(*) FROM (SELECT 1 FROM ({keys.text}) AS k LIMIT ?) AS few"
+    followed = isinstance(part, x.Chain | x.LogicalChain | x.Has | x.Or)
+    most = FEW_FOLLOWED if followed else FEW
+    text = f"{VARIES if followed else ''}SELECT COUNT(*) FROM (SELECT 1 FROM ({keys.text}) AS k LIMIT ?) AS few"
     return Probe(Sql(text, (*keys.values, most)), most, plan)

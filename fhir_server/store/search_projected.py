@@ -14,7 +14,7 @@ from fhir_server.search.extent import single
 from fhir_server.store.projections import Projection, projections
 from fhir_server.store.rows import type_numbers
 from fhir_server.store.schema import fit, system_number
-from fhir_server.store.search_leaves import Sql, compare, join, one_of, within
+from fhir_server.store.search_leaves import Sql, compare, join, numbered, one_of, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def project(resource_types: tuple[str, ...], parts: Sequence[Expression]) -> Pro
 
 
 def _covered(item: Projection, parts: Sequence[Expression]) -> Projected | None:
-    conditions = [Sql("p.parameter = ?", (item.number,))]
+    conditions = [numbered("p.parameter", (item.number,))]
     rest = []
     single = True
     taken: set[str] = set()

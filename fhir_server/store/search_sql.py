@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from fhir_server.search.expression import And, Query, SortKey
 from fhir_server.search.extent import single
-from fhir_server.store.search_composer import Composer
-from fhir_server.store.search_leaves import Sql, join, leaf, one_of
+from fhir_server.store.search_composer import VARIES, Composer
+from fhir_server.store.search_leaves import Sql, join, leaf, numbered, one_of
 from fhir_server.store.search_plan import Plan
 from fhir_server.store.search_projected import Projected
 
@@ -38,7 +38,8 @@ def statements(query: Query, plan: Plan, columns: str = WHOLE) -> list[Sql]:
     made = (
         _first(query.sort, query.limit, query.backward, plan) if first else _composed(query, plan)
     )
-    return [Sql(f"SELECT {columns}{item.text}", item.values) for item in made]
+    head = f"{'' if plan.steady else VARIES}SELECT {columns}"
+    return [Sql(f"{head}{item.text}", item.values) for item in made]
 
 
 @lru_cache(maxsize=1024)
@@ -78,11 +79,11 @@ def count(plan: Plan) -> Sql:
             # The parameters of a leaf are of the type searched, and what is deleted has no rows.
             table, condition = found
             return Sql(
-                f"SELECT COUNT(DISTINCT t.key) FROM {table} t WHERE {condition.text}",
+                f"{VARIES}SELECT COUNT(DISTINCT t.key) FROM {table} t WHERE {condition.text}",
                 condition.values,
             )
     condition = _where(plan, each=False)
-    return Sql(f"SELECT COUNT(*) FROM resource r WHERE {condition.text}", condition.values)
+    return Sql(f"{VARIES}SELECT COUNT(*) FROM resource r WHERE {condition.text}", condition.values)
 
 
 def _where(plan: Plan, *, each: bool = True) -> Sql:
@@ -155,7 +156,7 @@ def _valued(query: Query, plan: Plan, key: SortKey) -> Sql:
     """The rows that are a resource's lowest (highest) value, in their order."""
     column = _SORT_COLUMNS[key.table][key.descending]
     descending = key.descending != query.backward
-    named = one_of("s.parameter", key.parameters)
+    named = numbered("s.parameter", key.parameters)
     conditions = [named, Sql("r.deleted = 0")]
     if query.after is not None and query.after[0] is not None:
         sign = "<" if descending else ">"
@@ -165,7 +166,7 @@ def _valued(query: Query, plan: Plan, key: SortKey) -> Sql:
     once = len(key.parameters) == 1 and single(key.parameters[0])
     if not once:
         better = ">" if key.descending else "<"
-        others = one_of("m.parameter", key.parameters)
+        others = numbered("m.parameter", key.parameters)
         text = f"SELECT 1 FROM {key.table} m WHERE m.key = s.key AND {others.text} AND m.{column} {better} s.{column}"
         conditions.append(Sql(f"NOT EXISTS ({text})", others.values))
     composer = Composer(each=True)
@@ -186,7 +187,7 @@ def _valued(query: Query, plan: Plan, key: SortKey) -> Sql:
 def _missing(query: Query, plan: Plan, key: SortKey) -> Sql:
     """The resources without a value, by key."""
     condition = _where(plan)
-    named = one_of("s.parameter", key.parameters)
+    named = numbered("s.parameter", key.parameters)
     descending = key.descending != query.backward
     after = Sql("")
     if query.after is not None and query.after[0] is None:
@@ -228,7 +229,7 @@ def _gathered(query: Query, plan: Plan) -> Sql:
 def _sort_expression(item: SortKey) -> Sql:
     if item.table in _OF_RESOURCE:
         return Sql(_OF_RESOURCE[item.table])
-    named = one_of("s.parameter", item.parameters)
+    named = numbered("s.parameter", item.parameters)
     function = "MAX" if item.descending else "MIN"
     if item.table == "reference":
         column = "CASE WHEN s.url <> '' THEN s.url ELSE s.target_id END"

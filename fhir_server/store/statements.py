@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from fhir_server.search.entries import IndexEntries
-from fhir_server.search.expression import Expression, Query, Table
+from fhir_server.search.expression import Expression, Query, SortKey, Table
 from fhir_server.spec import errors
 from fhir_server.store import search_sql
 from fhir_server.store.catalogue import SqlCatalogue
@@ -25,8 +25,8 @@ from fhir_server.store.contract import (
 )
 from fhir_server.store.rows import METHODS, Row, rows, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
-from fhir_server.store.search_chains import resolved
-from fhir_server.store.search_plan import plan
+from fhir_server.store.search_chains import is_chained, resolved
+from fhir_server.store.search_plan import Plan, plan
 from fhir_server.store.sql_claims import SqlClaims, SqlReplies
 
 Identity = tuple[str, str]
@@ -84,6 +84,9 @@ class Driver(Protocol):
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows."""
 
+    # Whether the next question is the only one that is asked of a read, so that it needs no snapshot.
+    alone: bool
+
     def next_seq(self) -> int:
         """A number for a new version, higher than all before it in this transaction."""
 
@@ -123,6 +126,10 @@ class SqlTransaction:
     def catalogue(self) -> SqlCatalogue:
         """The search parameters of the deployment's own."""
         return SqlCatalogue(self._driver, INSERT_ROW)
+
+    def alone(self) -> None:
+        """The next question is the only one."""
+        self._driver.alone = True
 
     def settled(self) -> int:
         """Histories are complete up to this moment."""
@@ -189,9 +196,12 @@ class SqlTransaction:
     def _found(self, query: Query, columns: str) -> list[Row]:
         """The rows of a page, in the query's order."""
         fetch = self._driver.fetch
-        planned = plan(query.resource_types, resolved(query.where, fetch), query.sort, fetch)
+        planned = self._plan(query.resource_types, query.where, query.sort)
+        statements = search_sql.statements(query, planned, columns)
+        if len(statements) > 1:
+            self._driver.alone = False
         found: list[Row] = []
-        for statement in search_sql.statements(query, planned, columns):
+        for statement in statements:
             found += fetch(statement.text, (*statement.values[:-1], query.limit - len(found)))
             if len(found) >= query.limit:
                 break
@@ -199,10 +209,21 @@ class SqlTransaction:
 
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches."""
+        statement = search_sql.count(self._plan(resource_types, where, None))
+        return int(self._driver.fetch(statement.text, statement.values)[0][0])
+
+    def _plan(
+        self,
+        resource_types: tuple[str, ...],
+        where: Expression,
+        sort: tuple[SortKey, ...] | None,
+    ) -> Plan:
         fetch = self._driver.fetch
-        planned = plan(resource_types, resolved(where, fetch), None, fetch)
-        statement = search_sql.count(planned)
-        return int(fetch(statement.text, statement.values)[0][0])
+        if is_chained(where):
+            # What they lead to is looked up first.
+            self._driver.alone = False
+            where = resolved(where, fetch)
+        return plan(resource_types, where, sort, fetch)
 
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The references that those resources make."""
