@@ -63,7 +63,7 @@ def test_a_filling_that_ends_early_leaves_nothing_and_can_be_done_again(url: str
         assert not Path(url.removeprefix("sqlite:///")).exists()
     else:
         assert found(url) == []
-    fill(url, batches(3))
+    fill(url, batches(4))
     assert found(url) == ["1", "4"]
 
 
