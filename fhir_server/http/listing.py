@@ -46,9 +46,10 @@ class NdjsonWriter:
 
     def page(self, page: Page) -> bytes:
         """A line for each resource that was not told yet."""
-        listed = [*page.matches, *page.included]
+        listed = page.all
         if self._repeats:
-            fresh = {(item.key, item.version_id): item for item in listed}
+            # An include may bring another version of what is there already.
+            fresh = {(item.key, hash(item.body)): item for item in listed}
             listed = [item for place, item in fresh.items() if place not in self._told]
             self._told.update(fresh)
         return b"".join([shaped(item.body, self._wanted) + b"\n" for item in listed])
@@ -79,10 +80,7 @@ class CsvWriter:
         if not self._begun:
             self._begun = True
             writer.writerow([item.name for item in self._columns])
-        beside = {
-            f"{item.resource_type}/{item.logical_id}": item.body
-            for item in (*page.matches, *page.included)
-        }
+        beside = {f"{item.resource_type}/{item.logical_id}": item.body for item in page.all}
 
         def resolve(reference: str) -> Json | None:
             body = beside.get(reference.partition("/_history/")[0])
