@@ -14,7 +14,7 @@ from fhir_server.spec.facts import structure_facts
 from fhir_server.spec.snapshots import Fault, Snapshots
 from fhir_server.validation.issues import shown
 from fhir_server.validation.profiles.compiler import compile_profile
-from fhir_server.validation.profiles.library import Library
+from fhir_server.validation.profiles.library import UNREADABLE, Library
 from fhir_server.validation.profiles.run import Run
 
 Json = dict[str, Any]
@@ -22,7 +22,11 @@ Json = dict[str, Any]
 
 def structure_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
     """Why a StructureDefinition cannot be used as it is, and the profiles of its types that are not known."""
-    for issue in definition_issues(resource, run.library):
+    try:
+        issues = definition_issues(resource, run.library)
+    except UNREADABLE:
+        return  # what it lacks breaks R4's own rules, which tell that
+    for issue in issues:
         yield replace(issue, expression=tuple(path + item for item in issue.expression))
     severity: Literal["error", "warning"] = "error" if run.strict else "warning"
     elements = resource.get("differential", {}).get("element", ())
