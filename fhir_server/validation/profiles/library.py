@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from fhir_server.spec import definitions
 from fhir_server.spec.facts import structure_facts
 from fhir_server.spec.parts import Part
 from fhir_server.spec.snapshots import Fault, Snapshots
+from fhir_server.terminology import Terminology
+from fhir_server.terminology.faults import UNREADABLE
 from fhir_server.validation.profiles.compiler import compile_profile
 from fhir_server.validation.profiles.demands import Profile
-from fhir_server.validation.profiles.value_sets import Terminology, ValueSets
 
 Json = dict[str, Any]
-
-
-# What reading a definition raises that is not of the form that R4 gives it: packages are taken as they come.
-UNREADABLE: Final = (AttributeError, KeyError, TypeError, ValueError)
 
 
 class Source(Protocol):
@@ -59,7 +56,12 @@ class Library:
         self._faults: dict[str, list[Fault]] = {}
         self._making: set[str] = set()
         self._lock = threading.RLock()
-        self.terminology: Terminology = ValueSets(self.resource)
+        # No other server is asked: a write does not wait for one.
+        self.terminology = Terminology((self,))
+
+    def find(self, resource_type: str, url: str, version: str | None) -> Json | None:
+        """The resource as a source of the terminology."""
+        return self.resource(resource_type, url if version is None else f"{url}|{version}")
 
     def resource(self, resource_type: str, canonical: str) -> Json | None:
         """A ValueSet, CodeSystem or other definition as it is."""
