@@ -29,6 +29,9 @@ def chosen_by(system: System, rule: Json) -> Test:
         if name not in ("concept", "code"):
             raise Unusable(f"The filter {operator} is of the property concept, not {name}")
         return _by_hierarchy(system, operator, value)
+    if (system.url, name, operator) == (ucum.SYSTEM, "canonical", "="):
+        units = _canonical_unit(value)
+        return lambda concept: _canonical_unit(concept.code) == units
     read = _reader(system, name)
     match operator:
         case "=":
@@ -89,8 +92,6 @@ def _reader(system: System, name: str) -> Callable[[Concept], tuple[str, ...]]:
             return lambda concept: (_text(concept.inactive),)
         case "notSelectable":
             return lambda concept: (_text(concept.abstract),)
-        case "canonical" if system.url == ucum.SYSTEM:
-            return lambda concept: (_canonical_unit(concept.code),)
     if isinstance(system, Algorithmic):
         raise Unusable(f"{system.url} has no property {name[:64]}, which a filter names")
     return lambda concept: tuple(

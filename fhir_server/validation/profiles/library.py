@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from fhir_server.spec import definitions
 from fhir_server.spec.facts import structure_facts
@@ -19,6 +19,10 @@ from fhir_server.validation.profiles.compiler import compile_profile
 from fhir_server.validation.profiles.demands import Profile
 
 Json = dict[str, Any]
+
+
+# "#id of url": what the StructureDefinition with that url contains.
+_INSIDE: Final = " of "
 
 
 class Source(Protocol):
@@ -69,11 +73,22 @@ class Library:
             found = self._outer.resource(resource_type, canonical)
             if found is not None:
                 return found
+        fragment, inside, holder = canonical.partition(_INSIDE)
+        if inside and fragment[0] == "#":
+            return self._contained(holder, fragment[1:])
         url, _, version = canonical.partition("|")
         for source in self._sources:
             found = source.find(resource_type, url, version or None)
             if found is not None:
                 return found
+        return None
+
+    def _contained(self, url: str, fragment: str) -> Json | None:
+        """The resource that a StructureDefinition contains under an id."""
+        holder = self.resource("StructureDefinition", url) or {}
+        for item in holder.get("contained", ()):
+            if isinstance(item, dict) and item.get("id") == fragment:
+                return item
         return None
 
     def structure(self, canonical: str) -> Json | None:
@@ -107,6 +122,7 @@ class Library:
 
     def _facts(self, source: Json, canonical: str) -> Json | None:
         facts = structure_facts(source)
+        _name_contained(facts)
         if not facts.get("snapshot"):
             if canonical in self._making:
                 return None  # based on itself
@@ -165,3 +181,13 @@ class Library:
                 return
             yield structure
             current = structure.get("baseDefinition")
+
+
+def _name_contained(facts: Json) -> None:
+    """Give the value sets that a profile contains names that hold, and can be read, outside it."""
+    for view in ("snapshot", "differential"):
+        for element in facts.get(view, ()):
+            binding = element.get("binding", {})
+            for name in ("valueSet", "maxValueSet"):
+                if str(binding.get(name, "")).startswith("#"):
+                    binding[name] += _INSIDE + facts["url"]

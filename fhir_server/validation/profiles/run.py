@@ -79,7 +79,8 @@ class Run:
 
     strict: whether what is not known (extensions, profiles of types, codes) is an error rather than a warning.
     resource: the resource at hand; root: the one that contains it, or itself. conformed: (profile, identity of a
-    value) -> whether it conforms, None while that is being found out. told: the claims that were checked.
+    value) -> whether it conforms, None while that is being found out. bound: identity of a Coding -> the value sets
+    that it is a code of.
     """
 
     library: Library
@@ -89,6 +90,7 @@ class Run:
     strict: bool = False
     conformed: dict[tuple[str, int], bool | None] = field(default_factory=dict)
     bundles: dict[int, Entries] = field(default_factory=dict)
+    bound: dict[int, list[str]] = field(default_factory=dict)
     _environment: Environment | None = None
 
     @property

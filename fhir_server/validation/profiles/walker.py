@@ -131,6 +131,8 @@ def _binding_issues(demand: Demand, node: Node, path: str, run: Run, teller: Tel
     terminology = run.library.terminology
     member = is_member(node.value, node.type, binding.value_set, terminology)
     required = binding.strength == "required"
+    if member and isinstance(node.value, dict):
+        _note(node, binding.value_set, run)
     if member is False:
         if node.type == "CodeableConcept" and not node.value.get("coding"):
             if required:
@@ -162,6 +164,13 @@ def _binding_issues(demand: Demand, node: Node, path: str, run: Run, teller: Tel
             yield teller.fault(
                 "code-invalid", f"{path} has no code of {binding.maximum}; use one", path
             )
+
+
+def _note(node: Node, value_set: str, run: Run) -> None:
+    """Remember where a value's codings come from: the value set may have displays of its own for them."""
+    codings = node.value.get("coding") if node.type == "CodeableConcept" else [node.value]
+    for coding in codings if isinstance(codings, list) else ():
+        run.bound.setdefault(id(coding), []).append(value_set)
 
 
 def _profile_issues(demand: Demand, node: Node, path: str, run: Run, teller: Teller) -> Issues:
