@@ -27,6 +27,7 @@ from fhir_server.spec.json_format import parse
 from fhir_server.spec.xml_format import parse_xml
 from fhir_server.validation import Validator
 from fhir_server.validation.issues import refused
+from fhir_server.validation.profiles.guides import with_global_profiles
 from fhir_server.validation.profiles.library import CoreDefinitions, Library
 
 Json = dict[str, Any]
@@ -127,9 +128,15 @@ def outcome(folder: Path, case: Json, run: str) -> Outcome:
         profiles = [item["url"] for item in _resources(folder / given["source"]) if "url" in item][
             :1
         ]
-    library = Library((CoreDefinitions(), Cases(folder, names)))
+    source = Cases(folder, names)
+    guides = [item for (kind, _), item in source.known.items() if kind == "ImplementationGuide"]
     # HL7's runs do not allow what is not known.
-    validator = Validator(library, strict=True)
+    validator = Validator(
+        Library((CoreDefinitions(), source)),
+        with_global_profiles(guides, {}),
+        strict=True,
+        closed=case.get("validateReference") == "CHECK_EXISTS_AND_TYPE",
+    )
     try:
         issues = validator.explain(read(folder / case["file"]), profiles=profiles)
     except FhirError as refusal:

@@ -22,6 +22,7 @@ class Validator:
 
     defaults: resource type -> canonical urls of profiles that every resource of it is held to. strict: extensions,
     profiles of types and codes that are not known, wrong displays and dead links are errors rather than warnings.
+    closed: what a relative reference inside a Bundle or Parameters leads to is in it, too.
     """
 
     def __init__(
@@ -30,11 +31,12 @@ class Validator:
         defaults: Defaults | None = None,
         *,
         strict: bool = False,
+        closed: bool = False,
     ) -> None:
         self.library = library if library is not None else Library((CoreDefinitions(),))
         self.defaults: Defaults = defaults or {}
         self._fast = FastPath()
-        self._claims = Claims(self.library, self.defaults, strict=strict)
+        self._claims = Claims(self.library, self.defaults, strict=strict, closed=closed)
 
     def validate(self, resource: object, *, resource_type: str | None = None) -> tuple[Issue, ...]:
         """The errors of a JSON value that is meant to be a resource, of that type if given; () when it has none.
@@ -79,9 +81,11 @@ class Validator:
         for issue in walk(resource, resource_type):
             sound = sound and not (refused(issue) and is_shape(issue))
             yield issue
-        # What is no FHIR cannot be asked for more.
+        # What is no FHIR cannot be asked for all that profiles ask.
         if sound and isinstance(resource, dict):
             yield from self._claims.issues(resource, resource["resourceType"], profiles)
+        elif isinstance(resource, dict):
+            yield from self._claims.rule_issues(resource)
 
 
 def _too_deep(resource_type: str | None) -> tuple[Issue, ...]:

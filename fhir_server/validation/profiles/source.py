@@ -193,6 +193,7 @@ def _left_to_the_walker(demand: Demand) -> Demand | None:
         profiles=demand.profiles,
         targets=demand.targets,
         aggregation=demand.aggregation,
+        languages=demand.languages,
     )
     return None if rest.empty else rest
 

@@ -17,6 +17,7 @@ from fhir_server.validation.invariants import holds, is_asked
 from fhir_server.validation.issues import refused, shown
 from fhir_server.validation.profiles.codes import is_member
 from fhir_server.validation.profiles.demands import Child, Demand, Profile
+from fhir_server.validation.profiles.narratives import language_fault
 from fhir_server.validation.profiles.references import reference_issues
 from fhir_server.validation.profiles.run import Run
 from fhir_server.validation.profiles.slices import slicing_issues
@@ -89,6 +90,10 @@ def walk_demand(demand: Demand, node: Node, path: str, run: Run, teller: Teller)
         yield from _profile_issues(demand, node, path, run, teller)
     if demand.targets or demand.aggregation:
         yield from reference_issues(demand, node, path, run, teller)
+    if demand.languages:
+        wrong = language_fault(demand.languages, node.value, run.resource.value.get("language"))
+        if wrong is not None:
+            yield teller.fault("business-rule", f"{path} {wrong}", path)
     inner = inside(node, path, run) if demand.children else run
     for child in demand.children:
         yield from walk_child(child, node, path, inner, teller)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urljoin
 
 from fhir_server.spec.definitions import STRUCTURE, is_a, is_resource_type
@@ -21,6 +21,7 @@ from fhir_server.validation.profiles.library import Library
 from fhir_server.validation.profiles.run import Run
 
 Json = dict[str, Any]
+_INHERIT: Final = STRUCTURE + "inherit-obligations"
 
 
 def structure_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
@@ -34,6 +35,7 @@ def structure_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
     severity: Literal["error", "warning"] = "error" if run.strict else "warning"
     if resource.get("kind") == "logical":
         yield from _logical_issues(resource, path, severity)
+    yield from _inherited_issues(resource, path, run)
     elements = resource.get("differential", {}).get("element", ())
     for index, element in enumerate(elements):
         for number, item in enumerate(element.get("type", ())):
@@ -55,6 +57,21 @@ def _profile_fault(code: Any, url: Any, library: Library) -> str | None:
     if kind == code or (is_resource_type(kind) and is_a(kind, code)):
         return None
     return f"which is about {kind}, not about {code}"
+
+
+def _inherited_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
+    """A profile whose obligations are inherited is based on what this one is based on.
+
+    https://hl7.org/fhir/extensions/StructureDefinition-inherit-obligations.html
+    """
+    for index, item in enumerate(resource.get("extension", ())):
+        url = item.get("valueCanonical") if item.get("url") == _INHERIT else None
+        other = run.library.structure(url) if isinstance(url, str) else None
+        if other is not None and other.get("baseDefinition") != resource.get("baseDefinition"):
+            place = f"{path}.extension[{index}]"
+            told = f"{place} is {shown(url)}, which has another base; obligations come from profiles of the same"
+            severity: Literal["error", "warning"] = "error" if run.strict else "warning"
+            yield Issue(severity, "invalid", told, (place,))
 
 
 def _logical_issues(
