@@ -109,7 +109,7 @@ def _change(places: list[tuple[Any, Any]], others: Sequence[Json], random: Rando
             many = random.choice((1, 2, 20, _MOST_COPIES))
             _repeat(value, min(many, _MOST_ITEMS // len(places)))
         case 7 if isinstance(value, str):
-            holder[key] = value * random.choice((2, 3, _MOST_COPIES))
+            holder[key] = (value * random.choice((2, 3, _MOST_COPIES)))[:_MOST_BYTES]
         case _:
             holder[key] = copy.deepcopy(random.choice(_VALUES))
 
