@@ -47,7 +47,10 @@ class Validator:
             if self._is_faultless(resource, resource_type):
                 return ()
             return tuple(
-                islice(filter(refused, self._walk(resource, resource_type, ())), MOST_ISSUES)
+                islice(
+                    filter(refused, self._walk(resource, resource_type, (), hints=False)),
+                    MOST_ISSUES,
+                )
             )
         except RecursionError:
             return _too_deep(resource_type)
@@ -75,7 +78,12 @@ class Validator:
         )
 
     def _walk(
-        self, resource: object, resource_type: str | None, profiles: tuple[str, ...]
+        self,
+        resource: object,
+        resource_type: str | None,
+        profiles: tuple[str, ...],
+        *,
+        hints: bool = True,
     ) -> Iterator[Issue]:
         sound = True
         for issue in walk(resource, resource_type):
@@ -83,7 +91,9 @@ class Validator:
             yield issue
         # What is no FHIR cannot be asked for all that profiles ask.
         if sound and isinstance(resource, dict):
-            yield from self._claims.issues(resource, resource["resourceType"], profiles)
+            yield from self._claims.issues(
+                resource, resource["resourceType"], profiles, hints=hints
+            )
         elif isinstance(resource, dict):
             yield from self._claims.rule_issues(resource)
 

@@ -191,9 +191,14 @@ class Claims:
         listed = [*asked, *claimed(resource), *self._defaults.get(resource["resourceType"], ())]
         return list(dict.fromkeys(listed))
 
-    def issues(self, resource: Json, path: str, asked: Iterable[str] = ()) -> Iterator[Issue]:
-        """The issues of a resource by its profiles (and those asked for), its extensions, and inside it."""
-        yield from self._issues(self._run(resource), resource, path, tuple(asked))
+    def issues(
+        self, resource: Json, path: str, asked: Iterable[str] = (), *, hints: bool = True
+    ) -> Iterator[Issue]:
+        """The issues of a resource by its profiles (and those asked for), its extensions, and inside it.
+
+        hints: whether what can only be a warning is looked for.
+        """
+        yield from self._issues(self._run(resource), resource, path, tuple(asked), hints=hints)
 
     def rule_issues(self, resource: Json) -> Iterator[Issue]:
         """The issues of a resource by the rules of its type, although it has not the shape that these expect."""
@@ -206,20 +211,22 @@ class Claims:
                 return  # the shape, which was told
 
     def _issues(
-        self, run: Run, resource: Json, path: str, asked: tuple[str, ...]
+        self, run: Run, resource: Json, path: str, asked: tuple[str, ...], *, hints: bool
     ) -> Iterator[Issue]:
         for url in self._profiles(resource, asked):
             yield from self._profile_issues(url, run, path, asked=url in asked)
         rule = RULES.get(resource["resourceType"])
         if rule is not None:
             yield from rule(resource, path, run)
-        yield from self._quality(resource, path, run)
-        yield from extensible_issues(resource, path, run)
+        if hints or self._strict:
+            yield from self._quality(resource, path, run)
+        if hints:
+            yield from extensible_issues(resource, path, run)
         for found in extensions_in(resource):
             yield from extension_issues(found, path, run)
         for item, holder in self._inside(resource, run):
             inner = run.inside(item.resource, contained=item.contained, holder=holder)
-            yield from self._issues(inner, item.resource, path + item.place, ())
+            yield from self._issues(inner, item.resource, path + item.place, (), hints=hints)
 
     @staticmethod
     def _quality(resource: Json, path: str, run: Run) -> Iterator[Issue]:

@@ -23,6 +23,8 @@ Json = dict[str, Any]
 
 # "#id of url": what the StructureDefinition with that url contains.
 _INSIDE: Final = " of "
+# Resources name any number of systems.
+_MOST_SYSTEMS: Final = 10_000
 
 
 class Source(Protocol):
@@ -59,6 +61,7 @@ class Library:
         self._profiles: dict[str, Profile | None] = {}
         self._faults: dict[str, list[Fault]] = {}
         self._making: set[str] = set()
+        self._supplemented: dict[str, str | None] = {}
         self._lock = threading.RLock()
         # No other server is asked: a write does not wait for one.
         self.terminology = Terminology((self,))
@@ -90,6 +93,15 @@ class Library:
             if isinstance(item, dict) and item.get("id") == fragment:
                 return item
         return None
+
+    def supplemented(self, system: str) -> str | None:
+        """What a code system is a supplement of; None when it is none."""
+        if system not in self._supplemented:
+            if len(self._supplemented) >= _MOST_SYSTEMS:
+                self._supplemented.clear()
+            found = (self.resource("CodeSystem", system) or {}).get("supplements")
+            self._supplemented[system] = found if isinstance(found, str) else None
+        return self._supplemented[system]
 
     def structure(self, canonical: str) -> Json | None:
         """The facts of a StructureDefinition, with a snapshot; None when it is not known."""

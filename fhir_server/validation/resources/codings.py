@@ -60,9 +60,9 @@ def coding_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
         system, code = coding.get("system"), coding.get("code")
         if not isinstance(system, str) or not isinstance(code, str):
             continue
-        source = run.library.resource("CodeSystem", system)
-        if source is not None and "supplements" in source:
-            told = f"{place}.system is a supplement of {source['supplements']}; use the code system itself"
+        supplemented = run.library.supplemented(system)
+        if supplemented is not None:
+            told = f"{place}.system is a supplement of {supplemented}; use the code system itself"
             yield Issue(severity, "not-found", told, (f"{place}.system",))
             continue
         terminology = run.library.terminology
