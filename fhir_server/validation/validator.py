@@ -46,12 +46,11 @@ class Validator:
         try:
             if self._is_faultless(resource, resource_type):
                 return ()
-            return tuple(
-                islice(
-                    filter(refused, self._walk(resource, resource_type, (), hints=False)),
-                    MOST_ISSUES,
-                )
-            )
+            if isinstance(resource, dict) and self._keeps_base_rules(resource, resource_type):
+                found = self._claims.issues(resource, resource["resourceType"], hints=False)
+            else:
+                found = self._walk(resource, resource_type, (), hints=False)
+            return tuple(islice(filter(refused, found), MOST_ISSUES))
         except RecursionError:
             return _too_deep(resource_type)
 
@@ -65,17 +64,20 @@ class Validator:
             return _too_deep(resource_type)
 
     def _is_faultless(self, resource: object, resource_type: str | None) -> bool:
-        if resource_type is not None and (
-            not isinstance(resource, dict) or resource.get("resourceType") != resource_type
-        ):
-            return False
-        if not self._fast.faultless(resource):
+        if not self._keeps_base_rules(resource, resource_type):
             return False
         assert isinstance(resource, dict)
         extensions = self._fast.met_extensions
         return not self._claims.concerns(resource, extensions) or self._claims.faultless(
             resource, extensions
         )
+
+    def _keeps_base_rules(self, resource: object, resource_type: str | None) -> bool:
+        if resource_type is not None and (
+            not isinstance(resource, dict) or resource.get("resourceType") != resource_type
+        ):
+            return False
+        return self._fast.faultless(resource)
 
     def _walk(
         self,
