@@ -12,6 +12,7 @@ from typing import Any, Final
 from fhir_server.fhirpath import Node
 from fhir_server.spec.definitions import is_a, is_resource_type
 from fhir_server.spec.errors import Issue
+from fhir_server.terminology import united_kingdom
 from fhir_server.terminology.faults import UNREADABLE
 from fhir_server.validation.issues import refused, shown
 from fhir_server.validation.profiles.demands import Profile
@@ -199,6 +200,8 @@ class Claims:
         hints: whether what can only be a warning is looked for.
         """
         yield from self._issues(self._run(resource), resource, path, tuple(asked), hints=hints)
+        if hints:
+            yield from united_kingdom.warnings(resource)
 
     def rule_issues(self, resource: Json) -> Iterator[Issue]:
         """The issues of a resource by the rules of its type, although it has not the shape that these expect."""
