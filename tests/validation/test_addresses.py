@@ -171,9 +171,17 @@ def test_rules_of_a_type_are_told_beside_faults_of_shape() -> None:
 
 
 def test_a_composite_parameter_has_components() -> None:
-    parameter = {"resourceType": "SearchParameter", "url": "https://example.org/p", "name": "P",
-                 "status": "active",
-                 "description": "x", "code": "p", "base": ["Patient"], "type": "composite", "expression": "Patient"}  # fmt: skip
+    parameter = {
+        "resourceType": "SearchParameter",
+        "url": "https://example.org/p",
+        "name": "P",
+        "status": "active",
+        "description": "x",
+        "code": "p",
+        "base": ["Patient"],
+        "type": "composite",
+        "expression": "Patient",
+    }
     assert errors(parameter) == [("business-rule", "SearchParameter")]
     parts = [{"definition": "https://example.org/a", "expression": "id"}] * 2
     assert errors({**parameter, "component": parts}) == []
