@@ -26,10 +26,8 @@ LOCK_ORDER = ("ServiceRequest", "Slot", "Schedule")
 def needed(before: Json | None, after: Json | None, context: Context) -> set[Identity]:
     """What a change of an appointment has to lock: its referrals and all its slots, before and after."""
     slots = facts.slots_of(before, context).keys() | facts.slots_of(after, context).keys()
-    found = {("Slot", item) for item in slots}
-    if statuses.is_live(after):
-        found |= {("ServiceRequest", item) for item in facts.referrals_of(after, context)}
-    return found
+    referrals = {*facts.referrals_of(before, context), *facts.referrals_of(after, context)}
+    return {("Slot", item) for item in slots} | {("ServiceRequest", item) for item in referrals}
 
 
 def apply(

@@ -39,22 +39,8 @@ class Cancel:
         before = acts.stored(item, writing)
         if before["status"] == "cancelled":
             return acts.unchanged(item, writing)
-        after = acts.cancelled(before, _reason(inputs), inputs.text("comment"))
+        after = acts.cancelled(before, inputs.concept("reason", _REASONS), inputs.text("comment"))
         return acts.write(after, context, writing)
-
-
-def _reason(inputs: Inputs) -> Json | None:
-    """A CodeableConcept, a Coding, or a code of R4's own reasons."""
-    value = inputs.one("reason")
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return {"coding": [{"system": _REASONS, "code": value}]}
-    if isinstance(value, dict) and "code" in value:
-        return {"coding": [value]}
-    if isinstance(value, dict):
-        return value
-    raise errors.invalid("reason must be a CodeableConcept or a code", "Parameters.parameter")
 
 
 @dataclass(frozen=True)

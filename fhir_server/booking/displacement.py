@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/task.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fhir_server.booking import facts, names
@@ -15,7 +15,7 @@ from fhir_server.interactions.write import Write, append
 from fhir_server.spec.instants import write_instant
 from fhir_server.spec.json_format import parse
 from fhir_server.store.claims import Claim
-from fhir_server.store.contract import StoredVersion, Transaction
+from fhir_server.store.contract import ReadTransaction, StoredVersion, Transaction
 
 Json = dict[str, Any]
 _AHEAD = ("pending", "booked")
@@ -56,9 +56,24 @@ def displace(
         "cancelationReason": reason or _BY_PROVIDER,
     }
     write = Write("PUT", "Appointment", logical_id, version)
+    context.rules.follow(write, cancelled, context, transaction)
     after = append(write, cancelled, context, transaction)
     task = Write("POST", "Task", context.new_id(), None)
     return [after, append(task, _task(appointment, reason, context), context, transaction)]
+
+
+def referrals_of_slots(
+    slot_ids: Sequence[str], context: Context, transaction: ReadTransaction
+) -> set[tuple[str, str]]:
+    """The referrals whose appointments are in those slots: they are locked before the slots are."""
+    claims = transaction.claims.of_slots(slot_ids)
+    ids = {claim.appointment_id for claim in claims if claim.appointment_id}
+    found = transaction.many([("Appointment", item) for item in sorted(ids)])
+    return {
+        ("ServiceRequest", item)
+        for version in found.values()
+        for item in facts.referrals_of(parse(version.body), context)
+    }
 
 
 def _claims_of(logical_id: str, seats: Seats) -> Iterable[Claim]:

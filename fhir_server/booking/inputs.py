@@ -59,6 +59,17 @@ class Inputs:
         found = self.texts(name)
         return found[0] if found else None
 
+    def concept(self, name: str, system: str) -> Json | None:
+        """A CodeableConcept, a Coding, or a code of that system."""
+        value = self.one(name)
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return {"coding": [{"system": system, "code": value}]}
+        if isinstance(value, dict):
+            return {"coding": [value]} if "code" in value else value
+        raise errors.invalid(f"{name} must be a CodeableConcept or a code", _PLACE)
+
     def resources(self, name: str, resource_type: str) -> list[Json]:
         """Values that are resources of that type."""
         for value in self.all(name):

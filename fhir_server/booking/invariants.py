@@ -178,14 +178,21 @@ def _check_actors(
 
 
 def _check_priority(referral: Json, slot: Json, place: str) -> None:
+    if not serves(referral, slot):
+        raise refusals.inappropriate_slot(
+            "The slot is kept for referrals of a higher priority", place
+        )
+
+
+def serves(referral: Json, slot: Json) -> bool:
+    """Whether the referral has the priority that the slot is for, or a higher one."""
+    given = _REFERRAL_PRIORITIES.get(referral.get("priority", "routine"), 0)
     codings = slot.get("appointmentType", {}).get("coding", ())
-    for item in codings:
-        if item.get("system") == names.PRIORITY and item.get("code") in _PRIORITIES:
-            given = _REFERRAL_PRIORITIES.get(referral.get("priority", "routine"), 0)
-            if given < _PRIORITIES[item["code"]]:
-                raise refusals.inappropriate_slot(
-                    "The slot is kept for referrals of a higher priority", place
-                )
+    return all(
+        given >= _PRIORITIES[item["code"]]
+        for item in codings
+        if item.get("system") == names.PRIORITY and item.get("code") in _PRIORITIES
+    )
 
 
 def _check_first(
@@ -196,7 +203,7 @@ def _check_first(
     transaction: ReadTransaction,
 ) -> None:
     """A referral has one live first appointment at a time; the referral is locked, so nobody can add another."""
-    if _follows_up(after):
+    if follows_up(after):
         return
     based_on = parameter("Appointment", "based-on")
     assert based_on is not None
@@ -207,7 +214,7 @@ def _check_first(
     for version in versions.values():
         other = parse(version.body)
         identity = ("Appointment", version.logical_id)
-        if version.logical_id == logical_id or _follows_up(other):
+        if version.logical_id == logical_id or follows_up(other):
             continue
         if identity in planned:
             # The Bundle changes that one too; which of both is live is seen when it is written.
@@ -222,7 +229,8 @@ def _check_first(
             )
 
 
-def _follows_up(appointment: Json) -> bool:
+def follows_up(appointment: Json) -> bool:
+    """Whether it is a follow-up, of which a referral may have any number."""
     codings = appointment.get("appointmentType", {}).get("coding", ())
     return any(
         item.get("system") == names.VISIT_TYPE and item.get("code") == names.FOLLOW_UP

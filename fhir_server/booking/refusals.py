@@ -14,6 +14,7 @@ HTTP_CODES = "https://fhir.nhs.uk/Codesystem/http-error-codes"
 RULE_CODES = "https://fhir.nhs.uk/CodeSystem/ers-error-codes"
 _HTTP = {
     400: "REC_BAD_REQUEST",
+    403: "REC_FORBIDDEN",
     404: "REC_NOT_FOUND",
     409: "REC_CONFLICT",
     422: "REC_UNPROCESSABLE_ENTITY",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.booking import appointments, gp_connect, refusals, slots
+from fhir_server.booking.displacement import referrals_of_slots
 from fhir_server.booking.policy import BookingPolicy
 from fhir_server.interactions.call import Context, Parameters
 from fhir_server.interactions.rules import Pending, Ruled
@@ -32,8 +33,14 @@ class BookingRules:
     def locks(
         self, pending: Pending, context: Context, transaction: ReadTransaction
     ) -> set[Identity]:
-        """The slots and referrals of every appointment that is going to be written, as they are now and will be."""
+        """The slots and referrals of every appointment that is going to be written, as they are now and will be.
+
+        A client that insists may displace the appointments of slots, and so touch their referrals.
+        """
         found: set[Identity] = set()
+        if context.lenient:
+            slot_ids = sorted(item for kind, item in pending if kind == "Slot")
+            found |= referrals_of_slots(slot_ids, context, transaction)
         for identity, after in pending.items():
             if identity[0] == "Appointment":
                 version = transaction.current(*identity)
@@ -73,6 +80,16 @@ class BookingRules:
         elif self.policy.gp_connect and focus is not None and focus[0] == "Patient":
             gp_connect.check_patient_search(parameters, context)
         return parameters
+
+    def follow(
+        self, write: Write, after: Json | None, context: Context, transaction: Transaction
+    ) -> None:
+        """Nothing: who writes an appointment or a slot without asking is booking itself."""
+
+    def unique(self, resource: Json) -> tuple[tuple[str, str], ...]:
+        """None."""
+        del resource
+        return ()
 
     def contended(self, refusal: FhirError) -> FhirError:
         """409 with Retry-After: who waited too long has lost, for now."""

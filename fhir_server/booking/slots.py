@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_server.booking import facts, refusals, statuses
-from fhir_server.booking.displacement import displace
+from fhir_server.booking.displacement import displace, referrals_of_slots
 from fhir_server.booking.seats import Seats, projected
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.rules import Ruled
 from fhir_server.interactions.write import Write
 from fhir_server.spec.json_format import parse
 from fhir_server.store.claims import Claim
-from fhir_server.store.contract import Transaction
+from fhir_server.store.contract import Transaction, VersionConflict
 
 Json = dict[str, Any]
 _FIXED = ("start", "end", "schedule")
@@ -26,6 +26,10 @@ def apply(write: Write, after: Json | None, context: Context, transaction: Trans
     previous = write.previous
     before = None if previous is None or previous.deleted else parse(previous.body)
     statuses.check_transition(before, after)
+    referrals: set[tuple[str, str]] = set()
+    if context.lenient and _takes_away(before, after):
+        referrals = referrals_of_slots([write.logical_id], context, transaction)
+        transaction.lock(sorted(referrals))
     transaction.lock([("Slot", write.logical_id)])
     seats = Seats([write.logical_id], context, transaction)
     if after is not None:
@@ -33,6 +37,8 @@ def apply(write: Write, after: Json | None, context: Context, transaction: Trans
     claims = [claim for claim in seats.claims[write.logical_id] if not claim.expired]
     used = [claim for claim in claims if claim.kind != "blocked"]
     if used and context.lenient and _takes_away(before, after):
+        if not referrals_of_slots([write.logical_id], context, transaction) <= referrals:
+            raise VersionConflict("others have booked the slot meanwhile")
         used = _displaced(used, seats, context, transaction)
     blocks = [claim for claim in claims if claim.kind == "blocked"]
     if after is None:

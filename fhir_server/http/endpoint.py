@@ -27,6 +27,7 @@ from fhir_server.interactions.call import (
     Request,
 )
 from fhir_server.interactions.grammar import check_address, parse_call, parse_query
+from fhir_server.interactions.operation import media_types
 from fhir_server.interactions.rules import told
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
@@ -120,11 +121,13 @@ class Endpoint:
             return 204, b"", "options"
         query = parse_query(exchange.query_text()) if exchange.query else ()
         raw_binary = binary.wants_raw(exchange, query)
-        answer = formats.JSON if raw_binary else _answer(exchange, query)
+        answer = formats.JSON if raw_binary else _answer(exchange, query, self._others(exchange))
         pretty = _pretty(query)
         preferences = read_preferences(exchange.header(b"prefer"))
         request = await self._request(exchange, query)
         call = parse_call(request)
+        if answer.format == "other" and isinstance(call, calls.Operation):
+            call = replace(call, media_type=answer.media_type)
         context = self.contexts[preferences.handling]
         if exchange.method in _CHANGING:
             context = self.callers.context(context, call, exchange, preferences)
@@ -144,6 +147,11 @@ class Endpoint:
             refusal.interaction = name  # type: ignore[attr-defined] # for the metrics only
             raise refusal from None
         return status, body, name
+
+    def _others(self, exchange: Exchange) -> tuple[str, ...]:
+        """The media types beside FHIR's in which the operation that is named answers."""
+        _, mark, code = exchange.path.rstrip("/").rpartition("/$")
+        return media_types(code, self.contexts["strict"].operations) if mark else ()
 
     async def _request(self, exchange: Exchange, query: Parameters) -> Request:
         method = exchange.method
@@ -190,12 +198,12 @@ class Endpoint:
         return replace(request, body=_content(exchange, body), provenance=_provenance(exchange))
 
 
-def _answer(exchange: Exchange, query: Parameters) -> Answer:
+def _answer(exchange: Exchange, query: Parameters, others: tuple[str, ...] = ()) -> Answer:
     asked = next((value for name, value in query if name == "_format" and value), None)
     accept = exchange.header(b"accept")
     if accept is not None and b"content-type" in exchange.headers:
         formats.check_versions(accept, exchange.header(b"content-type"))
-    return formats.negotiate(accept, asked)
+    return formats.negotiate(accept, asked, others)
 
 
 def _for_error(exchange: Exchange) -> tuple[Answer, bool]:

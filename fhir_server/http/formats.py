@@ -9,7 +9,8 @@ from typing import Literal
 
 from fhir_server.spec import errors
 
-Format = Literal["json", "xml"]
+# "other" is a body that is no resource, and goes out as it is.
+Format = Literal["json", "xml", "other"]
 
 _FORMATS: dict[str, Format] = {
     "json": "json", "application/json": "json", "application/fhir+json": "json", "text/json": "json",
@@ -68,13 +69,13 @@ def is_fhir(media_type: str) -> bool:
 
 
 @lru_cache(maxsize=512)
-def negotiate(accept: str | None, asked: str | None) -> Answer:
-    """The answer's format from Accept and _format, which wins.
+def negotiate(accept: str | None, asked: str | None, others: tuple[str, ...] = ()) -> Answer:
+    """The answer's format from Accept and _format, which wins; others: media types that are offered beside FHIR's.
 
     Raises FhirError 406 when none of the formats asked for is offered.
     """
     if asked:
-        return _asked(asked)
+        return _asked(asked, others)
     if not accept:
         return JSON
     offers = sorted((_accepted(item) for item in accept.split(",")), key=lambda item: -item[0])
@@ -86,12 +87,15 @@ def negotiate(accept: str | None, asked: str | None) -> Answer:
             for offer in (JSON, XML):
                 if offer.media_type not in refused:
                     return offer
+        if media_type in others:
+            return Answer("other", media_type)
         if media_type == "text/*":
             return Answer("json", "text/json")
         if media_type in _FORMATS and "/" in media_type:
             return _answer(media_type)
     raise errors.not_acceptable(
-        f"Accept is '{accept[:100]}'; this server answers application/fhir+json and application/fhir+xml, FHIR 4.0"
+        f"Accept is '{accept[:100]}'; this server answers"
+        f" {', '.join(('application/fhir+json', *others))} and application/fhir+xml, FHIR 4.0"
     )
 
 
@@ -100,11 +104,15 @@ def _answer(media_type: str) -> Answer:
     return Answer(kind, media_type if media_type in _PLAIN else f"application/fhir+{kind}")
 
 
-def _asked(asked: str) -> Answer:
+def _asked(asked: str, others: tuple[str, ...]) -> Answer:
     # A + that was not escaped arrives as a blank.
     media_type = asked.partition(";")[0].strip().lower().replace(" ", "+")
+    for other in others:
+        if media_type in (other, other.partition("/")[2]):
+            return Answer("other", other)
     if media_type not in _FORMATS:
-        raise errors.not_acceptable(f"_format is '{asked[:64]}'; use json or xml")
+        named = ", ".join(("json", *(other.partition("/")[2] for other in others)))
+        raise errors.not_acceptable(f"_format is '{asked[:64]}'; use {named} or xml")
     if _accepted(asked)[2].get("fhirversion", "4.0") not in _VERSIONS:
         raise errors.not_acceptable(f"_format is '{asked[:64]}'; this server answers FHIR 4.0")
     return _answer(media_type)

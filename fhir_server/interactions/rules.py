@@ -62,6 +62,14 @@ class Rules(Protocol):
     ) -> Parameters:
         """The parameters with which a search of a ruled type is done; focus is that of a compartment."""
 
+    def follow(
+        self, write: Write, after: Json | None, context: Context, transaction: Transaction
+    ) -> None:
+        """Do what follows from a write that other rules have decided on their own, and so do not ask about."""
+
+    def unique(self, resource: Json) -> tuple[tuple[str, str], ...]:
+        """(system, value) pairs that no other resource of the type may have (409)."""
+
     def contended(self, refusal: FhirError) -> FhirError:
         """How a write is refused that waited too long for others."""
 
@@ -118,6 +126,16 @@ class NoRules:
         """As they are."""
         del resource_type, focus, context
         return parameters
+
+    def follow(
+        self, write: Write, after: Json | None, context: Context, transaction: Transaction
+    ) -> None:
+        """Nothing."""
+
+    def unique(self, resource: Json) -> tuple[tuple[str, str], ...]:
+        """None."""
+        del resource
+        return ()
 
     def contended(self, refusal: FhirError) -> FhirError:
         """As it is."""

@@ -200,3 +200,18 @@ def test_a_view_that_was_given_up_leaves_the_store_readable(store: Store) -> Non
         with contextlib.suppress(OverBudget), store.read(1e-9) as view:
             view.current("Patient", "a")
     assert current(store, "Patient/a") == made
+
+
+def test_a_mark_is_another_one_after_every_commit_that_renews_it(store: Store) -> None:
+    def renew(transaction: Transaction) -> bytes | None:
+        transaction.renew_mark("definitions")
+        return transaction.mark("definitions")
+
+    with store.read() as view:
+        assert view.mark("definitions") is None
+    marks = [store.write(renew) for _ in range(3)]
+    assert None not in marks
+    assert len(set(marks)) == 3
+    with store.read() as view:
+        assert view.mark("definitions") == marks[-1]
+        assert view.mark("another") is None

@@ -11,7 +11,6 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fhir_server.search.expression import Expression
 from fhir_server.store.claims import Claim
 from fhir_server.store.contract import StoredVersion, Transaction, VersionConflict
 from fhir_server.store.memory import MemoryStore
@@ -150,10 +149,10 @@ class SteppedTransaction:
             self.client.step()
             self.client.acquire(("advisory", identity))
 
-    def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
+    def mark(self, name: str) -> bytes | None:
         """No profile is stored here."""
-        del resource_types, where
-        return 0
+        del name
+        return None
 
     def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
         """What is committed now, or was put by this transaction."""

@@ -1,0 +1,93 @@
+"""The shortlist of a referral: the services among which the patient chooses (ServiceRequest.performer).
+
+https://hl7.org/fhir/R4/servicerequest-definitions.html#ServiceRequest.performer
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fhir_server.booking import facts
+from fhir_server.interactions.call import Context
+from fhir_server.interactions.integrity import local_target
+from fhir_server.referral import refusals
+from fhir_server.referral.definitions import system, table
+from fhir_server.referral.kinds import Kind, codings
+from fhir_server.store.contract import ReadTransaction
+
+Json = dict[str, Any]
+Identity = tuple[str, str]
+_SERVICE = "HealthcareService"
+
+
+def services_of(referral: Json, context: Context) -> list[str]:
+    """The ids of the services of this server on the shortlist, in its order."""
+    found = facts.targets(referral.get("performer", ()), context)
+    return [logical_id for _, (kind, logical_id) in found if kind == _SERVICE]
+
+
+def check(
+    after: Json, before: Json | None, kind: Kind, context: Context, transaction: ReadTransaction
+) -> None:
+    """Refuse (422) a shortlist that is too long, names a service twice, a closed one, or one that is not here."""
+    listed = after.get("performer", [])
+    if before is not None and before.get("performer", []) == listed:
+        return
+    most = table()["shortlist"][kind]
+    if len(listed) > most:
+        raise refusals.too_many_services(most)
+    seen: set[str] = set()
+    for number, item in enumerate(listed):
+        text = item.get("reference")
+        target = local_target(text, context) if isinstance(text, str) else None
+        name = "/".join(target) if target else text
+        if name is not None and name in seen:
+            raise refusals.duplicate_service(f"ServiceRequest.performer[{number}]")
+        seen.add(name or "")
+    targets = list(facts.targets(listed, context))
+    found = facts.resources([item for _, item in targets], context, transaction)
+    for number, identity in targets:
+        place = f"ServiceRequest.performer[{number}]"
+        service = found.get(identity)
+        if service is None:
+            raise refusals.reference_not_found(
+                f"There is no {'/'.join(identity)}; name one that is here", place
+            )
+        if identity[0] == _SERVICE and service.get("active") is False:
+            raise refusals.service_unavailable(place)
+
+
+def check_references(
+    after: Json, before: Json | None, context: Context, transaction: ReadTransaction
+) -> None:
+    """Refuse (422) a patient, requester or earlier request of this server that is not here."""
+    wanted: dict[Identity, str] = {}
+    for name in ("subject", "requester", "basedOn"):
+        value = after.get(name)
+        if value is None or (before is not None and before.get(name) == value):
+            continue
+        several = isinstance(value, list)
+        for number, identity in facts.targets(value if several else [value], context):
+            wanted[identity] = (
+                f"ServiceRequest.{name}[{number}]" if several else f"ServiceRequest.{name}"
+            )
+    found = facts.resources(wanted, context, transaction) if wanted else {}
+    for identity, place in wanted.items():
+        if identity not in found and context.pending.get(identity) is None:
+            raise refusals.reference_not_found(
+                f"There is no {'/'.join(identity)}; create it first, or in the same transaction",
+                place,
+            )
+
+
+def flows(service: Json | None) -> set[str]:
+    """How a service takes requests: BOOKABLE, REVIEW, ADVICE_AND_GUIDANCE; empty when it does not say."""
+    found = codings(*(service or {}).get("characteristic", ()))
+    return {code for url, code in found if url == system("flow")}
+
+
+def check_flow(service: Json | None, flow: str, told: str, place: str) -> None:
+    """Refuse (422) a service that does not take requests in that way."""
+    offered = flows(service)
+    if offered and flow not in offered:
+        raise refusals.inappropriate_value(told, place)
