@@ -40,6 +40,7 @@ class Terminology:
         self._below = below
         # Only what is known is kept: callers can ask for any number of urls that nobody has.
         self._systems: dict[tuple[str, str | None], System] = {}
+        self._without_content: set[tuple[str, str | None]] = set()
         self._sets: dict[tuple[str, str | None], Json] = {}
         self._codes: dict[tuple[str, str | None], Codes | None] = {}
 
@@ -93,10 +94,13 @@ class Terminology:
         found = self._systems.get((url, version))
         if found is not None:
             return found
-        source = find_in(self.sources, "CodeSystem", url, version)
-        if source is not None and source.get("content") not in _NO_CONTENT:
-            found = self._systems[url, version] = read_code_system(source)
-            return found
+        if (url, version) not in self._without_content:
+            source = find_in(self.sources, "CodeSystem", url, version)
+            if source is not None and source.get("content") not in _NO_CONTENT:
+                found = self._systems[url, version] = read_code_system(source)
+                return found
+            if source is not None:
+                self._without_content.add((url, version))
         return None if self._below is None else self._below._local(url, version)  # noqa: SLF001 - same class
 
     def _server(self, system: str) -> RemoteServer | None:
