@@ -1,5 +1,6 @@
-"""$closure: which of the codes that a client has met are kinds of which (https://hl7.org/fhir/R4/terminology-service.html#closure).
+"""$closure: which of the codes that a client has met are kinds of which.
 
+https://hl7.org/fhir/R4/terminology-service.html#closure
 A closure table is a ConceptMap that is stored here like any other: its versions are those that the client may ask to
 hear again, and its transaction is the operation's.
 """
@@ -152,6 +153,9 @@ def _key(coding: Json) -> tuple[str, str]:
 
 def _above(terminology: Terminology, system: str, code: str, fresh: set[str]) -> frozenset[str]:
     """The codes above one; raises a TerminologyFault, and FhirError 422 for a code of the request that is none."""
+    if terminology.remote(system) is not None:
+        told = f"{system[:300]} is known to another terminology server only; ask that for $closure"
+        raise errors.unprocessable(Issue("error", "not-supported", told, (_PLACE,)))
     found = terminology.system(system)
     if found.find(code) is None:
         if code not in fresh:
@@ -164,10 +168,11 @@ def _above(terminology: Terminology, system: str, code: str, fresh: set[str]) ->
 def _entries(table: Json) -> Entries:
     return {
         (group["source"], element["code"]): frozenset(
-            target["code"] for target in element.get("target", ())
+            target["code"] for target in element.get("target", ()) if "code" in target
         )
         for group in table.get("group", ())
         for element in group["element"]
+        if "source" in group and "code" in element  # anybody may have written the ConceptMap anew
     }
 
 

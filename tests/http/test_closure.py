@@ -119,3 +119,16 @@ def test_a_table_translates_nothing(client: httpx.Client, animals: str) -> None:
     answer = client.get("ConceptMap/$translate", params={"system": animals, "code": "tiger"})
     assert answer.status_code == 200
     assert {"name": "result", "valueBoolean": False} in answer.json()["parameter"]
+
+
+def test_a_table_that_somebody_wrote_anew_is_taken_as_it_is(
+    client: httpx.Client, animals: str
+) -> None:
+    table = name(f"problems {uuid4()}")
+    ask(client, table)
+    begun = ask(client, table, concept(animals, "tiger"))
+    path = f"ConceptMap/{begun['id']}"
+    stored = client.get(path).json()
+    stored["group"] = [{"element": [{"display": "x", "target": [{"equivalence": "equal"}]}]}]
+    assert client.put(path, json=stored).status_code == 200
+    assert relations(ask(client, table, concept(animals, "cat"))) == set()

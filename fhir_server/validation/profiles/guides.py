@@ -18,11 +18,10 @@ def with_global_profiles(guides: Iterable[Json], others: Profiles) -> Profiles:
     for guide in guides:
         listed = guide.get("global")
         for item in listed if isinstance(listed, list) else ():
-            kind, url = (item.get(name) for name in ("type", "profile"))
-            if (
-                isinstance(kind, str)
-                and isinstance(url, str)
-                and url not in (held := found.get(kind, ()))
-            ):
-                found[kind] = (*held, url)
+            if not isinstance(item, dict):
+                continue  # packages are taken as they come
+            kind, url = item.get("type"), item.get("profile")
+            if isinstance(kind, str) and isinstance(url, str):
+                held = found.get(kind, ())
+                found[kind] = held if url in held else (*held, url)
     return found

@@ -77,7 +77,7 @@ class Library:
             if found is not None:
                 return found
         fragment, inside, holder = canonical.partition(_INSIDE)
-        if inside and fragment[0] == "#":
+        if inside and fragment.startswith("#"):
             return self._contained(holder, fragment[1:])
         url, _, version = canonical.partition("|")
         for source in self._sources:
