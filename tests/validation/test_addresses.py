@@ -209,6 +209,8 @@ def test_a_logical_model_is_of_the_type_that_its_url_names() -> None:
     other = errors(model("https://example.org/Model", "Other"), strict=True)
     assert other == [("not-found", "StructureDefinition.differential.element[0]")]
     assert errors(model("Model", "Model")) == []
+    odd = errors(model("http://[Model", "[Model"), strict=True)
+    assert ("invalid", "StructureDefinition.type") in odd
 
 
 def test_a_type_is_given_profiles_of_its_own() -> None:

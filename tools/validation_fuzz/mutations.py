@@ -24,7 +24,7 @@ _VALUES: Final[tuple[Any, ...]] = (
     None, "", " ", "\n", [], {}, [None], [[]], [{}], {"id": "x"}, True, False, 0, -1, 2147483648, 10**18,
     FhirDecimal("1.50"), FhirDecimal("-0"), FhirDecimal("1E-400"), 1.5, "true", "a  b", " a", "\u00a0", "\u0130",
     "\U0001f600",
-    "2026-02-30", "0000-01-01", "9999-12-31T23:59:60+14:00", "24:00:00", "urn:uuid:x", "urn:oid:3.1", "#", "#a",
+    "2026-02-30", "0000-01-01", "9999-12-31T23:59:60+14:00", "24:00:00", "urn:uuid:x", "urn:oid:3.1", "http://[x", "#", "#a",
     "#nope",
     "Patient/1", "Patient?a=b", "http://example.org/fhir/Patient/1/_history/1", "http://hl7.org/fhir/ValueSet/x|1|2",
     "a|b",

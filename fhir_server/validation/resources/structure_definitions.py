@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final, Literal
-from urllib.parse import urljoin
 
 from fhir_server.spec.definitions import STRUCTURE, is_a, is_resource_type
 from fhir_server.spec.errors import Issue
@@ -82,7 +81,8 @@ def _logical_issues(
     https://hl7.org/fhir/R4/structuredefinition-definitions.html#StructureDefinition.type
     """
     kind, url = str(resource.get("type")), resource.get("url")
-    if resource.get("derivation") == "specialization" and urljoin(STRUCTURE, kind) != url:
+    named = kind if ":" in kind else STRUCTURE + kind
+    if resource.get("derivation") == "specialization" and named != url:
         place = f"{path}.type"
         told = f"{place} is {shown(kind)}; a new type is named by its url, {shown(url)}"
         yield Issue(severity, "invalid", told, (place,))
