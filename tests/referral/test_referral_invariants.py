@@ -453,3 +453,45 @@ def test_a_referral_is_completed_once_nothing_is_ahead(desk: Desk, write: Any) -
     desk.made(booked | {"status": "fulfilled"})
     assert write(desk.read(referral) | {"status": "completed"}).status_code == 200
     assert desk.state(referral) == "COMPLETED"
+
+
+NO_VALUE = {
+    "extension": [
+        {
+            "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+            "valueCode": "unknown",
+        }
+    ]
+}
+
+
+@pytest.mark.parametrize("kind", ["referral", "advice", "task", "appointment"])
+def test_a_status_has_a_value(desk: Desk, write: Any, kind: str) -> None:
+    service = desk.service()
+    referral = desk.referral(service)
+    sent = {
+        "referral": lambda: desk.referral_to(service),
+        "advice": lambda: desk.advice_to(service),
+        "task": lambda: desk.task(referral, "TRIAGE_DEFERRAL", service),
+        "appointment": lambda: desk.appointment(referral, desk.slot(service)),
+    }[kind]()
+    told = without(sent, "status") | {"_status": NO_VALUE}
+    refused(write(told), 422, "required", "MISSING_VALUE", ".status")
+    if kind != "appointment":
+        stored = desk.made(sent)
+        told = without(stored, "status") | {"_status": NO_VALUE}
+        refused(write(told), 422, "required", "MISSING_VALUE", ".status")
+
+
+def test_a_request_for_advice_keeps_its_service(desk: Desk, write: Any) -> None:
+    request = desk.made(desk.advice_to(desk.service()))
+    refused(write(without(request, "performer")), 422, "required", "MISSING_VALUE", "performer")
+
+
+def test_tasks_and_appointments_are_about_a_referral_that_is_there(desk: Desk, write: Any) -> None:
+    service = desk.service()
+    nothing = {"id": "nothing"}
+    task = desk.task(nothing, "TRIAGE_DEFERRAL", service)
+    refused(write(task), 422, "not-found", "REFERENCE_NOT_FOUND", "focus")
+    booking = desk.appointment(nothing, desk.slot(service))
+    refused(write(booking), 422, "not-found", "REFERENCE_NOT_FOUND", "basedOn")

@@ -1,0 +1,178 @@
+"""Acts on referrals without the wire, on a store of any kind: each prepares what it is about, then is one call."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from referral_desk import CONVERSION, WORKFLOW, Desk, concept
+
+from fhir_server.booking import checking as booking_checking
+from fhir_server.interactions.call import Conditions, Request
+from fhir_server.interactions.grammar import parse_call
+from fhir_server.interactions.perform import execute
+from fhir_server.referral import checking as referral_checking
+from fhir_server.server import context_of, store_of
+from fhir_server.settings import Settings
+from fhir_server.spec.errors import FhirError
+from fhir_server.spec.json_format import parse
+
+Json = dict[str, Any]
+
+
+class Answer:
+    """What Desk reads off an answer."""
+
+    def __init__(self, status_code: int, body: Any) -> None:
+        self.status_code = status_code
+        self.body = body
+        self.text = str(body)
+
+    def json(self) -> Any:
+        return self.body
+
+
+class Direct:
+    """A client that asks a store without a server between them."""
+
+    def __init__(self, database: str) -> None:
+        settings = Settings(database=database)
+        self.store = store_of(settings)
+        self.context = context_of(settings, self.store)
+
+    def ask(self, method: str, path: str, body: Json | None = None) -> Answer:
+        path, _, query = path.partition("?")
+        pairs = tuple(tuple(item.split("=", 1)) for item in query.split("&") if item)
+        call = parse_call(Request(method, path, pairs, Conditions(), body))
+        try:
+            result = execute(call, self.context, self.store)
+        except FhirError as refusal:
+            return Answer(refusal.status, [item.code for item in refusal.issues])
+        return Answer(result.status, parse(result.body) if result.body else None)
+
+    def put(self, path: str, *, json: Json, headers: Any = None) -> Answer:
+        return self.ask("PUT", path, json)
+
+    def post(self, path: str, *, json: Json, headers: Any = None) -> Answer:
+        return self.ask("POST", path, json)
+
+    def get(self, path: str, params: Json | None = None) -> Answer:
+        query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
+        return self.ask("GET", f"{path}?{query}")
+
+    def everything(self) -> list[Any]:
+        """All current resources and all claims."""
+        found: list[Any] = []
+        after = 0
+        while keys := self.store.keys(after=after, limit=500):
+            with self.store.read() as transaction:
+                versions = transaction.by_key(keys).values()
+                found += [(item.resource_type, item.logical_id, item.body) for item in versions]
+            after = keys[-1]
+        with self.store.read() as transaction:
+            found += transaction.claims.everything(("", -1), 10_000)
+        return found
+
+    def faults(self) -> list[str]:
+        """What the checks of booking and of referrals find."""
+        checks = (booking_checking.faults, referral_checking.faults)
+        return list(itertools.chain(*(check(self.store, self.context) for check in checks)))
+
+
+Act = Callable[[], Any]
+
+
+def shortlist(desk: Desk) -> Act:
+    referral, other = desk.referral(desk.service()), desk.service()
+    performer = [{"reference": f"HealthcareService/{other['id']}"}]
+    return lambda: desk.put(referral | {"performer": performer})
+
+
+def book(desk: Desk) -> Act:
+    service = desk.service()
+    appointment = desk.appointment(desk.referral(service), desk.slot(service))
+    return lambda: desk.post(appointment)
+
+
+def book_deferred(desk: Desk) -> Act:
+    service = desk.service()
+    referral = desk.referral(service)
+    assert desk.operation(referral, "defer", reason="BOOKING_ATTEMPT_PROBLEM").status_code == 201
+    appointment = desk.appointment(referral, desk.slot(service))
+    return lambda: desk.post(appointment)
+
+
+def defer(desk: Desk) -> Act:
+    service = desk.service()
+    reason = concept(WORKFLOW, "NO_SLOTS_AT_SERVICE")
+    task = desk.task(desk.referral(service), "APPOINTMENT_DEFERRAL", service, reasonCode=reason)
+    return lambda: desk.post(task)
+
+
+def triage(desk: Desk) -> Act:
+    referral = desk.referral(desk.service("REVIEW"))
+    return lambda: desk.operation(referral, "send-for-triage")
+
+
+def _in_triage(desk: Desk) -> Json:
+    referral = desk.referral(desk.service())
+    assert desk.operation(referral, "send-for-triage").status_code == 201
+    return referral
+
+
+def accept(desk: Desk) -> Act:
+    send = {"outcome": "ACCEPT", "comment": "Yes", "priority": "urgent"}
+    referral = _in_triage(desk)
+    return lambda: desk.operation(referral, "record-outcome", **send)
+
+
+def return_with_advice(desk: Desk) -> Act:
+    send = {"outcome": "RETURN_WITH_ADVICE", "comment": "Diet first"}
+    referral = _in_triage(desk)
+    return lambda: desk.operation(referral, "record-outcome", **send)
+
+
+def refer_on(desk: Desk) -> Act:
+    referral, other = _in_triage(desk), desk.service()
+    send = {"outcome": "REFER_OR_BOOK_NOW", "comment": "Theirs", "service": other["id"]}
+    return lambda: desk.operation(referral, "record-outcome", **send)
+
+
+def _booked(desk: Desk) -> tuple[Json, Json]:
+    service = desk.service()
+    referral, slot = desk.referral(service), desk.slot(service)
+    desk.made(desk.appointment(referral, slot))
+    return referral, slot
+
+
+def reject(desk: Desk) -> Act:
+    referral, _ = _booked(desk)
+    send = {"outcome": "REJECT", "reason": "SERVICE_INAPPROPRIATE"}
+    return lambda: desk.operation(referral, "record-outcome", **send)
+
+
+def cancel(desk: Desk) -> Act:
+    referral, _ = _booked(desk)
+    return lambda: desk.operation(referral, "cancel", reason="PATIENT_DIED")
+
+
+def convert(desk: Desk) -> Act:
+    told = [{"url": CONVERSION, "valueCode": "AUTHORISED_TO_CONVERT"}]
+    request = desk.made(desk.advice_to(desk.service(), extension=told))
+    return lambda: desk.operation(request, "convert-advice", guidance="We shall see them")
+
+
+def displace(desk: Desk) -> Act:
+    _, slot = _booked(desk)
+    body = {"resourceType": "Parameters",
+            "parameter": [{"name": "start", "valueDateTime": slot["start"]},
+                          {"name": "end", "valueDateTime": slot["end"]}]}  # fmt: skip
+    path = f"{slot['schedule']['reference']}/$cancel-clinic"
+    return lambda: desk.client.post(path, json=body)
+
+
+ACTS = (
+    shortlist, book, book_deferred, defer, triage, accept, return_with_advice, refer_on, reject,
+    cancel, convert, displace,
+)  # fmt: skip
