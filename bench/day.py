@@ -115,6 +115,7 @@ def main() -> int:
             # Statements are compiled and caches filled by referrals that are not counted.
             uvloop.run(run(server.port, make, 10_000_000, max(5, number // 20), given.clients))
             usage.since()
+            print("Warm; measuring", file=sys.stderr)
             tally: Tally = uvloop.run(run(server.port, make, 0, number, given.clients))
             used = usage.since()
             memory = [resident_bytes(pid) for pid in usage.pids]

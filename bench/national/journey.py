@@ -57,7 +57,8 @@ class Journey:
             case "full":
                 appointment_id = ""
                 path = f"ServiceRequest/{referral_id}/$defer"
-                yield calls.operation("defer", path, 201, reason="NO_SLOTS_AT_SERVICE")
+                to = reference("HealthcareService", services[0])
+                yield calls.operation("defer", path, 201, service=to, reason="NO_SLOTS_AT_SERVICE")
             case "triage":
                 appointment_id = ""
                 path = f"ServiceRequest/{referral_id}/$send-for-triage"

@@ -1,4 +1,7 @@
-"""A paper as PDF, in a font that has the letters of Europe: a name is not to lose its own.
+"""A paper as PDF: a name is not to lose its letters.
+
+Where Latin-1 has them all, the print is in a font that every reader of PDFs has; else in one that has the letters of
+Europe, of which the print carries what it uses: that takes four times as long.
 
 https://hl7.org/fhir/R4/documents.html
 """
@@ -6,6 +9,7 @@ https://hl7.org/fhir/R4/documents.html
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -19,7 +23,8 @@ from fhir_server.directory.paper import Table as Rows
 from fhir_server.spec.instants import SECOND
 
 MEDIA_TYPE = "application/pdf"
-_FONT = "Roboto"
+_PLAIN = "Helvetica"
+_EMBEDDED = "Roboto"
 _FACES = {"": "Roboto-Regular.ttf", "B": "Roboto-Bold.ttf"}
 _MARGIN = 20
 _MISSING = "Characters that this print cannot show stand as ?; the page in HTML shows them."
@@ -33,23 +38,24 @@ class Sheets(FPDF):
     def footer(self) -> None:
         """The number of the page."""
         self.set_y(-15)
-        self.set_font(_FONT, size=9)
+        self.set_font(size=9)
         self.cell(0, 10, f"Page {self.page_no()} of {{nb}}", align="R")
 
 
 def pdf(paper: Paper) -> bytes:
-    """The whole document; what the font does not have is shown as ?, and a line says so."""
-    sheets = _sheets(paper)
+    """The whole document; what no font of ours has is shown as ?, and a line says so."""
+    family = _PLAIN if all(map(_is_latin_1, _texts(paper))) else _EMBEDDED
+    sheets = _sheets(paper, family)
     shown = Shown(sheets)
-    sheets.set_font(_FONT, "B", 18)
+    sheets.set_font(family, "B", 18)
     sheets.multi_cell(0, 9, shown.text(paper.title), new_x="LMARGIN", new_y="NEXT")
-    sheets.set_font(_FONT, size=10)
+    sheets.set_font(family, size=10)
     sheets.multi_cell(0, 6, shown.text(written(paper)), new_x="LMARGIN", new_y="NEXT")
     for section in paper.sections:
         sheets.ln(4)
-        sheets.set_font(_FONT, "B", 13)
+        sheets.set_font(family, "B", 13)
         sheets.multi_cell(0, 8, shown.text(section.title), new_x="LMARGIN", new_y="NEXT")
-        sheets.set_font(_FONT, size=10)
+        sheets.set_font(family, size=10)
         for block in section.blocks:
             shown.block(block)
     if shown.missing:
@@ -58,10 +64,34 @@ def pdf(paper: Paper) -> bytes:
     return bytes(sheets.output())
 
 
-def _sheets(paper: Paper) -> Sheets:
+def _texts(paper: Paper) -> Iterator[str]:
+    """Every text of the paper."""
+    yield paper.title
+    for section in paper.sections:
+        yield section.title
+        for block in section.blocks:
+            if isinstance(block, Paragraphs):
+                yield from block.items
+                continue
+            if isinstance(block, Rows):
+                yield from block.headings
+            for cells in block.rows:
+                yield from cells
+
+
+def _is_latin_1(text: str) -> bool:
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _sheets(paper: Paper, family: str) -> Sheets:
     sheets = Sheets(format="A4")
-    for style, name in _FACES.items():
-        sheets.add_font(_FONT, style, str(files("font_roboto") / "files" / name))
+    if family == _EMBEDDED:
+        for style, name in _FACES.items():
+            sheets.add_font(family, style, str(files("font_roboto") / "files" / name))
     sheets.set_margin(_MARGIN)
     sheets.set_auto_page_break(auto=True, margin=_MARGIN)
     # Metadata are read by search engines and previews: they name the kind of document, never whom it is about.
@@ -80,7 +110,7 @@ class Shown:
         self.missing = False
 
     def text(self, text: str) -> str:
-        """The text in letters that the font has."""
+        """The text in letters that the fonts have."""
         known = _letters()
         kept = "".join(item if ord(item) in known or item == "\n" else "?" for item in text)
         self.missing = self.missing or kept != text
