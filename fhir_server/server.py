@@ -17,6 +17,9 @@ from fhir_server.booking.lapses import forget_replies, sweep
 from fhir_server.booking.operations import operations
 from fhir_server.booking.policy import BookingPolicy
 from fhir_server.booking.rules import BookingRules
+from fhir_server.directory.operations import DIRECTORY_OPERATIONS
+from fhir_server.directory.refresh import Refresher
+from fhir_server.directory.rules import DirectoryRules
 from fhir_server.http.callers import Callers
 from fhir_server.http.cors import Cors
 from fhir_server.http.endpoint import Endpoint
@@ -109,7 +112,12 @@ def booking_policy_of(settings: Settings) -> BookingPolicy:
 def operations_of(settings: Settings) -> tuple[Offered, ...]:
     """Every operation that is offered."""
     policy = booking_policy_of(settings)
-    return (*OPERATIONS, *operations(policy), *referral_operations(BookingRules(policy)))
+    return (
+        *OPERATIONS,
+        *operations(policy),
+        *referral_operations(BookingRules(policy)),
+        *DIRECTORY_OPERATIONS,
+    )
 
 
 def context_of(
@@ -122,7 +130,7 @@ def context_of(
         now,
         new_id,
         operations=operations_of(settings),
-        rules=RuleSets(booking, ReferralRules(booking)),
+        rules=RuleSets(booking, ReferralRules(booking), DirectoryRules()),
         terminology=terminology_of(settings),
         profiles=Profiles(validator_of(settings)),
         catalogue=catalogue or Catalogued(store),
@@ -168,6 +176,7 @@ class Application:
         publish(self.store, self.context)
         catalogued.refresh()
         self.reindexer = Reindexer(self.store, self.context, catalogued)
+        self.refresher = Refresher(self.store, self.context)
         inline = not settings.database.startswith("postgresql")
         threads = settings.database_pool if not inline else 4
         self.lanes = Lanes(self.store, threads=threads, inline_reads=inline)
@@ -198,12 +207,13 @@ class Application:
             await self._live(receive, send)
 
     async def _sweep(self) -> None:
-        """Let go of expired holds and of old replies, as long as the server lives."""
+        """Let go of expired holds and old replies, and keep waits true, as long as the server lives."""
         loop = asyncio.get_running_loop()
         for turn in itertools.count(1):
             await asyncio.sleep(_SWEEP_SECONDS)
             with contextlib.suppress(FhirError):
                 await loop.run_in_executor(self.lanes.threads, sweep, self.store, self.context)
+                await loop.run_in_executor(self.lanes.threads, self.refresher.step)
                 if turn % _SWEEPS_A_CLEARING == 0:
                     await loop.run_in_executor(
                         self.lanes.threads, forget_replies, self.store, self.context

@@ -31,9 +31,14 @@ def _number(resource_type: str, code: str) -> int:
     return found.number
 
 
-def coded(resource_type: str, code: str, value: str) -> Expression:
-    """A token parameter has that code, of any system."""
-    return TokenMatch((_number(resource_type, code),), (Token(None, value),))
+def coded(resource_type: str, code: str, *values: str) -> Expression:
+    """A token parameter has one of those codes, of any system."""
+    return having(resource_type, code, tuple(Token(None, value) for value in values))
+
+
+def having(resource_type: str, code: str, tokens: tuple[Token, ...]) -> Expression:
+    """A token parameter has one of those values."""
+    return TokenMatch((_number(resource_type, code),), tokens)
 
 
 def referring(resource_type: str, code: str, targets: Iterable[str]) -> Expression:

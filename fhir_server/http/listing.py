@@ -24,6 +24,7 @@ from fhir_server.spec.json_format import parse, serialise
 
 Json = dict[str, Any]
 Headers = list[tuple[bytes, bytes]]
+_CSV = "text/csv"
 
 
 class Writer(Protocol):
@@ -100,13 +101,14 @@ class CsvWriter:
 
 def writer_of(answer: Answer, listing: Listing) -> Writer:
     """The writer of a format; FhirError 400 when it cannot tell what is asked for."""
-    return CsvWriter(listing) if answer.format == "csv" else NdjsonWriter(listing)
+    return CsvWriter(listing) if answer.media_type == _CSV else NdjsonWriter(listing)
 
 
 def headings(answer: Answer, listing: Listing) -> Headers:
     """The response headers; what the search did not understand is told there."""
+    heading = ";header=present" if answer.media_type == _CSV else ""
     found = [
-        (b"content-type", f"{answer.media_type};charset=utf-8".encode()),
+        (b"content-type", f"{answer.media_type};charset=utf-8{heading}".encode()),
         (b"cache-control", b"no-store"),
         (b"vary", b"Accept, Prefer, Origin"),
         (b"x-content-type-options", b"nosniff"),

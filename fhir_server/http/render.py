@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fhir_server.http.formats import Answer
+from fhir_server.http.formats import JSON, Answer
 from fhir_server.http.preferences import Preferences
 from fhir_server.interactions.call import Context, Result
 from fhir_server.interactions.outcome import outcome
@@ -49,6 +49,10 @@ def render_result(
         body = None
     if body is None:
         return status, b""
+    if result.media_type is not None:
+        answer = Answer("other", result.media_type)
+    elif answer.format == "other":
+        answer = JSON
     return status, _formatted(body, answer, headers, pretty=pretty)
 
 
@@ -58,10 +62,14 @@ def _done(result: Result) -> Issue:
 
 
 def _formatted(body: bytes, answer: Answer, headers: Headers, *, pretty: bool) -> bytes:
-    headers.append((b"content-type", f"{answer.media_type};charset=utf-8".encode()))
+    text = answer.format != "other" or answer.media_type.startswith("text/")
+    charset = ";charset=utf-8" if text else ""
+    headers.append((b"content-type", f"{answer.media_type}{charset}".encode()))
     headers.append((b"cache-control", b"no-store"))
     headers.append((b"vary", b"Accept, Prefer, Origin"))
     headers.append((b"x-content-type-options", b"nosniff"))
+    if answer.format == "other":
+        return body
     if answer.format == "xml":
         return serialise_xml(parse(body), pretty=pretty)
     return prettify(body) if pretty else body

@@ -153,7 +153,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation at the system, type or instance level; body is Parameters or the single resource."""
+    """An operation at the system, type or instance level; body is Parameters or the single resource.
+
+    media_type: of the answer, where the caller asks for one of the operation's that is not FHIR's.
+    """
 
     code: str
     method: str
@@ -161,6 +164,7 @@ class Operation:
     logical_id: str | None
     parameters: Parameters
     body: Json | None
+    media_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +271,7 @@ class Result:
 
     location is relative to the base ("Patient/1/_history/2"); version_id and last_updated (microseconds) are those
     of the one resource that the answer is about; issues are hints that an OperationOutcome would carry.
+    media_type: of a body that is no resource.
     """
 
     status: int
@@ -277,3 +282,4 @@ class Result:
     issues: tuple[Issue, ...] = ()
     etag: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from fhir_server.spec import errors
@@ -38,6 +39,16 @@ class Offered(Protocol):
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """The result; the transaction can be written to (it is a store Transaction) when affects_state is set."""
+
+
+def media_types(code: str, operations: Iterable[Offered]) -> tuple[str, ...]:
+    """The media types beside FHIR's that operations of that name answer in; they tell them as media_types."""
+    return tuple(
+        media_type
+        for item in operations
+        if item.code == code
+        for media_type in getattr(item, "media_types", ())
+    )
 
 
 def writable(transaction: ReadTransaction) -> Transaction:

@@ -1,0 +1,94 @@
+"""The referral-to-treatment clock of one referral: when it started and stopped, and how long it ran.
+
+https://hl7.org/fhir/R4/servicerequest.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.directory.names import ADVICE, CLOCK_PAUSE, CLOCK_STOP, PATHWAY_START
+from fhir_server.spec.dates import LATEST, interval
+
+Json = dict[str, Any]
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Moments in microseconds since 1970. stated: the referral itself tells the start; stop None: it still runs."""
+
+    start: int
+    stated: bool
+    stop: int | None
+    pauses: tuple[Span, ...]
+
+    def runs(self, moment: int) -> bool:
+        """Whether the patient is waiting at that moment."""
+        return self.start <= moment and (self.stop is None or self.stop > moment)
+
+    def waited(self, moment: int) -> int:
+        """How long the clock had run by then (or until it stopped) in microseconds, pauses left out."""
+        end = moment if self.stop is None else min(moment, self.stop)
+        paused = 0
+        covered = self.start
+        for low, high in self.pauses:
+            begin, until = max(low, covered), min(high, end)
+            if until > begin:
+                paused += until - begin
+                covered = until
+        return max(0, end - self.start - paused)
+
+
+def clock_of(referral: Json) -> Clock | None:
+    """The clock of a ServiceRequest; without a stated start it started when the referral was written.
+
+    None when neither is told, and for a question (advice and guidance) whose clock nobody started.
+    """
+    start = _moment(extension_value(referral, PATHWAY_START, "valueInstant"))
+    stated = start is not None
+    if start is None and not is_advice(referral):
+        start = _moment(referral.get("authoredOn"))
+    if start is None:
+        return None
+    stops = [
+        moment
+        for item in extensions(referral, CLOCK_STOP)
+        if (moment := _moment(extension_value(item, "instant", "valueInstant"))) is not None
+    ]
+    return Clock(start, stated, min(stops, default=None), tuple(sorted(_pauses(referral))))
+
+
+def _pauses(referral: Json) -> Iterator[Span]:
+    for item in extensions(referral, CLOCK_PAUSE):
+        period = extension_value(item, "period", "valuePeriod")
+        if isinstance(period, dict):
+            low, high = period.get("start"), period.get("end")
+            if isinstance(low, str):
+                yield interval(low)[0], _end(high) if isinstance(high, str) else LATEST
+
+
+def _end(text: str) -> int:
+    # The end of a Period that is a day belongs to it (datatypes.html#Period).
+    return interval(text)[0 if "T" in text else 1]
+
+
+def is_advice(referral: Json) -> bool:
+    """Whether a ServiceRequest asks for advice and guidance, not for an appointment."""
+    return any(item.get("code") == ADVICE for item in referral.get("code", {}).get("coding", ()))
+
+
+def extensions(element: Json, url: str) -> list[Json]:
+    """The extensions of an element with that url."""
+    return [item for item in element.get("extension", ()) if item.get("url") == url]
+
+
+def extension_value(element: Json, url: str, name: str) -> Any:
+    """The value of the first extension with that url, or None."""
+    return next((item.get(name) for item in extensions(element, url)), None)
+
+
+def _moment(text: Any) -> int | None:
+    return interval(text)[0] if isinstance(text, str) else None

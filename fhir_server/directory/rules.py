@@ -1,0 +1,63 @@
+"""The rule about the waits of a service: the server computes them, and every other writer leaves them as they are.
+
+https://hl7.org/fhir/R4/healthcareservice.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fhir_server.booking import refusals
+from fhir_server.directory.clock import extensions
+from fhir_server.directory.names import WAIT
+from fhir_server.interactions.call import Context
+from fhir_server.interactions.rules import NoRules, Ruled
+from fhir_server.interactions.write import Write
+from fhir_server.spec import errors
+from fhir_server.spec.json_format import parse
+from fhir_server.store.contract import Transaction
+
+Json = dict[str, Any]
+
+
+class DirectoryRules(NoRules):
+    """See fhir_server.interactions.rules.Rules."""
+
+    resource_types: frozenset[str] = frozenset({"HealthcareService"})
+
+    def apply(
+        self, write: Write, after: Json | None, context: Context, transaction: Transaction
+    ) -> Ruled:
+        """The service with the waits that are stored; FhirError 422 when the client sends others."""
+        del transaction
+        if after is None:
+            return Ruled(None)
+        previous = write.previous
+        before = None if previous is None or previous.deleted else parse(previous.body)
+        held = extensions(before, WAIT) if before is not None else []
+        sent = extensions(after, WAIT)
+        if sent == held:
+            return Ruled(after)
+        if sent and not context.recording:
+            raise _derived(after)
+        return Ruled(with_waits(after, held))
+
+
+def with_waits(service: Json, waits: list[Json]) -> Json:
+    """The service with those extensions in place of its own about waits."""
+    kept = [item for item in service.get("extension", ()) if item.get("url") != WAIT]
+    rest = {name: value for name, value in service.items() if name != "extension"}
+    return rest | {"extension": [*kept, *waits]} if kept or waits else rest
+
+
+def _derived(service: Json) -> errors.FhirError:
+    place = next(
+        number for number, item in enumerate(service["extension"]) if item.get("url") == WAIT
+    )
+    told = (
+        "The server computes the waits of a service; leave the extension service-wait out,"
+        " or send it as it is now"
+    )
+    expression = f"HealthcareService.extension[{place}]"
+    issue = refusals.issue(422, "business-rule", "STATE_IS_DERIVED", told, expression)
+    return errors.unprocessable(issue)

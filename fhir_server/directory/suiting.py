@@ -1,0 +1,130 @@
+"""Whether a service suits what is asked for, beyond what an index answers, and what it was left out for.
+
+https://hl7.org/fhir/R4/healthcareservice.html
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhir_server.booking import facts
+from fhir_server.directory import waits
+from fhir_server.directory.asked import Asked
+from fhir_server.directory.clock import extension_value, extensions
+from fhir_server.directory.names import COMMISSIONER, ELIGIBILITY
+from fhir_server.directory.places import Vector, kilometres
+from fhir_server.interactions.call import Context
+
+Json = dict[str, Any]
+UNKNOWN = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A service that suits. distance: kilometres to its nearest place, wait: days; None: not known."""
+
+    service_id: str
+    body: bytes
+    distance: float | None
+    wait: float | None
+
+    def order(self, asked: Asked) -> tuple[float, str]:
+        """Where it stands in the answer; what is not known comes last."""
+        value = self.distance if asked.sort == "distance" else self.wait
+        return (UNKNOWN if value is None else round(value, 6), self.service_id)
+
+    def score(self, asked: Asked) -> float:
+        """From 1 (here, now) down to 0 (not known), in the order of the answer."""
+        value = self.order(asked)[0]
+        if value >= UNKNOWN:
+            return 0.0
+        return round(1 / (1 + value / (10 if asked.sort == "distance" else 28)), 9)
+
+
+@dataclass
+class Sieve:
+    """Looks at services one by one, and counts those that are left out by the criterion."""
+
+    asked: Asked
+    context: Context
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def match(
+        self, service: Json, body: bytes, located: Mapping[tuple[str, str], Vector]
+    ) -> Match | None:
+        """The service as a match, or None."""
+        asked = self.asked
+        distance = self._distance(service, located)
+        wait = waits.indicated_days(service, asked.priority, self.context.now())
+        reason = (
+            self._too_far(distance)
+            or self._too_long(wait)
+            or self._not_commissioned(service)
+            or self._not_eligible(service)
+        )
+        if reason:
+            self.left_out[reason] += 1
+            return None
+        return Match(service["id"], body, distance, wait)
+
+    def _distance(self, service: Json, located: Mapping[tuple[str, str], Vector]) -> float | None:
+        place = self.asked.place
+        if place is None:
+            return None
+        found = [
+            kilometres(place.vector, located[target])
+            for _, target in facts.targets(service.get("location", ()), self.context)
+            if target in located
+        ]
+        return min(found, default=None)
+
+    def _too_far(self, distance: float | None) -> str:
+        if self.asked.distance is None:
+            return ""
+        if distance is None:
+            return "distance: it has no Location with a position"
+        return "distance: it is farther away" if distance > self.asked.distance else ""
+
+    def _too_long(self, wait: float | None) -> str:
+        if self.asked.maximum_wait is None:
+            return ""
+        if wait is None:
+            return "max-wait-days: it shows no wait"
+        return "max-wait-days: its wait is longer" if wait > self.asked.maximum_wait else ""
+
+    def _not_commissioned(self, service: Json) -> str:
+        """A service that names no commissioner takes referrals under the rules of any."""
+        wanted = self.asked.commissioner
+        named = [item.get("valueReference", {}) for item in extensions(service, COMMISSIONER)]
+        if wanted is None or not named:
+            return ""
+        commissioners = {"/".join(target) for _, target in facts.targets(named, self.context)}
+        return "" if wanted in commissioners else "commissioning-org: it is for other commissioners"
+
+    def _not_eligible(self, service: Json) -> str:
+        """Each eligibility that states limits is an alternative."""
+        limits = [
+            limit
+            for item in service.get("eligibility", ())
+            for limit in extensions(item, ELIGIBILITY)
+        ]
+        if not limits or any(not self._outside(limit) for limit in limits):
+            return ""
+        return self._outside(limits[0])
+
+    def _outside(self, limit: Json) -> str:
+        age, sex = self.asked.age, self.asked.sex
+        low = extension_value(limit, "minimum-age", "valueUnsignedInt")
+        high = extension_value(limit, "maximum-age", "valueUnsignedInt")
+        if age is not None and (
+            (low is not None and age < low) or (high is not None and age > high)
+        ):
+            return "age: it is for patients of other ages"
+        sexes = [item.get("valueCode") for item in extensions(limit, "sex")]
+        # Only male and female leave out: who is neither, or not known, is for the clinician to judge.
+        if sex in ("male", "female") and sexes and sex not in sexes:
+            return "sex: it is for patients of another sex"
+        return ""
