@@ -45,6 +45,7 @@ from fhir_server.store.open import open_store
 from fhir_server.terminology import Published, RemoteServer, Terminology
 from fhir_server.terminology.remote import RemoteSettings
 from fhir_server.validation import Validator
+from fhir_server.validation.profiles.guides import with_global_profiles
 from fhir_server.validation.profiles.library import CoreDefinitions, Library
 from fhir_server.validation.profiles.packages import Folder, Packages
 from fhir_server.validation.schemas.documents import Schemas
@@ -93,8 +94,9 @@ def policy_of(settings: Settings, cursor_key: bytes) -> Policy:
 
 def validator_of(settings: Settings) -> Validator:
     """What resources are held to: R4, our own profiles, and those of the packages that the settings name."""
-    sources = (CoreDefinitions(), Folder(folder("profiles")), Packages(Path(settings.packages)))
-    return Validator(Library(sources), settings.default_profiles)
+    packages = Packages(Path(settings.packages))
+    defaults = with_global_profiles(packages.guides(), settings.default_profiles)
+    return Validator(Library((CoreDefinitions(), Folder(folder("profiles")), packages)), defaults)
 
 
 def booking_policy_of(settings: Settings) -> BookingPolicy:

@@ -11,6 +11,7 @@ from typing import TypeVar, get_args
 
 from fhir_server.interactions import call as calls
 from fhir_server.interactions.call import Call, Context, Result
+from fhir_server.interactions.operation import is_brief
 from fhir_server.interactions.perform import changes, execute, look, perform, prepare
 from fhir_server.store.contract import OverBudget, ReadTransaction, Store
 
@@ -79,7 +80,7 @@ class Lanes:
         """The result of a call; raises FhirError."""
         if isinstance(call, calls.Capabilities):
             return execute(call, context, self.store)
-        if isinstance(call, _READS) and self.inline_reads:
+        if self.inline_reads and _is_read(call, context):
             # Most reads take less time than handing them to a thread.
             try:
                 with self.store.read(_INLINE_SECONDS) as transaction:
@@ -116,3 +117,9 @@ class Lanes:
     def close(self) -> None:
         """Let running calls end."""
         self.threads.shutdown(wait=True)
+
+
+def _is_read(call: Call, context: Context) -> bool:
+    return isinstance(call, _READS) or (
+        isinstance(call, calls.Operation) and is_brief(call, context)
+    )

@@ -20,7 +20,7 @@ from fhir_server.interactions.outcome import outcome
 from fhir_server.interactions.search import shaped
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
-from fhir_server.spec.json_format import parse, serialise
+from fhir_server.spec.json_format import parse, parse_stored, serialise
 
 Json = dict[str, Any]
 Headers = list[tuple[bytes, bytes]]
@@ -47,9 +47,10 @@ class NdjsonWriter:
 
     def page(self, page: Page) -> bytes:
         """A line for each resource that was not told yet."""
-        listed = [*page.matches, *page.included]
+        listed = page.all
         if self._repeats:
-            fresh = {(item.key, item.version_id): item for item in listed}
+            # An include may bring another version of what is there already.
+            fresh = {(item.key, hash(item.body)): item for item in listed}
             listed = [item for place, item in fresh.items() if place not in self._told]
             self._told.update(fresh)
         return b"".join([shaped(item.body, self._wanted) + b"\n" for item in listed])
@@ -80,17 +81,14 @@ class CsvWriter:
         if not self._begun:
             self._begun = True
             writer.writerow([item.name for item in self._columns])
-        beside = {
-            f"{item.resource_type}/{item.logical_id}": item.body
-            for item in (*page.matches, *page.included)
-        }
+        beside = {f"{item.resource_type}/{item.logical_id}": item.body for item in page.all}
 
         def resolve(reference: str) -> Json | None:
             body = beside.get(reference.partition("/_history/")[0])
             return None if body is None else parse(body)
 
         for item in page.matches:
-            writer.writerow(row(parse(item.body), self._columns, resolve))
+            writer.writerow(row(parse_stored(item.body), self._columns, resolve))
         return text.getvalue().encode()
 
     def failed(self, refusal: FhirError) -> bytes:

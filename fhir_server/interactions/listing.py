@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from fhir_server.interactions.call import Context, Search
 from fhir_server.interactions.include import included
-from fhir_server.interactions.search import Place, understood
+from fhir_server.interactions.search import Place, made, understood
 from fhir_server.spec import errors
-from fhir_server.store.contract import ReadTransaction, StoredVersion
+from fhir_server.store.contract import Match, ReadTransaction, StoredVersion
 
 _PAGE = 500
 # Includes bring several resources a match.
@@ -24,8 +24,13 @@ _MOST_INCLUDED = 10_000
 class Page:
     """Some matches in their order, and what the includes add to them."""
 
-    matches: list[StoredVersion]
+    matches: list[Match]
     included: list[StoredVersion]
+
+    @property
+    def all(self) -> list[Match | StoredVersion]:
+        """Both."""
+        return [*self.matches, *self.included]
 
 
 class Listing:
@@ -56,7 +61,7 @@ class Listing:
 
     def page(self, transaction: ReadTransaction) -> Page:
         """The next page; FhirError 403 when the search has more matches than the maximum."""
-        hits = transaction.search(self._query)
+        hits = transaction.page(self._query)
         page = hits[: self._size]
         self.done = len(hits) <= self._size
         if not self.done:
@@ -65,11 +70,11 @@ class Listing:
             self._query = replace(self._query, after=page[-1].position)
         self._listed += len(page)
         self._check(self._listed)
-        matches = [hit.version for hit in page]
-        if not self._including or not matches:
-            return Page(matches, [])
-        found = included(self.asked.wanted, matches, _MOST_INCLUDED, transaction)
-        return Page(matches, found)
+        if not self._including or not page:
+            return Page(page, [])
+        wanted = self.asked.wanted
+        references = made(wanted, page, transaction)
+        return Page(page, included(wanted, page, references, _MOST_INCLUDED, transaction))
 
     def _check(self, matches: int) -> None:
         if matches > self._maximum:

@@ -379,6 +379,13 @@ def test_every_declared_operation_works(client, statement, declared):
         "translate": [
             ("GET", f"ConceptMap/$translate?url={MAP}&system={GENDER}&code=male", None),
         ],
+        "closure": [
+            (
+                "POST",
+                "$closure",
+                {"resourceType": "Parameters", "parameter": [{"name": "name", "valueString": "x"}]},
+            )
+        ],
         "reindex": [("POST", "$reindex", None)],
         "reindex-status": [("GET", "$reindex-status", None)],
     }

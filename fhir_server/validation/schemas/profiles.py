@@ -12,7 +12,6 @@ from typing import Any
 from fhir_server.spec.json_format import FhirDecimal
 from fhir_server.validation.profiles.demands import Child, Demand, Slice, Slicing, Test
 from fhir_server.validation.profiles.library import Library
-from fhir_server.validation.profiles.value_sets import ValueSets
 from fhir_server.validation.rules import Kind
 from fhir_server.validation.schemas.codes import bound
 from fhir_server.validation.schemas.types import NULL, present, reference
@@ -25,7 +24,6 @@ class ProfileSchemas:
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._codes = ValueSets(library.resource)
         self.named: dict[str, str] = {}
 
     def of(self, url: str) -> Json:
@@ -48,10 +46,9 @@ class ProfileSchemas:
         if demand.pattern is not None:
             yield _pattern(demand.pattern)
         if demand.binding is not None and demand.binding.strength == "required":
-            codes = self._codes.codes(demand.binding.value_set)
+            codes = self._library.terminology.members(demand.binding.value_set)
             if codes is not None:
-                pairs = [(system, code) for system, listed in codes.items() for code in listed]
-                yield bound(pairs, kind)
+                yield bound(sorted(codes), kind)
         for url in (demand.profiles or {}).get("Extension", ()):
             if self._library.profile(url) is not None:
                 yield self.refer(url)
