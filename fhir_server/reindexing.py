@@ -27,7 +27,8 @@ LOG = logging.getLogger("fhir_server.reindexing")
 REFRESH = 1.0
 GRACE = 3.0
 CHUNK = 200
-_LOCK = [("SearchParameter", "$reindex")]
+# Whoever changes what is defined and how far it is indexed holds it.
+LOCK = ("SearchParameter", "$reindex")
 # A retired parameter is forgotten by all workers before its rows are deleted.
 _PURGE = 5000
 
@@ -84,7 +85,7 @@ def step(store: Store, context: Context) -> bool:
 
 
 def _step(transaction: Transaction, context: Context) -> bool:
-    transaction.lock(_LOCK)
+    transaction.lock([LOCK])
     early = context.now() - int(GRACE * 1_000_000)
     for item in transaction.catalogue.listed():
         if item.defined_at > early:

@@ -16,7 +16,7 @@ from fhir_server.booking.inputs import Inputs
 from fhir_server.interactions.call import Context, Parameters
 from fhir_server.interactions.matching import criteria_of, matches
 from fhir_server.spec import errors
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
@@ -48,7 +48,7 @@ def schedules_of(
             where = criteria_of("Schedule", (("actor", ",".join(listed)),), context)
         versions = queries.found("Schedule", where, transaction, _MOST)
         for version in versions[:_FEW]:
-            known["Schedule", version.logical_id] = parse(version.body)
+            known["Schedule", version.logical_id] = parse_stored(version.body)
         return {version.logical_id for version in versions}
 
     kinds: list[set[str]] = []
@@ -104,7 +104,7 @@ def _performers(
     performers: list[str] = []
     referrals = matches("ServiceRequest", criteria, context, transaction, 10)
     for version in referrals:
-        listed = parse(version.body).get("performer", ())
+        listed = parse_stored(version.body).get("performer", ())
         performers += ["/".join(target) for _, target in facts.targets(listed, context)]
     if not referrals:
         return []

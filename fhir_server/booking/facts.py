@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from fhir_server.booking import names
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.integrity import local_target
 from fhir_server.spec.dates import interval
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
@@ -60,6 +61,7 @@ def capacity(slot: Json | None) -> int:
     return 1
 
 
+@lru_cache(maxsize=8192)
 def moment(text: str) -> int:
     """An instant as microseconds since 1970."""
     return interval(text)[0]
@@ -77,7 +79,7 @@ def resource(identity: Identity, context: Context, transaction: ReadTransaction)
     if planned is not None:
         return planned
     version = transaction.current(*identity)
-    return None if version is None or version.deleted else parse(version.body)
+    return None if version is None or version.deleted else parse_stored(version.body)
 
 
 def resources(
@@ -86,7 +88,7 @@ def resources(
     """Those of the resources that there are, read at once."""
     wanted = list(dict.fromkeys(identities))
     found = {
-        identity: parse(version.body)
+        identity: parse_stored(version.body)
         for identity, version in transaction.many(
             [item for item in wanted if context.pending.get(item) is None]
         ).items()

@@ -26,8 +26,8 @@ from fhir_server.search.expression import And, Expression, Query
 from fhir_server.spec import errors
 from fhir_server.spec.dates import DAY
 from fhir_server.spec.errors import Issue
-from fhir_server.spec.json_format import parse, serialise
-from fhir_server.store.contract import Hit, ReadTransaction
+from fhir_server.spec.json_format import parse_stored, serialise
+from fhir_server.store.contract import Match, ReadTransaction
 
 Json = dict[str, Any]
 KNOWN = frozenset(
@@ -38,6 +38,7 @@ KNOWN = frozenset(
     }
 )  # fmt: skip
 _UNUSED = ("reason", "insurance-reference")
+_TOGETHER = frozenset({"duration", "window", "timing", "patient-reference", "patient-id"})
 _MOST_SLOTS = 2000
 _LOCAL_PERIOD = 28 * DAY
 _SOONEST = queries.by_date("Slot", "start")
@@ -52,6 +53,10 @@ class Find:
     levels: frozenset[Level] = frozenset({"type"})
     resource_types: frozenset[str] = frozenset({"Appointment"})
     affects_state: bool = False
+
+    def brief(self, call: Operation) -> bool:
+        """Whether single slots are looked for, a page of them; what is put together needs all there are."""
+        return call.body is None and not any(name in _TOGETHER for name, _ in call.parameters)
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with a searchset of proposed Appointments, soonest first; FhirError 400 for what cannot be read."""
@@ -144,10 +149,10 @@ class _Wanted:
 
     def _hits(
         self, limit: int, after: tuple[Any, ...] | None, transaction: ReadTransaction
-    ) -> list[Hit]:
+    ) -> list[Match]:
         query = Query(("Slot",), self.where, _SOONEST, limit + 1, after)
-        hits = transaction.search(query)
-        self.keys |= {hit.version.logical_id: hit.version.key for hit in hits}
+        hits = transaction.page(query)
+        self.keys |= {hit.logical_id: hit.key for hit in hits}
         return hits
 
     @property
@@ -184,7 +189,7 @@ class _Wanted:
     ) -> tuple[list[Proposal], tuple[Any, ...] | None, int]:
         assert self.count is not None
         hits = self._hits(self.count, after, transaction)
-        page = [parse(hit.version.body) for hit in hits[: self.count]]
+        page = [parse_stored(hit.body) for hit in hits[: self.count]]
         within = [slot for slot in page if facts.moment(slot["end"]) <= self.high]
         if len(hits) <= self.count and after is None:
             return [Proposal((slot,)) for slot in within], None, len(within)
@@ -197,17 +202,17 @@ class _Wanted:
         if len(hits) > limit:
             told = f"Only the first {limit} free slots are looked at; ask for a shorter period"
             self.notes.append(Issue("information", "incomplete", told))
-        slots = [parse(hit.version.body) for hit in hits[:limit]]
+        slots = [parse_stored(hit.body) for hit in hits[:limit]]
         return [slot for slot in slots if facts.moment(slot["end"]) <= self.high]
 
     def schedules(
         self, page: list[Proposal], transaction: ReadTransaction
     ) -> dict[tuple[str, str], Json]:
         """The schedules of the slots on a page, as far as they are known already not read again."""
+        slots = {facts.schedule_of(slot): slot for item in page for slot in item.slots}
         missing = [
             slot
-            for item in page
-            for slot in item.slots
+            for slot in slots.values()
             for _, target in facts.targets([slot.get("schedule", {})], self.context)
             if target not in self.known
         ]

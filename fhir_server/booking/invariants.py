@@ -21,7 +21,7 @@ from fhir_server.spec.dates import DAY
 from fhir_server.spec.errors import Issue
 from fhir_server.spec.instants import write_instant
 from fhir_server.spec.json_format import parse
-from fhir_server.store.contract import ReadTransaction, StoredVersion, Transaction
+from fhir_server.store.contract import Match, ReadTransaction, StoredVersion, Transaction
 
 Json = dict[str, Any]
 _LOOKED_AT = ("slot", "start", "end", "basedOn")
@@ -275,7 +275,7 @@ def _check_schedules(
 
 def _appointments_of(
     patient: str, start: int, end: int, transaction: ReadTransaction
-) -> Iterable[StoredVersion]:
+) -> Iterable[Match | StoredVersion]:
     """The patient's appointments, as far as they may be near that time.
 
     Most patients have few, and following their references costs less than a search; so that comes first.

@@ -15,7 +15,7 @@ from typing import Any
 from fhir_server.booking import facts
 from fhir_server.interactions.call import Context
 from fhir_server.spec.instants import write_instant
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
@@ -23,9 +23,9 @@ Identity = tuple[str, str]
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LONGEST = 64
-_MAC = 10
+_MAC = 13
 _MINUTE = 60_000_000
-_COPIED = ("serviceCategory", "serviceType", "specialty")
+_COPIED = ("serviceCategory", "serviceType", "specialty", "appointmentType")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def read_id(logical_id: str, key: bytes) -> tuple[list[int], list[int]] | None:
 
 def _mac(text: str, key: bytes) -> str:
     digest = hashlib.blake2b(text.encode(), key=key[:64], digest_size=8, person=b"proposal")
-    return _write(int.from_bytes(digest.digest(), "big"))[:_MAC]
+    return digest.hexdigest()[:_MAC]
 
 
 def _write(number: int) -> str:
@@ -76,7 +76,7 @@ def proposed(logical_id: str, context: Context, transaction: ReadTransaction) ->
         return None
     slot_keys, patient_keys = keys
     found = transaction.by_key([*slot_keys, *patient_keys])
-    slots = [parse(found[key].body) for key in slot_keys if key in found]
+    slots = [parse_stored(found[key].body) for key in slot_keys if key in found]
     if len(slots) != len(slot_keys):
         return None
     patients = [f"Patient/{found[key].logical_id}" for key in patient_keys if key in found]
@@ -98,18 +98,15 @@ def appointment(
 ) -> Json:
     """The Appointment that a proposal stands for; known are the schedules of its slots."""
     slots = proposal.slots
-    start = min(facts.moment(slot["start"]) for slot in slots)
-    end = max(facts.moment(slot["end"]) for slot in slots)
+    first = slots[0]
+    start = min([facts.moment(slot["start"]) for slot in slots])
+    end = max([facts.moment(slot["end"]) for slot in slots])
     made: Json = {"resourceType": "Appointment", "status": status}
-    for name in _COPIED:
-        if name in slots[0]:
-            made[name] = slots[0][name]
-    if "appointmentType" in slots[0]:
-        made["appointmentType"] = slots[0]["appointmentType"]
+    made |= {name: first[name] for name in _COPIED if name in first}
     answer = "accepted" if status == "booked" else "needs-action"
     actors: dict[str, Json] = {}
     for slot in slots:
-        for _, target in facts.targets([slot.get("schedule", {})], context):
+        for _, target in facts.targets((slot.get("schedule", {}),), context):
             for actor in known.get(target, {}).get("actor", ()):
                 actors.setdefault(actor.get("reference", repr(actor)), actor)
     participants = [{"actor": actor, "status": answer} for actor in actors.values()]

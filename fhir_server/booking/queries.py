@@ -21,7 +21,7 @@ from fhir_server.search.expression import (
 )
 from fhir_server.search.parameters import parameter
 from fhir_server.spec.instants import MILLISECOND
-from fhir_server.store.contract import ReadTransaction, StoredVersion
+from fhir_server.store.contract import Match, ReadTransaction
 
 
 @cache
@@ -63,7 +63,6 @@ def by_date(resource_type: str, code: str) -> tuple[SortKey, ...]:
 
 def found(
     resource_type: str, where: Expression, transaction: ReadTransaction, limit: int
-) -> list[StoredVersion]:
+) -> list[Match]:
     """At most so many resources for which it holds."""
-    query = Query((resource_type,), where, limit=limit)
-    return [hit.version for hit in transaction.search(query)]
+    return transaction.page(Query((resource_type,), where, limit=limit))

@@ -3,87 +3,108 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from fhir_server.search.parameters import reference_numbers, referring_numbers
 from fhir_server.search.query import Include, Search
 from fhir_server.spec import errors
-from fhir_server.store.contract import Link, ReadTransaction, StoredVersion
+from fhir_server.store.contract import Match, ReadTransaction, Reference, StoredVersion
 
 Identity = tuple[str, str]
+Found = Match | StoredVersion
+
+
+@lru_cache(maxsize=256)
+def followed(includes: tuple[Include, ...]) -> frozenset[int]:
+    """The numbers of the parameters that those _includes follow."""
+    return frozenset(number for item in includes for number in _numbers(item))
+
+
+def _numbers(include: Include) -> tuple[int, ...]:
+    """Without a type to start from, every reference of anything."""
+    return reference_numbers() if include.source_type is None else include.parameters
 
 
 def included(
-    search: Search, matches: Sequence[StoredVersion], limit: int, transaction: ReadTransaction
+    search: Search,
+    matches: Sequence[Match],
+    references: Sequence[Reference],
+    limit: int,
+    transaction: ReadTransaction,
 ) -> list[StoredVersion]:
     """Each resource that the includes add to the matches, once, in the order found.
 
-    Plain includes start from the matches, :iterate ones from what was included too, until nothing new is found.
-    Raises FhirError too_costly beyond the limit: an answer that lacks included resources would be a lie.
+    references: those of the matches, by the parameters that are followed at least. Plain includes start from the
+    matches, :iterate ones from what was included too, until nothing new is found. Raises FhirError too_costly beyond
+    the limit: an answer that lacks included resources would be a lie.
     """
-    seen: set[Identity] = {(item.resource_type, item.logical_id) for item in matches}
     found: list[StoredVersion] = []
-    level: list[StoredVersion] = list(matches)
-    first = True
+    level: Sequence[Found] = matches
+    includes, revincludes = search.includes, search.revincludes
+    if not includes and not revincludes:
+        return found
+    seen: set[Identity] = {(item.resource_type, item.logical_id) for item in matches}
     while level:
-        fresh: list[StoredVersion] = []
-        for include in (*search.includes, *search.revincludes):
-            if first or include.iterate:
-                reverse = include in search.revincludes
-                fresh += _reached(include, level, limit, transaction, reverse=reverse)
-        level = []
+        fresh = _targets(_wanted(includes, references), transaction)
+        for include in revincludes:
+            fresh += _referring(include, level, limit, transaction)
+        new: list[StoredVersion] = []
         for version in fresh:
             identity = (version.resource_type, version.logical_id)
             if identity not in seen:
                 seen.add(identity)
-                level.append(version)
-        found += level
+                new.append(version)
+        found += new
         if len(found) > limit:
             raise errors.too_costly(
                 f"The includes reach more than {limit} resources; lower _count or include less"
             )
-        first = False
+        includes = tuple(item for item in includes if item.iterate)
+        revincludes = tuple(item for item in revincludes if item.iterate)
+        level = new if includes or revincludes else ()
+        if level and includes:
+            keys = [item.key for item in level]
+            references = transaction.references(keys, tuple(followed(includes)))
     return found
 
 
-def _reached(
-    include: Include,
-    level: Sequence[StoredVersion],
-    limit: int,
-    transaction: ReadTransaction,
-    *,
-    reverse: bool,
+def _wanted(includes: Sequence[Include], references: Sequence[Reference]) -> list[Reference]:
+    """The references that one of the includes follows; a parameter's number tells the type that it starts from."""
+    found: dict[Reference, None] = {}
+    for include in includes:
+        numbers = _numbers(include)
+        for item in references:
+            if item.parameter in numbers and include.target_type in (None, item.target_type):
+                found[item] = None
+    return list(found)
+
+
+def _referring(
+    include: Include, level: Sequence[Found], limit: int, transaction: ReadTransaction
 ) -> list[StoredVersion]:
-    if reverse:
-        targets = [
-            (item.resource_type, item.logical_id)
-            for item in level
-            if include.target_type in (None, item.resource_type)
-        ]
-        if not targets:
-            return []
-        numbers = include.parameters or tuple(
-            sorted({number for name, _ in targets for number in referring_numbers(name)})
-        )
-        links = transaction.links_to(targets, numbers, limit + 1)
-        return list(transaction.by_key(list({link.source_key: None for link in links})).values())
-    keys = [item.key for item in level if include.source_type in (None, item.resource_type)]
-    if not keys:
-        return []
-    links = [
-        link
-        for link in transaction.links_from(keys, include.parameters or reference_numbers())
-        if include.target_type in (None, link.target_type)
+    targets = [
+        (item.resource_type, item.logical_id)
+        for item in level
+        if include.target_type in (None, item.resource_type)
     ]
-    return _targets(links, transaction)
+    if not targets:
+        return []
+    numbers = include.parameters or tuple(
+        sorted({number for name, _ in targets for number in referring_numbers(name)})
+    )
+    links = transaction.links_to(targets, numbers, limit + 1)
+    return list(transaction.by_key(list({link.source_key: None for link in links})).values())
 
 
-def _targets(links: Sequence[Link], transaction: ReadTransaction) -> list[StoredVersion]:
-    """The resources linked to; a versioned reference brings that version, when it was not deleted."""
-    current = list({(link.target_type, link.target_id): None for link in links if not link.version})
-    found = list(transaction.many(current).values())
-    for link in links:
-        if link.version.isdigit():
-            version = transaction.version(link.target_type, link.target_id, int(link.version[:9]))
+def _targets(references: Sequence[Reference], transaction: ReadTransaction) -> list[StoredVersion]:
+    """What is referred to; a versioned reference brings that version, when it was not deleted."""
+    current = list(
+        {(item.target_type, item.target_id): None for item in references if not item.version}
+    )
+    found = list(transaction.many(current).values()) if current else []
+    for item in references:
+        if item.version.isdigit():
+            version = transaction.version(item.target_type, item.target_id, int(item.version[:9]))
             if version is not None and not version.deleted:
                 found.append(version)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from fhir_server.interactions.call import Context
@@ -27,8 +28,13 @@ def references(value: Any, place: str) -> Iterator[tuple[str, str]]:
 
 def local_target(reference: str, context: Context) -> tuple[str, str] | None:
     """The (type, id) of this server that a reference names, or None."""
+    return _local(reference, context.policy.base_urls)
+
+
+@lru_cache(maxsize=4096)
+def _local(reference: str, base_urls: tuple[str, ...]) -> tuple[str, str] | None:
     path = reference
-    for base in context.policy.base_urls:
+    for base in base_urls:
         path = path.removeprefix(base + "/")
     parts = path.split("/")
     if len(parts) not in (2, 4) or not is_resource_type(parts[0]):

@@ -68,10 +68,11 @@ def offered(call: Operation, context: Context) -> Offered:
 
     Raises FhirError 404 when there is none at that place, 405 when GET would change state.
     """
+    where = level(call)
     for item in context.operations:
         if (
             item.code == call.code
-            and level(call) in item.levels
+            and where in item.levels
             and (not item.resource_types or call.resource_type in item.resource_types)
         ):
             if item.affects_state and call.method != "POST":
@@ -91,3 +92,9 @@ def changed_by(call: Operation, context: Context) -> tuple[str, str] | None:
     if offered(call, context).affects_state and call.resource_type and call.logical_id:
         return call.resource_type, call.logical_id
     return None
+
+
+def is_brief(call: Operation, context: Context) -> bool:
+    """Whether the operation says of a call, by a method brief, that it takes no longer than most reads."""
+    brief = getattr(offered(call, context), "brief", None)
+    return brief is not None and brief(call)

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -20,6 +21,8 @@ from fhir_server.spec import errors
 
 CURSOR = "_cursor"
 _MAC = 12
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9:._$-]*")
+_PLAIN_VALUE = re.compile(r"[A-Za-z0-9:._$,|/-]*")
 
 
 def _mac(key: bytes, payload: bytes, scope: str) -> bytes:
@@ -65,6 +68,8 @@ def write_query(parameters: Iterable[tuple[str, str]]) -> str:
 
 @lru_cache(maxsize=4096)
 def _quoted(name: str, value: str) -> str:
+    if _PLAIN_NAME.fullmatch(name) and _PLAIN_VALUE.fullmatch(value):
+        return f"{name}={value}"
     return f"{quote_plus(name, safe=':._-$')}={quote_plus(value, safe=':/,|._-$')}"
 
 

@@ -6,7 +6,6 @@ from fhir_server.interactions.call import Parameters, Read, Result, VersionRead
 from fhir_server.interactions.preconditions import not_modified
 from fhir_server.spec import errors
 from fhir_server.spec.json_format import parse, serialise
-from fhir_server.spec.published import definition
 from fhir_server.spec.subset import select_elements, summarise
 from fhir_server.store.contract import ReadTransaction, StoredVersion
 
@@ -15,11 +14,9 @@ SHAPES = ("_summary", "_elements")
 
 def read(call: Read, transaction: ReadTransaction) -> Result:
     """The current version: 200, or 304 for a conditional read; FhirError 404 or 410."""
+    transaction.alone()
     version = transaction.current(call.resource_type, call.logical_id)
     if version is None:
-        published = definition(call.resource_type, call.logical_id)
-        if published is not None:
-            return Result(200, shape(published, call.parameters))
         raise errors.not_found(f"There is no {call.resource_type}/{call.logical_id}")
     if version.deleted:
         raise errors.gone(f"{call.resource_type}/{call.logical_id} was deleted")
@@ -30,6 +27,7 @@ def read_version(call: VersionRead, transaction: ReadTransaction) -> Result:
     """One version: 200, or 304; FhirError 404, or 410 when that version is the deletion."""
     name = f"{call.resource_type}/{call.logical_id}/_history/{call.version_id[:64]}"
     number = int(call.version_id) if _is_number(call.version_id) else 0
+    transaction.alone()
     version = transaction.version(call.resource_type, call.logical_id, number) if number else None
     if version is None:
         raise errors.not_found(f"There is no {name}")

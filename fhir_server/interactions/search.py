@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
-
-import orjson
 
 from fhir_server.interactions.call import Context, Parameters, Policy, Result
 from fhir_server.interactions.call import Search as SearchCall
 from fhir_server.interactions.explain import explained
-from fhir_server.interactions.include import included
+from fhir_server.interactions.include import followed, included
 from fhir_server.interactions.matching import settings
-from fhir_server.interactions.outcome import outcome
 from fhir_server.interactions.paging import (
     CURSOR,
     read_cursor,
@@ -23,22 +20,40 @@ from fhir_server.interactions.paging import (
     write_query,
 )
 from fhir_server.interactions.read import summary
+from fhir_server.interactions.searchset import entries, outcome_entry, searchset
 from fhir_server.search.compartments import compartment_expression, compartment_types
 from fhir_server.search.custom import Catalogue
 from fhir_server.search.expression import And, Expression, Or, Position, chained_parameters
-from fhir_server.search.query import Search, parse_search
+from fhir_server.search.query import Reader, Search, parse_search
 from fhir_server.search.settings import NamedQuery
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import is_resource_type, resource_types
 from fhir_server.spec.json_format import parse, serialise
 from fhir_server.spec.subset import select_elements
-from fhir_server.store.contract import Hit, ReadTransaction, StoredVersion
+from fhir_server.store.contract import Match, ReadTransaction, Reference
 
 Json = dict[str, Any]
 
 
-def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> Result:
-    """200 with a Bundle of type searchset: matches, then included resources, then an outcome with warnings."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A search as it is understood: what matches among which types, and where a page of it begins."""
+
+    types: tuple[str, ...]
+    wanted: Search
+    where: Expression
+    path: str
+    applied: Parameters
+    cursor: str | None
+
+    @property
+    def scope(self) -> str:
+        """What a cursor is good for."""
+        return f"{self.path}?{write_query(self.applied)}"
+
+
+def understood(call: SearchCall, context: Context) -> Asked:
+    """What a search asks for; FhirError 400 for what cannot be read, 404 for what is not in the compartment."""
     parameters, cursor = take_cursor(call.parameters)
     types, parameters = _types(call, parameters)
     if call.resource_type in context.rules.resource_types:
@@ -48,9 +63,14 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
     where = wanted.query.where
     if call.compartment is not None:
         where = And((_membership(call.compartment, types), where))
-    path = _path(call)
-    applied = _applied(call, wanted)
-    scope = f"{path}?{write_query(applied)}"
+    return Asked(types, wanted, where, _path(call), _applied(call, wanted), cursor)
+
+
+def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> Result:
+    """200 with a Bundle of type searchset: matches, then included resources, then an outcome with warnings."""
+    asked = understood(call, context)
+    types, wanted, where = asked.types, asked.wanted, asked.where
+    path, applied, scope = asked.path, asked.applied, asked.scope
     links = [{"relation": "self", "url": f"{context.base_url}/{scope}".rstrip("?")}]
     bundle: Json = {"resourceType": "Bundle", "id": context.new_id(), "type": "searchset"}
     if wanted.explain:
@@ -59,9 +79,8 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
     if wanted.count == 0:
         bundle["total"] = transaction.count(types, where)
         bundle["link"] = links
-        _warn(bundle, wanted, context)
-        return Result(200, serialise(bundle))
-    place = _Place.read(cursor, scope, context)
+        return Result(200, searchset(bundle, _told(wanted, context)))
+    place = Place.read(asked.cursor, scope, context)
     query = replace(
         wanted.query,
         where=where,
@@ -69,7 +88,11 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         after=place.position,
         backward=place.backward,
     )
-    hits = transaction.search(query)
+    chained = frozenset(chained_parameters(where))
+    counted = wanted.total in ("accurate", "estimate")
+    if not (chained or counted or wanted.includes or wanted.revincludes or wanted.explain):
+        transaction.alone()
+    hits = transaction.page(query)
     page = hits[-wanted.count :] if place.backward else hits[: wanted.count]
     more = len(hits) > wanted.count
     for relation, hit in _neighbours(page, place, more=more):
@@ -78,19 +101,20 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         links.append({"relation": relation, "url": f"{context.base_url}/{path}?{neighbour}"})
     if place.position is not None:
         links.append({"relation": "first", "url": links[0]["url"]})
-    if wanted.total in ("accurate", "estimate"):
+    if counted:
         bundle["total"] = transaction.count(types, where)
     elif wanted.total is None and place.position is None and not more:
         # The whole answer is on this page: its total costs nothing.
         bundle["total"] = len(page)
     bundle["link"] = links
-    wanted = _chained_to_versions(wanted, page, transaction)
-    entries = [_entry(hit.version, "match", wanted, context) for hit in page]
-    entries += _included(wanted, page, context, transaction)
-    if entries:
-        bundle["entry"] = entries
-    _warn(bundle, wanted, context)
-    return Result(200, serialise(bundle))
+    references = made(wanted, page, transaction, chained)
+    if any(item.version and item.parameter in chained for item in references):
+        wanted = _warned(wanted)
+    found = included(wanted, page, references, context.policy.maximum_included, transaction)
+    shape = partial(shaped, wanted=wanted) if wanted.elements or wanted.summary else None
+    shown = entries(page, "match", context.base_url, shape)
+    shown += entries(found, "include", context.base_url, shape)
+    return Result(200, searchset(bundle, (*shown, *_told(wanted, context))))
 
 
 def _understood(types: tuple[str, ...], parameters: Parameters, context: Context) -> Search:
@@ -99,7 +123,7 @@ def _understood(types: tuple[str, ...], parameters: Parameters, context: Context
         # The prefix ap measures from now.
         return parse_search(types, parameters, settings=settings(context))
     reader = _reader(context.policy, context.handling, context.catalogue(), context.queries)
-    return reader(types, parameters)
+    return reader.search(types, parameters)
 
 
 @lru_cache(maxsize=8)
@@ -108,35 +132,31 @@ def _reader(
     handling: Literal["strict", "lenient"],
     catalogue: Catalogue,
     queries: tuple[NamedQuery, ...],
-) -> Callable[[tuple[str, ...], Parameters], Search]:
-    """Reads searches under those settings, and remembers some."""
-    under = settings(
-        Context(policy, lambda: 0, str, handling, catalogue=lambda: catalogue, queries=queries)
+) -> Reader:
+    return Reader(
+        settings(
+            Context(policy, lambda: 0, str, handling, catalogue=lambda: catalogue, queries=queries)
+        )
     )
-
-    @lru_cache(maxsize=1024)
-    def read(types: tuple[str, ...], parameters: Parameters) -> Search:
-        return parse_search(types, parameters, settings=under)
-
-    return read
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where a page begins (or, backward, ends); position None: at the beginning of all."""
 
     position: Position | None
     backward: bool
 
     @classmethod
-    def read(cls, cursor: str | None, scope: str, context: Context) -> _Place:
+    def read(cls, cursor: str | None, scope: str, context: Context) -> Place:
+        """The place that a cursor names; FhirError 400 when it is not one of this search."""
         if cursor is None:
             return cls(None, backward=False)
         relation, *position = read_cursor(cursor, scope, context.policy.cursor_key)
         return cls(tuple(position), backward=relation == "previous")
 
 
-def _neighbours(page: list[Hit], place: _Place, *, more: bool) -> Iterator[tuple[str, Hit]]:
+def _neighbours(page: list[Match], place: Place, *, more: bool) -> Iterator[tuple[str, Match]]:
     """The pages beside this one, each with the hit that it starts from; more: the search found more than the page."""
     if not page:
         return
@@ -195,15 +215,8 @@ def _applied(call: SearchCall, wanted: Search) -> Parameters:
     return (*chosen, *wanted.applied, *shown)
 
 
-def _entry(version: StoredVersion, mode: str, wanted: Search, context: Context) -> Json:
-    return {
-        "fullUrl": f"{context.base_url}/{version.resource_type}/{version.logical_id}",
-        "resource": orjson.Fragment(_shaped(version.body, wanted)),
-        "search": {"mode": mode},
-    }
-
-
-def _shaped(body: bytes, wanted: Search) -> bytes:
+def shaped(body: bytes, wanted: Search) -> bytes:
+    """A resource as _elements or _summary ask for it."""
     if wanted.elements:
         return serialise(select_elements(parse(body), wanted.elements))
     if wanted.summary in ("true", "text", "data"):
@@ -211,35 +224,26 @@ def _shaped(body: bytes, wanted: Search) -> bytes:
     return body
 
 
-def _included(
-    wanted: Search, page: list[Hit], context: Context, transaction: ReadTransaction
-) -> list[Json]:
-    if not (wanted.includes or wanted.revincludes) or not page:
-        return []
-    found = included(
-        wanted, [hit.version for hit in page], context.policy.maximum_included, transaction
-    )
-    return [_entry(version, "include", wanted, context) for version in found]
-
-
-def _chained_to_versions(wanted: Search, page: list[Hit], transaction: ReadTransaction) -> Search:
-    """A chain follows a versioned reference to the current version, and says so (search.html#chaining)."""
-    numbers = tuple(chained_parameters(wanted.query.where))
+def made(
+    wanted: Search,
+    page: Sequence[Match],
+    transaction: ReadTransaction,
+    chained: frozenset[int] = frozenset(),
+) -> list[Reference]:
+    """What the matches refer to by the parameters that are included, or that chains start from."""
+    numbers = chained | followed(wanted.includes)
     if not numbers or not page:
-        return wanted
-    if not transaction.any_versioned([hit.version.key for hit in page], numbers):
-        return wanted
+        return []
+    return transaction.references([item.key for item in page], tuple(numbers))
+
+
+def _warned(wanted: Search) -> Search:
+    """A chain follows a versioned reference to the current version, and says so (search.html#chaining)."""
     told = "A reference that was followed names a version; the current version was searched"
     issue = errors.Issue("warning", "informational", told)
     return replace(wanted, warnings=(*wanted.warnings, issue))
 
 
-def _warn(bundle: Json, wanted: Search, context: Context) -> None:
-    if wanted.warnings:
-        bundle.setdefault("entry", []).append(
-            {
-                "fullUrl": f"urn:uuid:{context.new_id()}",
-                "resource": outcome(wanted.warnings),
-                "search": {"mode": "outcome"},
-            }
-        )
+def _told(wanted: Search, context: Context) -> list[bytes]:
+    """The entry with warnings, when there are any."""
+    return [outcome_entry(wanted.warnings, context)] if wanted.warnings else []

@@ -52,9 +52,9 @@ class Reading:
     settings: SearchSettings
     remaining: int
 
-    def spend(self) -> None:
-        """Account for one expression; FhirError too_costly when there are too many."""
-        self.remaining -= 1
+    def spend(self, number: int = 1) -> None:
+        """Account for so many expressions; FhirError too_costly when there are too many."""
+        self.remaining -= number
         if self.remaining < 0:
             raise errors.too_costly(
                 "The chains of this search lead to too many types; name them: subject:Patient.name"

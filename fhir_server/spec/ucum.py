@@ -21,6 +21,8 @@ DEEPEST = 20
 _TABLE = Path(__file__).with_name("ucum.json")
 _SYMBOL = re.compile(r"10[*^]|(?:[^\[\]{}()./\s0-9+\-]|\[[^\[\]\s]*\])+")
 _EXPONENT = re.compile(r"[+-]?\d+")
+# To the table a mole is a number, which would make 1 mmol/L comparable with a count of cells in a litre.
+_AMOUNT = "mol"
 _DIGITS = re.compile(r"\d+")
 _ANNOTATION = re.compile(r"\{[!-z|~ ]*\}")
 
@@ -180,7 +182,7 @@ def _simple(symbol: str) -> Unit:
 @cache
 def _atom(code: str) -> Unit:
     _, _, kind, factor, unit = _table()["units"][code]
-    if kind in ("base", "arbitrary", "special"):
+    if kind in ("base", "arbitrary", "special") or code == _AMOUNT:
         return Unit(Fraction(1), ((code, 1),))
     made = parse_unit(unit)
     value = Fraction(factor)

@@ -51,6 +51,25 @@ class Hit(NamedTuple):
     position: Position
 
 
+class Match(NamedTuple):
+    """A match as a page shows it, which is cheaper than a whole version; body: the bytes that are served."""
+
+    key: int
+    resource_type: str
+    logical_id: str
+    body: bytes
+    position: Position
+
+
+class Reference(NamedTuple):
+    """What a parameter of some resources refers to; version is "" unless the reference names one."""
+
+    parameter: int
+    target_type: str
+    target_id: str
+    version: str
+
+
 class Link(NamedTuple):
     """One reference from a resource to another of this server; version is "" unless the reference names one."""
 
@@ -146,6 +165,9 @@ class ReadTransaction(Protocol):
     def claims(self) -> ReadClaims:
         """The claims on the seats of slots."""
 
+    def alone(self) -> None:
+        """Tell that the next question is the only one that is asked of this view: so it needs no snapshot."""
+
     def mark(self, name: str) -> bytes | None:
         """What renew_mark(name) has left last; None when nothing ever has."""
 
@@ -172,14 +194,17 @@ class ReadTransaction(Protocol):
     def search(self, query: Query) -> list[Hit]:
         """A page of matches in the query's order."""
 
+    def page(self, query: Query) -> list[Match]:
+        """The same page, to be shown."""
+
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches there are."""
 
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
-        """The references that those resources make by those parameters (_include)."""
+        """The references that those resources make by those parameters."""
 
-    def any_versioned(self, keys: Sequence[int], parameters: Sequence[int]) -> bool:
-        """Whether one of those references names a version."""
+    def references(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Reference]:
+        """What those resources refer to by those parameters, each once, in no order (_include)."""
 
     def links_to(
         self, targets: Sequence[tuple[str, str]], parameters: Sequence[int], limit: int

@@ -24,8 +24,10 @@ from fhir_server.store.contract import (
     HistoryQuery,
     Hit,
     Link,
+    Match,
     Method,
     ReadTransaction,
+    Reference,
     StoredVersion,
     Transaction,
     VersionConflict,
@@ -139,6 +141,9 @@ class MemoryTransaction:
         """The search parameters of the deployment's own."""
         return MemoryCatalogue(self.store)
 
+    def alone(self) -> None:
+        """Every view is a snapshot."""
+
     def settled(self) -> int:
         """The moment of the newest version."""
         return max((item.last_updated for item in self.store.versions[-1:]), default=0)
@@ -221,6 +226,13 @@ class MemoryTransaction:
         page = found[-query.limit :] if query.backward else found[: query.limit]
         return [Hit(self._version(candidate), place) for place, candidate in page]
 
+    def page(self, query: Query) -> list[Match]:
+        """A page to be shown."""
+        return [
+            Match(version.key, version.resource_type, version.logical_id, version.body, position)
+            for version, position in self.search(query)
+        ]
+
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches."""
         return sum(1 for _ in self._matching(resource_types, where))
@@ -263,9 +275,9 @@ class MemoryTransaction:
             ):
                 yield Link(key, entry.parameter, entry.target_type, entry.target_id, entry.version)
 
-    def any_versioned(self, keys: Sequence[int], parameters: Sequence[int]) -> bool:
-        """Whether one of those references names a version."""
-        return any(link.version for link in self.links_from(keys, parameters))
+    def references(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Reference]:
+        """What they refer to."""
+        return list({Reference(*link[1:]): None for link in self.links_from(keys, parameters)})
 
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int

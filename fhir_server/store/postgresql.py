@@ -29,7 +29,7 @@ from fhir_server.store.contract import (
     VersionConflict,
 )
 from fhir_server.store.rows import Row
-from fhir_server.store.search_composer import EACH
+from fhir_server.store.search_composer import EACH, VARIES
 from fhir_server.store.statements import SqlTransaction, keep_secret
 
 T = TypeVar("T")
@@ -62,12 +62,16 @@ _MORE_SEQS = "SELECT nextval('version_seq_seq') FROM generate_series(1, 4)"
 # In one INSERT: few enough that statements of as many rows come again and stay prepared.
 _ROWS = 25
 _BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# Planning costs ten times what most searches do, so plans are kept; where the values decide, they are made anew.
+_PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
+_PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
+_KEPT_STATEMENTS = 500
 
 
 @lru_cache(maxsize=4096)
 def marked(text: str) -> str:
     """The statement with PostgreSQL's marks, without the unary + that steers SQLite's planner."""
-    text = _UNARY.sub("", text).replace(EACH, "OFFSET 0")
+    text = _UNARY.sub("", text).replace(EACH, "OFFSET 0").removeprefix(VARIES)
     return text.replace("%", "%%").replace("?", "%s")
 
 
@@ -87,14 +91,27 @@ class PostgresqlDriver:
         self.floor = 0
         self.seqs: list[int] = []
         self.writes = False
+        self.begun = False
+        self.alone = False
+        self.plans_anew = False
 
-    def begin_read(self) -> None:
+    def begin_read(self, *, plan_anew: bool = False) -> None:
         """A snapshot, taken at the first statement."""
-        self.cursor.execute(_BEGIN_READ)
+        self.begun, self.plans_anew = True, plan_anew
+        if plan_anew:
+            self.cursor.execute(f"{_BEGIN_READ}; {_PLAN_ANEW}", prepare=False)
+        else:
+            self.cursor.execute(_BEGIN_READ)
+
+    def end_read(self) -> None:
+        """Let go of the snapshot: by COMMIT, as after ROLLBACK the driver forgets what it has prepared."""
+        if self.begun:
+            self.begun = False
+            self.cursor.execute("COMMIT")
 
     def begin_write(self) -> None:
         """READ COMMITTED, seen by those who read histories."""
-        self.writes = True
+        self.writes = self.begun = True
         self.cursor.execute(_BEGIN_WRITE, prepare=False)
         self.cursor.nextset()
         row = self.cursor.fetchone()
@@ -106,7 +123,7 @@ class PostgresqlDriver:
         """Wait a little until whoever was writing at the call has ended; a snapshot is taken after that."""
         if self.writes:
             return self._oldest_writer()[1]
-        self.cursor.execute("ROLLBACK")
+        self.end_read()
         deadline = time.monotonic() + _SETTLE_SECONDS
         called, oldest = self._oldest_writer()
         while oldest < called and time.monotonic() < deadline:
@@ -124,6 +141,13 @@ class PostgresqlDriver:
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         """All rows."""
+        varies = text.startswith(VARIES)
+        if not self.begun:
+            if varies or not self.alone:
+                self.begin_read(plan_anew=varies)
+        elif varies and not self.plans_anew:
+            self.plans_anew = True
+            self.cursor.execute(_PLAN_ANEW)
         return self.cursor.execute(marked(text), values).fetchall()
 
     def change(self, text: str, values: Sequence[Any]) -> int:
@@ -184,7 +208,8 @@ class PostgresqlStore:
         connection.autocommit = True
         connection.prepare_threshold = 3
         milliseconds = int(self.search_timeout * 1000)
-        connection.execute("SET plan_cache_mode = force_custom_plan")
+        connection.prepared_max = _KEPT_STATEMENTS
+        connection.execute(_PLAN_ONCE)
         # Shorter than the statement's own time, so that who waits for a lock is told of the lock.
         waiting = min(int(self.lock_timeout * 1000), milliseconds * 9 // 10)
         connection.execute(f"SET lock_timeout = {max(waiting, 1)}")
@@ -199,12 +224,11 @@ class PostgresqlStore:
         try:
             with self._pool.connection() as connection, connection.cursor() as cursor:
                 driver = PostgresqlDriver(cursor)
-                driver.begin_read()
                 try:
                     yield SqlTransaction(driver)
                 finally:
                     if not connection.closed:
-                        cursor.execute("ROLLBACK")
+                        driver.end_read()
         except (psycopg.Error, PoolTimeout) as error:
             raise _refusal(error) from error
 

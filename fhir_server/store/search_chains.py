@@ -7,13 +7,15 @@ https://hl7.org/fhir/R4/search.html#chaining
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression
 from fhir_server.store.rows import Row, type_numbers
 from fhir_server.store.search_composer import Composer, rank
-from fhir_server.store.search_leaves import one_of
+from fhir_server.store.search_leaves import Sql, numbered
 from fhir_server.store.search_plan import flattened
 
 Fetch = Callable[[str, Sequence[Any]], list[Row]]
@@ -21,55 +23,99 @@ MOST = 200
 _BROAD = 40
 
 
+@dataclass(frozen=True, slots=True)
+class _Chains:
+    """A part of the conjunction that is nothing but chains, and one question about all of them.
+
+    Its rows are the number of a chain and an id that it leads to; those of a chain by identifiers tell that there are
+    references by an identifier at all.
+    """
+
+    parts: tuple[x.Chain | x.LogicalChain, ...]
+    question: Sql
+
+
+def is_chained(where: Expression) -> bool:
+    """Whether there is a chain to be looked up."""
+    return any(_chains(where))
+
+
 def resolved(where: Expression, fetch: Fetch) -> Expression:
     """The same search, with each selective chain of the conjunction as a reference to the ids that it leads to."""
-    parts = flattened(where)
-    if not any(isinstance(part, x.Chain | x.Or) for part in parts):
+    chains = _chains(where)
+    if not any(chains):
         return where
-    found = tuple(_resolved(part, fetch) for part in parts)
+    answers = tuple(
+        tuple(fetch(item.question.text, item.question.values)) if item is not None else ()
+        for item in chains
+    )
+    return _resolved(where, answers)
+
+
+@lru_cache(maxsize=1024)
+def _chains(where: Expression) -> tuple[_Chains | None, ...]:
+    """For each part of the conjunction the question that it is looked up by, if it is."""
+    return tuple(_asked(part) for part in flattened(where))
+
+
+def _asked(part: Expression) -> _Chains | None:
+    if not isinstance(part, x.Chain | x.LogicalChain | x.Or):
+        return None
+    listed = part.parts if isinstance(part, x.Or) else (part,)
+    chains = tuple(item for item in listed if isinstance(item, x.Chain | x.LogicalChain))
+    followed = [item for item in chains if isinstance(item, x.Chain)]
+    if (
+        len(chains) < len(listed)
+        or len({item.parameters for item in followed}) != 1
+        or any(rank(item.inner) >= _BROAD for item in followed)
+    ):
+        return None
+    questions = [_question(number, item) for number, item in enumerate(chains)]
+    text = " UNION ALL ".join(item.text for item in questions)
+    return _Chains(chains, Sql(text, tuple(value for item in questions for value in item.values)))
+
+
+def _question(number: int, chain: x.Chain | x.LogicalChain) -> Sql:
+    if isinstance(chain, x.LogicalChain):
+        named = numbered("parameter", chain.parameters)
+        text = (
+            f"SELECT {number} AS n, u.id FROM (SELECT '' AS id FROM token WHERE {named.text}"
+            " ORDER BY parameter, code LIMIT 1) AS u"
+        )
+        return Sql(text, named.values)
+    kind = type_numbers().get(chain.target_type, -1)
+    keys = Composer().keys(chain.inner, (kind,))
+    text = (
+        f"SELECT {number} AS n, u.id FROM (SELECT r.logical_id AS id FROM resource r WHERE r.key IN ({keys.text})"
+        " AND +r.type = ? AND r.deleted = 0 LIMIT ?) AS u"
+    )
+    return Sql(text, (*keys.values, kind, MOST + 1))
+
+
+@lru_cache(maxsize=1024)
+def _resolved(where: Expression, answers: tuple[tuple[Row, ...], ...]) -> Expression:
+    asked = zip(flattened(where), _chains(where), answers, strict=True)
+    found = tuple(
+        part if chains is None else _replaced(part, chains, answer)
+        for part, chains, answer in asked
+    )
     return found[0] if len(found) == 1 else x.And(found)
 
 
-def _resolved(part: Expression, fetch: Fetch) -> Expression:
-    chains = part.parts if isinstance(part, x.Or) else (part,)
-    if not chains or not all(isinstance(item, x.Chain | x.LogicalChain) for item in chains):
-        return part
+def _replaced(part: Expression, chains: _Chains, answer: tuple[Row, ...]) -> Expression:
+    """The references that are left of chains; the chains themselves when they lead to many."""
     targets: list[x.Target] = []
     left: list[Expression] = []
-    numbers: set[tuple[int, ...]] = set()
-    for chain in chains:
-        if isinstance(chain, x.LogicalChain):
-            if _used(chain, fetch):
-                left.append(chain)
-            continue
-        assert isinstance(chain, x.Chain)
-        ids = _ids(chain, fetch)
-        if ids is None or len(targets) + len(ids) > MOST:
-            return part
-        targets += [x.Target(chain.target_type, logical_id) for logical_id in ids]
-        numbers.add(chain.parameters)
-    if len(numbers) != 1:
+    numbers: tuple[int, ...] = ()
+    for number, chain in enumerate(chains.parts):
+        ids = [row[1] for row in answer if row[0] == number]
+        if isinstance(chain, x.Chain):
+            targets += [x.Target(chain.target_type, logical_id) for logical_id in ids]
+            numbers = chain.parameters
+        elif ids:
+            left.append(chain)
+    if len(targets) > MOST:
         return part
     if targets:
-        left.append(x.ReferenceMatch(numbers.pop(), tuple(targets)))
+        left.append(x.ReferenceMatch(numbers, tuple(targets)))
     return left[0] if len(left) == 1 else x.Or(tuple(left))
-
-
-def _used(chain: x.LogicalChain, fetch: Fetch) -> bool:
-    """Whether any reference by that parameter is by an identifier at all."""
-    named = one_of("parameter", chain.parameters)
-    return bool(fetch(f"SELECT 1 FROM token WHERE {named.text} LIMIT 1", named.values))
-
-
-def _ids(chain: x.Chain, fetch: Fetch) -> list[str] | None:
-    """The ids that the inner expression holds for; None when it is not selective, or they are many."""
-    number = type_numbers().get(chain.target_type, -1)
-    if rank(chain.inner) >= _BROAD:
-        return None
-    keys = Composer().keys(chain.inner, (number,))
-    text = (
-        f"SELECT r.logical_id FROM resource r WHERE r.key IN ({keys.text})"
-        " AND +r.type = ? AND r.deleted = 0 LIMIT ?"
-    )
-    found = [row[0] for row in fetch(text, (*keys.values, number, MOST + 1))]
-    return found if len(found) <= MOST else None

@@ -10,12 +10,15 @@ from __future__ import annotations
 from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression, Range
 from fhir_server.store.rows import type_numbers
-from fhir_server.store.search_leaves import Sql, compare, join, leaf, one_of
+from fhir_server.store.search_leaves import Sql, compare, join, leaf, numbered, one_of
 
 NEVER = 1000
 BROAD = 50
+_SEVERAL = 20
 # A mark that PostgreSQL's driver makes a barrier of: its planner must not turn the test into a join of whole tables.
 EACH = "/*each*/"
+# What a statement begins with when its best plan depends on the values, and not only on what is asked for.
+VARIES = "/*varies*/ "
 
 
 def rank(expression: Expression) -> int:
@@ -26,7 +29,9 @@ def rank(expression: Expression) -> int:
         case x.ReferenceMatch():
             return 2
         case x.TokenMatch(_, tokens):
-            return max((_token_rank(token) for token in tokens), default=0)
+            found = max((_token_rank(token) for token in tokens), default=0)
+            # Each may be rare, and all together common.
+            return found if len(tokens) <= _SEVERAL else max(found, BROAD - 10)
         case x.StringMatch(_, mode):
             return {"exact": 5, "equals": 5, "starts": 6}.get(mode, 60)
         case x.CompositeMatch():
@@ -117,7 +122,7 @@ class Composer:
     def _chain_test(self, chain: x.Chain, row: str, alias: str) -> Sql:
         target = self.alias()
         inner = self.test(chain.inner, target)
-        named = one_of(f"{alias}.parameter", chain.parameters)
+        named = numbered(f"{alias}.parameter", chain.parameters)
         number = type_numbers().get(chain.target_type, -1)
         return Sql(
             f"EXISTS (SELECT 1 FROM reference {alias} JOIN resource {target} ON {target}.type = ?"
@@ -129,8 +134,8 @@ class Composer:
     def _logical_test(self, chain: x.LogicalChain, row: str, alias: str) -> Sql:
         known, target = self.alias(), self.alias()
         inner = self.test(chain.inner, target)
-        named = one_of(f"{alias}.parameter", chain.parameters)
-        identified = one_of(f"{known}.parameter", chain.identifiers)
+        named = numbered(f"{alias}.parameter", chain.parameters)
+        identified = numbered(f"{known}.parameter", chain.identifiers)
         return Sql(
             f"EXISTS (SELECT 1 FROM token {alias} JOIN token {known} ON {identified.text}"
             f" AND {known}.code = {alias}.code AND {known}.system = {alias}.system"
@@ -142,8 +147,8 @@ class Composer:
     def _logical_keys(self, chain: x.LogicalChain, alias: str) -> Sql:
         known = self.alias()
         keys = self.typed_keys(chain.inner, chain.target_type)
-        named = one_of(f"{alias}.parameter", chain.parameters)
-        identified = one_of(f"{known}.parameter", chain.identifiers)
+        named = numbered(f"{alias}.parameter", chain.parameters)
+        identified = numbered(f"{known}.parameter", chain.identifiers)
         return Sql(
             f"SELECT {alias}.key FROM token {known} JOIN token {alias} ON {named.text}"
             f" AND {alias}.code = {known}.code AND {alias}.system = {known}.system"
@@ -165,7 +170,7 @@ class Composer:
     def _has_test(self, has: x.Has, row: str, alias: str) -> Sql:
         source = self.alias()
         inner = self.test(has.inner, source)
-        named = one_of(f"{alias}.parameter", has.parameters)
+        named = numbered(f"{alias}.parameter", has.parameters)
         return Sql(
             f"EXISTS (SELECT 1 FROM reference {alias} JOIN resource {source} ON {source}.key = {alias}.key"
             f" AND {source}.deleted = 0 WHERE {named.text} AND {alias}.target_id = {row}.logical_id"
@@ -221,7 +226,7 @@ class Composer:
 
     def _chain_keys(self, chain: x.Chain, alias: str) -> Sql:
         target = self.alias()
-        named = one_of(f"{alias}.parameter", chain.parameters)
+        named = numbered(f"{alias}.parameter", chain.parameters)
         number = type_numbers().get(chain.target_type, -1)
         keys = self.keys(chain.inner, (number,))
         inner = Sql(
@@ -237,7 +242,7 @@ class Composer:
 
     def _has_keys(self, has: x.Has, alias: str) -> Sql:
         target, source = self.alias(), self.alias()
-        named = one_of(f"{alias}.parameter", has.parameters)
+        named = numbered(f"{alias}.parameter", has.parameters)
         number = type_numbers().get(has.source_type, -1)
         keys = self.keys(has.inner, (number,))
         return Sql(

@@ -22,12 +22,14 @@ class Sql(NamedTuple):
 
 
 def join(parts: list[Sql], word: str, empty: str) -> Sql:
-    if not parts:
-        return Sql(empty)
     if len(parts) == 1:
         return parts[0]
-    text = word.join(part.text for part in parts)
-    return Sql(f"({text})", tuple(value for part in parts for value in part.values))
+    if not parts:
+        return Sql(empty)
+    values: list[Any] = []
+    for part in parts:
+        values += part.values
+    return Sql(f"({word.join([part.text for part in parts])})", tuple(values))
 
 
 def one_of(column: str, values: tuple[Any, ...]) -> Sql:
@@ -36,6 +38,15 @@ def one_of(column: str, values: tuple[Any, ...]) -> Sql:
     if not values:
         return Sql("1 = 0")
     return Sql(f"{column} IN ({', '.join('?' * len(values))})", values)
+
+
+def numbered(column: str, numbers: tuple[int, ...]) -> Sql:
+    """One of those parameters: in the text, as a plan that is kept has to go by which it is."""
+    if len(numbers) == 1:
+        return Sql(f"{column} = {int(numbers[0])}")
+    if not numbers:
+        return Sql("1 = 0")
+    return Sql(f"{column} IN ({', '.join([str(int(item)) for item in numbers])})")
 
 
 def leaf(expression: Expression, alias: str) -> tuple[str, Sql] | None:
@@ -88,12 +99,12 @@ def leaf(expression: Expression, alias: str) -> tuple[str, Sql] | None:
             failed = Sql(f"NOT ({passed.text})", passed.values)
             return table, _conditions(alias, inner.parameters, failed)
         case x.Present(table, parameters):
-            return table, one_of(f"{alias}.parameter", parameters)
+            return table, numbered(f"{alias}.parameter", parameters)
     return None
 
 
 def _conditions(alias: str, parameters: tuple[int, ...], found: Sql) -> Sql:
-    return join([one_of(f"{alias}.parameter", parameters), found], " AND ", "")
+    return join([numbered(f"{alias}.parameter", parameters), found], " AND ", "")
 
 
 def _tokens(tokens: tuple[x.Token, ...], code_column: str, system_column: str) -> Sql:

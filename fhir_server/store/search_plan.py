@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression, SortKey
 from fhir_server.search.extent import single
 from fhir_server.store.rows import Row, type_numbers
-from fhir_server.store.search_composer import BROAD, NEVER, Composer, rank
+from fhir_server.store.search_composer import BROAD, NEVER, VARIES, Composer, rank
+from fhir_server.store.search_leaves import Sql
 from fhir_server.store.search_projected import Projected, project
 
 Fetch = Callable[[str, Sequence[Any]], list[Row]]
@@ -26,7 +28,7 @@ _SELECTIVE = BROAD - 10
 _PROBES = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """types: their numbers; projected or start (or neither): where the keys come from; rest: what is tested.
 
@@ -39,6 +41,37 @@ class Plan:
     rest: tuple[Expression, ...]
     walk: bool
 
+    @property
+    def steady(self) -> bool:
+        """Whether one way to go is the best one whatever the values are."""
+        return self.projected is not None or (
+            self.start is not None and rank(self.start) < _SELECTIVE
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A plan that is a good one when that counts fewer than most."""
+
+    count: Sql
+    most: int
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """What a search may be answered by: the first that a look at the data finds good, or else the last."""
+
+    probes: tuple[Probe, ...]
+    otherwise: Plan
+
+    def chosen(self, fetch: Fetch) -> Plan:
+        """Look."""
+        for probe in self.probes:
+            if int(fetch(probe.count.text, probe.count.values)[0][0]) < probe.most:
+                return probe.plan
+        return self.otherwise
+
 
 def plan(
     resource_types: tuple[str, ...],
@@ -47,22 +80,40 @@ def plan(
     fetch: Fetch,
 ) -> Plan:
     """The plan; sort None: to be counted, so that nothing can be stopped early."""
-    types = tuple(type_numbers()[name] for name in dict.fromkeys(resource_types))
-    parts = flattened(where)
-    projected = project(resource_types, parts)
+    return _plans(resource_types, where, sort).chosen(fetch)
+
+
+@lru_cache(maxsize=1024)
+def _plans(
+    resource_types: tuple[str, ...], where: Expression, sort: tuple[SortKey, ...] | None
+) -> Plans:
+    projected = _from_projection(resource_types, where)
     if projected is not None:
-        return Plan(types, projected, None, projected.rest, walk=False)
-    parts = _windows(parts)
+        return projected
+    types = tuple(type_numbers()[name] for name in dict.fromkeys(resource_types))
+    parts = _windows(flattened(where))
     ordered = sorted(parts, key=rank)
     if not ordered or rank(ordered[0]) >= NEVER:
-        return Plan(types, None, None, parts, walk=True)
+        return Plans((), Plan(types, None, None, parts, walk=True))
     start = ordered[0]
     if rank(start) < _SELECTIVE or sort is None or len(sort) > 1:
-        return Plan(types, None, start, _without(parts, start), walk=False)
-    for part in ordered[:_PROBES]:
-        if rank(part) < NEVER and _few(part, types, fetch):
-            return Plan(types, None, part, _without(parts, part), walk=False)
-    return Plan(types, None, None, parts, walk=True)
+        return Plans((), Plan(types, None, start, _without(parts, start), walk=False))
+    probes = tuple(
+        _probe(part, Plan(types, None, part, _without(parts, part), walk=False))
+        for part in ordered[:_PROBES]
+        if rank(part) < NEVER
+    )
+    return Plans(probes, Plan(types, None, None, parts, walk=True))
+
+
+@lru_cache(maxsize=1024)
+def _from_projection(resource_types: tuple[str, ...], where: Expression) -> Plans | None:
+    """Whatever the order is, and for a count as well."""
+    projected = project(resource_types, flattened(where))
+    if projected is None:
+        return None
+    types = (type_numbers()[resource_types[0]],)
+    return Plans((), Plan(types, projected, None, projected.rest, walk=False))
 
 
 def flattened(expression: Expression) -> tuple[Expression, ...]:
@@ -93,8 +144,10 @@ def _windows(parts: tuple[Expression, ...]) -> tuple[Expression, ...]:
     return tuple(found)
 
 
-def _few(part: Expression, types: tuple[int, ...], fetch: Fetch) -> bool:
-    keys = Composer().keys(part, types)
-    most = FEW_FOLLOWED if isinstance(part, x.Chain | x.LogicalChain | x.Has | x.Or) else FEW
-    text = f"SELECT COUNT(*) FROM (SELECT 1 FROM ({keys.text}) AS k LIMIT ?) AS few"
-    return int(fetch(text, (*keys.values, most))[0][0]) < most
+def _probe(part: Expression, plan: Plan) -> Probe:
+    """Whether that part leaves few."""
+    keys = Composer().keys(part, plan.types)
+    followed = isinstance(part, x.Chain | x.LogicalChain | x.Has | x.Or)
+    most = FEW_FOLLOWED if followed else FEW
+    text = f"{VARIES if followed else ''}SELECT COUNT(*) FROM (SELECT 1 FROM ({keys.text}) AS k LIMIT ?) AS few"
+    return Probe(Sql(text, (*keys.values, most)), most, plan)

@@ -14,7 +14,7 @@ from fhir_server.search.extent import single
 from fhir_server.store.projections import Projection, projections
 from fhir_server.store.rows import type_numbers
 from fhir_server.store.schema import fit, system_number
-from fhir_server.store.search_leaves import Sql, compare, join, one_of, within
+from fhir_server.store.search_leaves import Sql, compare, join, numbered, one_of, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def project(resource_types: tuple[str, ...], parts: Sequence[Expression]) -> Pro
 
 
 def _covered(item: Projection, parts: Sequence[Expression]) -> Projected | None:
-    conditions = [Sql("p.parameter = ?", (item.number,))]
+    conditions = [numbered("p.parameter", (item.number,))]
     rest = []
     single = True
     taken: set[str] = set()
@@ -95,7 +95,9 @@ def _value(part: Expression, place: str) -> Sql | None:
         case x.TokenMatch(_, tokens) if tokens and all(token.code for token in tokens):
             codes = tuple(dict.fromkeys(fit(token.code or "") for token in tokens))
             found = [one_of(value, codes)]
-            if any(token.system is not None for token in tokens):
+            if len(tokens) == 1 and tokens[0].system is not None:
+                found.append(Sql(f"{system} = ?", (system_number(tokens[0].system),)))
+            elif any(token.system is not None for token in tokens):
                 found.append(join([_named(token, value, system) for token in tokens], " OR ", ""))
             return join(found, " AND ", "")
         case x.ReferenceMatch(_, targets) if targets and all(_plain(item) for item in targets):

@@ -5,14 +5,18 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from fhir_server.search.expression import Query, SortKey
+from functools import lru_cache
+
+from fhir_server.search.expression import And, Query, SortKey
 from fhir_server.search.extent import single
-from fhir_server.store.search_composer import Composer
-from fhir_server.store.search_leaves import Sql, join, leaf, one_of
+from fhir_server.store.search_composer import VARIES, Composer
+from fhir_server.store.search_leaves import Sql, join, leaf, numbered, one_of
 from fhir_server.store.search_plan import Plan
 from fhir_server.store.search_projected import Projected
 
-_VERSION = "v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body"
+# What a row begins with: a whole version, or what a page shows of it.
+WHOLE = "v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body"
+SHOWN = "v.key, v.type, v.logical_id, v.body"
 _SORT_COLUMNS = {
     "token": ("code", "code"),
     "string": ("folded", "folded"),
@@ -24,11 +28,28 @@ _SORT_COLUMNS = {
 _OF_RESOURCE = {"last-updated": "r.last_updated", "id": "r.logical_id"}
 
 
-def statements(query: Query, plan: Plan) -> list[Sql]:
+def statements(query: Query, plan: Plan, columns: str = WHOLE) -> list[Sql]:
     """What is asked, one after the other, until the page is full; the last value of each is its limit.
 
-    Rows are the version's columns, then a column for each sort key; backward, they come in reverse.
+    Rows are those columns, then one for each sort key; backward, they come in reverse.
     """
+    # First pages are asked again and again; those that follow are each asked once.
+    first = query.after is None
+    made = (
+        _first(query.sort, query.limit, query.backward, plan) if first else _composed(query, plan)
+    )
+    head = f"{'' if plan.steady else VARIES}SELECT {columns}"
+    return [Sql(f"{head}{item.text}", item.values) for item in made]
+
+
+@lru_cache(maxsize=1024)
+def _first(sort: tuple[SortKey, ...], limit: int, backward: bool, plan: Plan) -> list[Sql]:
+    # What is asked for is in the plan.
+    return _composed(Query((), And(()), sort, limit, backward=backward), plan)
+
+
+def _composed(query: Query, plan: Plan) -> list[Sql]:
+    """The statements, each without its beginning: what follows the columns of the version v."""
     column = plan.projected.sorts(query.sort) if plan.projected is not None else None
     if plan.projected is not None and column is not None:
         return [_in_order(query, plan.projected, column)]
@@ -58,11 +79,11 @@ def count(plan: Plan) -> Sql:
             # The parameters of a leaf are of the type searched, and what is deleted has no rows.
             table, condition = found
             return Sql(
-                f"SELECT COUNT(DISTINCT t.key) FROM {table} t WHERE {condition.text}",
+                f"{VARIES}SELECT COUNT(DISTINCT t.key) FROM {table} t WHERE {condition.text}",
                 condition.values,
             )
     condition = _where(plan, each=False)
-    return Sql(f"SELECT COUNT(*) FROM resource r WHERE {condition.text}", condition.values)
+    return Sql(f"{VARIES}SELECT COUNT(*) FROM resource r WHERE {condition.text}", condition.values)
 
 
 def _where(plan: Plan, *, each: bool = True) -> Sql:
@@ -94,7 +115,7 @@ def _by_key(query: Query, plan: Plan) -> Sql:
     sign = "<" if query.backward else ">"
     after = Sql("") if query.after is None else Sql(f" AND r.key {sign} ?", (query.after[-1],))
     return Sql(
-        f"SELECT {_VERSION} FROM resource r JOIN version v ON v.seq = r.seq"
+        f" FROM resource r JOIN version v ON v.seq = r.seq"
         f" WHERE {condition.text}{after.text} ORDER BY r.key{_direction(query.backward)} LIMIT ?",
         (*condition.values, *after.values, query.limit),
     )
@@ -114,7 +135,7 @@ def _by_column(query: Query, plan: Plan, column: str) -> Sql:
         )
     order = f"{column}{_direction(descending)}, r.key{_direction(descending)}"
     return Sql(
-        f"SELECT {_VERSION}, o.s0 FROM (SELECT {column} AS s0, r.key AS key, r.seq AS seq FROM resource r"
+        f", o.s0 FROM (SELECT {column} AS s0, r.key AS key, r.seq AS seq FROM resource r"
         f" WHERE {condition.text}{after.text} ORDER BY {order} LIMIT ?) o JOIN version v ON v.seq = o.seq"
         f" ORDER BY o.s0{_direction(descending)}, o.key{_direction(descending)}",
         (*condition.values, *after.values, query.limit),
@@ -135,7 +156,7 @@ def _valued(query: Query, plan: Plan, key: SortKey) -> Sql:
     """The rows that are a resource's lowest (highest) value, in their order."""
     column = _SORT_COLUMNS[key.table][key.descending]
     descending = key.descending != query.backward
-    named = one_of("s.parameter", key.parameters)
+    named = numbered("s.parameter", key.parameters)
     conditions = [named, Sql("r.deleted = 0")]
     if query.after is not None and query.after[0] is not None:
         sign = "<" if descending else ">"
@@ -145,7 +166,7 @@ def _valued(query: Query, plan: Plan, key: SortKey) -> Sql:
     once = len(key.parameters) == 1 and single(key.parameters[0])
     if not once:
         better = ">" if key.descending else "<"
-        others = one_of("m.parameter", key.parameters)
+        others = numbered("m.parameter", key.parameters)
         text = f"SELECT 1 FROM {key.table} m WHERE m.key = s.key AND {others.text} AND m.{column} {better} s.{column}"
         conditions.append(Sql(f"NOT EXISTS ({text})", others.values))
     composer = Composer(each=True)
@@ -154,7 +175,7 @@ def _valued(query: Query, plan: Plan, key: SortKey) -> Sql:
     direction = _direction(descending)
     distinct = "" if once else "DISTINCT "
     return Sql(
-        f"SELECT {_VERSION}, o.s0 FROM (SELECT {distinct}s.{column} AS s0, s.key AS key FROM {key.table} s"
+        f", o.s0 FROM (SELECT {distinct}s.{column} AS s0, s.key AS key FROM {key.table} s"
         f" JOIN resource r ON r.key = s.key WHERE {condition.text}"
         f" ORDER BY s.{column}{direction}, s.key{direction} LIMIT ?) o"
         f" JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq"
@@ -166,13 +187,13 @@ def _valued(query: Query, plan: Plan, key: SortKey) -> Sql:
 def _missing(query: Query, plan: Plan, key: SortKey) -> Sql:
     """The resources without a value, by key."""
     condition = _where(plan)
-    named = one_of("s.parameter", key.parameters)
+    named = numbered("s.parameter", key.parameters)
     descending = key.descending != query.backward
     after = Sql("")
     if query.after is not None and query.after[0] is None:
         after = Sql(f" AND r.key {'<' if descending else '>'} ?", (query.after[-1],))
     return Sql(
-        f"SELECT {_VERSION}, NULL FROM resource r JOIN version v ON v.seq = r.seq WHERE {condition.text}"
+        f", NULL FROM resource r JOIN version v ON v.seq = r.seq WHERE {condition.text}"
         f" AND NOT EXISTS (SELECT 1 FROM {key.table} s WHERE s.key = r.key AND {named.text}){after.text}"
         f" ORDER BY r.key{_direction(descending)} LIMIT ?",
         (*condition.values, *named.values, *after.values, query.limit),
@@ -193,7 +214,7 @@ def _gathered(query: Query, plan: Plan) -> Sql:
     after = Sql("") if query.after is None else _after(query)
     shown = ", ".join(f"o.s{number}" for number in range(len(sorts)))
     return Sql(
-        f"SELECT {_VERSION}, {shown} FROM (SELECT q.* FROM (SELECT r.key, r.seq, {columns} FROM resource r"
+        f", {shown} FROM (SELECT q.* FROM (SELECT r.key, r.seq, {columns} FROM resource r"
         f" WHERE {condition.text}) q{after.text} ORDER BY {order} LIMIT ?) o"
         f" JOIN version v ON v.seq = o.seq ORDER BY {order.replace('q.', 'o.')}",
         (
@@ -208,7 +229,7 @@ def _gathered(query: Query, plan: Plan) -> Sql:
 def _sort_expression(item: SortKey) -> Sql:
     if item.table in _OF_RESOURCE:
         return Sql(_OF_RESOURCE[item.table])
-    named = one_of("s.parameter", item.parameters)
+    named = numbered("s.parameter", item.parameters)
     function = "MAX" if item.descending else "MIN"
     if item.table == "reference":
         column = "CASE WHEN s.url <> '' THEN s.url ELSE s.target_id END"
@@ -230,7 +251,7 @@ def _in_order(query: Query, projected: Projected, column: str) -> Sql:
     after = Sql("") if query.after is None else _after(query)
     direction = _direction(query.sort[0].descending != query.backward)
     return Sql(
-        f"SELECT {_VERSION}, o.s0 FROM (SELECT q.s0, q.key FROM (SELECT {distinct}{column} AS s0, p.key AS key"
+        f", o.s0 FROM (SELECT q.s0, q.key FROM (SELECT {distinct}{column} AS s0, p.key AS key"
         f" FROM projection p{joined} WHERE {condition.text}) q{after.text}"
         f" ORDER BY q.s0{direction}, q.key{direction} LIMIT ?) o"
         f" JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq ORDER BY o.s0{direction}, o.key{direction}",
@@ -247,7 +268,7 @@ def _projected_by_key(query: Query, projected: Projected) -> Sql:
     direction, sign = _direction(query.backward), "<" if query.backward else ">"
     after = Sql("") if query.after is None else Sql(f" AND p.key {sign} ?", (query.after[-1],))
     return Sql(
-        f"SELECT {_VERSION} FROM (SELECT DISTINCT p.key AS key FROM projection p{joined} WHERE {condition.text}"
+        f" FROM (SELECT DISTINCT p.key AS key FROM projection p{joined} WHERE {condition.text}"
         f"{after.text} ORDER BY p.key{direction} LIMIT ?) o JOIN resource r ON r.key = o.key"
         f" JOIN version v ON v.seq = r.seq ORDER BY r.key{direction}",
         (*condition.values, *after.values, query.limit),

@@ -98,6 +98,8 @@ class SqliteDriver:
         self.connection = connection
         self.cursor = connection.cursor()
         self.floor = 0
+        # A snapshot costs next to nothing here.
+        self.alone = False
         self._seq = 0
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from fhir_server.search.entries import IndexEntries
-from fhir_server.search.expression import Expression, Query, Table
+from fhir_server.search.expression import Expression, Query, SortKey, Table
 from fhir_server.spec import errors
 from fhir_server.store import search_sql
 from fhir_server.store.catalogue import SqlCatalogue
@@ -16,15 +16,17 @@ from fhir_server.store.contract import (
     HistoryQuery,
     Hit,
     Link,
+    Match,
     Method,
+    Reference,
     StoredVersion,
     Transaction,
     VersionConflict,
 )
 from fhir_server.store.rows import METHODS, Row, rows, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
-from fhir_server.store.search_chains import resolved
-from fhir_server.store.search_plan import plan
+from fhir_server.store.search_chains import is_chained, resolved
+from fhir_server.store.search_plan import Plan, plan
 from fhir_server.store.sql_claims import SqlClaims, SqlReplies
 
 Identity = tuple[str, str]
@@ -38,7 +40,8 @@ _VERSION = (
     f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.key = r.key AND v.version_id = ?"
     " WHERE r.type = ? AND r.logical_id = ?"
 )
-_LIVE = f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq WHERE r.deleted = 0"
+# The + keeps SQLite from reading every resource of a type where a few are named.
+_LIVE = f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq WHERE +r.deleted = 0"
 _INSERT_VERSION = (
     "INSERT INTO version (seq, key, type, logical_id, version_id, last_updated, method, created, body)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -81,6 +84,9 @@ class Driver(Protocol):
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows."""
 
+    # Whether the next question is the only one that is asked of a read, so that it needs no snapshot.
+    alone: bool
+
     def next_seq(self) -> int:
         """A number for a new version, higher than all before it in this transaction."""
 
@@ -120,6 +126,10 @@ class SqlTransaction:
     def catalogue(self) -> SqlCatalogue:
         """The search parameters of the deployment's own."""
         return SqlCatalogue(self._driver, INSERT_ROW)
+
+    def alone(self) -> None:
+        """The next question is the only one."""
+        self._driver.alone = True
 
     def settled(self) -> int:
         """Histories are complete up to this moment."""
@@ -172,22 +182,48 @@ class SqlTransaction:
 
     def search(self, query: Query) -> list[Hit]:
         """A page of matches."""
+        found = self._found(query, search_sql.WHOLE)
+        return [Hit(_stored(row), (*row[8:], row[0])) for row in found]
+
+    def page(self, query: Query) -> list[Match]:
+        """A page to be shown."""
+        names = type_names()
+        return [
+            Match(row[0], names[row[1]], row[2], row[3], (*row[4:], row[0]))
+            for row in self._found(query, search_sql.SHOWN)
+        ]
+
+    def _found(self, query: Query, columns: str) -> list[Row]:
+        """The rows of a page, in the query's order."""
         fetch = self._driver.fetch
-        planned = plan(query.resource_types, resolved(query.where, fetch), query.sort, fetch)
+        planned = self._plan(query.resource_types, query.where, query.sort)
+        statements = search_sql.statements(query, planned, columns)
+        if len(statements) > 1:
+            self._driver.alone = False
         found: list[Row] = []
-        for statement in search_sql.statements(query, planned):
+        for statement in statements:
             found += fetch(statement.text, (*statement.values[:-1], query.limit - len(found)))
             if len(found) >= query.limit:
                 break
-        hits = [Hit(_stored(row), (*row[8:], row[0])) for row in found]
-        return hits[::-1] if query.backward else hits
+        return found[::-1] if query.backward else found
 
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches."""
+        statement = search_sql.count(self._plan(resource_types, where, None))
+        return int(self._driver.fetch(statement.text, statement.values)[0][0])
+
+    def _plan(
+        self,
+        resource_types: tuple[str, ...],
+        where: Expression,
+        sort: tuple[SortKey, ...] | None,
+    ) -> Plan:
         fetch = self._driver.fetch
-        planned = plan(resource_types, resolved(where, fetch), None, fetch)
-        statement = search_sql.count(planned)
-        return int(fetch(statement.text, statement.values)[0][0])
+        if is_chained(where):
+            # What they lead to is looked up first.
+            self._driver.alone = False
+            where = resolved(where, fetch)
+        return plan(resource_types, where, sort, fetch)
 
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The references that those resources make."""
@@ -200,13 +236,16 @@ class SqlTransaction:
             found += self._driver.fetch(text, (*part, *parameters))
         return [Link(row[0], row[1], type_names()[row[2]], row[3], row[4]) for row in found]
 
-    def any_versioned(self, keys: Sequence[int], parameters: Sequence[int]) -> bool:
-        """Whether one of those references names a version."""
-        text = (
-            f"SELECT 1 FROM reference WHERE key IN ({_marks(keys)}) AND parameter IN ({_marks(parameters)})"
-            " AND version <> '' LIMIT 1"
-        )
-        return bool(self._driver.fetch(text, (*keys, *parameters)))
+    def references(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Reference]:
+        """What those resources refer to, each once."""
+        names, found = type_names(), set()
+        for part in _chunks(keys):
+            text = (
+                "SELECT DISTINCT parameter, target_type, target_id, version FROM reference"
+                f" WHERE key IN ({_marks(part)}) AND parameter IN ({_marks(parameters)}) AND target_type > 0"
+            )
+            found.update(self._driver.fetch(text, (*part, *parameters)))
+        return [Reference(row[0], names[row[1]], row[2], row[3]) for row in found]
 
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int

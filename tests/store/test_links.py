@@ -6,7 +6,7 @@ import pytest
 from writing import write
 
 from fhir_server.search.entries import ReferenceEntry
-from fhir_server.store.contract import Link, Store
+from fhir_server.store.contract import Link, Reference, Store
 
 SUBJECT, FOCUS = 11, 12
 
@@ -36,6 +36,19 @@ def test_links_from_resources_by_some_parameters(store: Store, keys: dict[str, i
             Link(second, SUBJECT, "Patient", "b", ""),
         }
         assert view.links_from([first], [FOCUS]) == [Link(first, FOCUS, "ServiceRequest", "r", "3")]
+
+
+def test_references_of_several_resources_are_each_told_once(
+    store: Store, keys: dict[str, int]
+) -> None:
+    fourth = write(store, "Task/4", [to(SUBJECT, "Patient", "a")]).key
+    with store.read() as view:
+        found = view.references([keys["Task/1"], fourth], [SUBJECT, FOCUS])
+        assert sorted(found) == [
+            Reference(SUBJECT, "Patient", "a", ""),
+            Reference(FOCUS, "ServiceRequest", "r", "3"),
+        ]
+        assert view.references([keys["Task/2"]], [FOCUS]) == []
 
 
 def test_references_elsewhere_are_no_links(store: Store, keys: dict[str, int]) -> None:
