@@ -20,7 +20,7 @@ from fhir_server.interactions.outcome import outcome
 from fhir_server.interactions.search import shaped
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
-from fhir_server.spec.json_format import parse, serialise
+from fhir_server.spec.json_format import parse, parse_stored, serialise
 
 Json = dict[str, Any]
 Headers = list[tuple[bytes, bytes]]
@@ -87,7 +87,7 @@ class CsvWriter:
             return None if body is None else parse(body)
 
         for item in page.matches:
-            writer.writerow(row(parse(item.body), self._columns, resolve))
+            writer.writerow(row(parse_stored(item.body), self._columns, resolve))
         return text.getvalue().encode()
 
     def failed(self, refusal: FhirError) -> bytes:
