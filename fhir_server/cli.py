@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -179,13 +180,16 @@ def load(
 ) -> None:
     """Store resources; a bad one is reported with its reason and the rest goes on. Exit status 1 if any was refused."""
     from fhir_server.loading import Loading
+    from fhir_server.publishing import publish
+    from fhir_server.reindexing import Catalogued
 
     settings = _settings(database=database, base_url=base_url)
     for path in paths:
         if not path.exists():
             raise _ended(2, f"There is no {path}")
     with _opened(settings) as (store, context):
-        loading = Loading(store, context)
+        publish(store, context)
+        loading = Loading(store, replace(context, catalogue=Catalogued(store)))
         loading.run(paths, show_progress=not quiet and sys.stderr.isatty())
     for refusal in loading.refusals:
         for reason in refusal.reasons:
@@ -297,13 +301,13 @@ def reindex(database: Database = None, base_url: BaseUrl = None) -> None:
 def capability(base_url: BaseUrl = None) -> None:
     """Print the CapabilityStatement."""
     from fhir_server.interactions.capabilities import statement
+    from fhir_server.publishing import catalogue
     from fhir_server.server import operations_of, policy_of
     from fhir_server.spec.json_format import prettify, serialise
 
     settings = _settings(base_url=base_url)
-    typer.echo(
-        prettify(serialise(statement(policy_of(settings, b""), operations_of(settings)))).decode()
-    )
+    made = statement(policy_of(settings, b""), operations_of(settings), catalogue())
+    typer.echo(prettify(serialise(made)).decode())
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from fhir_server.interactions.profiles import Profiles
 from fhir_server.interactions.rule_sets import RuleSets
 from fhir_server.logs import configure
 from fhir_server.operations import OPERATIONS
+from fhir_server.publishing import publish
 from fhir_server.referral.operations import operations as referral_operations
 from fhir_server.referral.rules import ReferralRules
 from fhir_server.reindexing import Catalogued, Reindexer
@@ -44,8 +45,10 @@ from fhir_server.store.open import open_store
 from fhir_server.terminology import Published, RemoteServer, Terminology
 from fhir_server.terminology.remote import RemoteSettings
 from fhir_server.validation import Validator
+from fhir_server.validation.profiles.guides import with_global_profiles
 from fhir_server.validation.profiles.library import CoreDefinitions, Library
 from fhir_server.validation.profiles.packages import Folder, Packages
+from fhir_server.validation.schemas.documents import Schemas
 
 _SWEEP_SECONDS = 1.0
 _SWEEPS_A_CLEARING = 600
@@ -91,8 +94,9 @@ def policy_of(settings: Settings, cursor_key: bytes) -> Policy:
 
 def validator_of(settings: Settings) -> Validator:
     """What resources are held to: R4, our own profiles, and those of the packages that the settings name."""
-    sources = (CoreDefinitions(), Folder(folder("profiles")), Packages(Path(settings.packages)))
-    return Validator(Library(sources), settings.default_profiles)
+    packages = Packages(Path(settings.packages))
+    defaults = with_global_profiles(packages.guides(), settings.default_profiles)
+    return Validator(Library((CoreDefinitions(), Folder(folder("profiles")), packages)), defaults)
 
 
 def booking_policy_of(settings: Settings) -> BookingPolicy:
@@ -171,6 +175,8 @@ class Application:
         self.store = store_of(settings)
         catalogued = Catalogued(self.store)
         self.context = context_of(settings, self.store, catalogued)
+        publish(self.store, self.context)
+        catalogued.refresh()
         self.reindexer = Reindexer(self.store, self.context, catalogued)
         self.refresher = Refresher(self.store, self.context)
         inline = not settings.database.startswith("postgresql")
@@ -183,10 +189,12 @@ class Application:
             maximum_bundle=settings.maximum_bundle,
             body_timeout=settings.body_timeout,
             maximum_in_flight=settings.maximum_in_flight,
+            maximum_listing=settings.maximum_listing,
             cors=Cors(settings.cors_origins),
             callers=Callers(settings.client_header),
         )
-        self.shell = shell(self.store.ready, settings.base)
+        schemas = Schemas(self.context.profiles.validator.library)
+        self.shell = shell(self.store.ready, settings.base, schemas)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route by the first path segment; end the store with the server."""

@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         20, ge=1, le=10_000, description="Matches on a page when `_count` is not sent"
     )
     maximum_count: int = Field(1000, ge=1, le=10_000, description="The most matches on a page")
+    maximum_listing: int = Field(
+        100_000,
+        ge=1,
+        description="The most matches that a search lists as CSV or NDJSON; one that has more is refused (403)",
+    )
     maximum_entries: int = Field(
         1000, ge=1, description="The most entries of a batch or transaction"
     )

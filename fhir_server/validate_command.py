@@ -25,6 +25,7 @@ from fhir_server.spec.published import folder
 from fhir_server.spec.xml_format import parse_xml
 from fhir_server.validation import Validator
 from fhir_server.validation.issues import refused
+from fhir_server.validation.profiles.guides import with_global_profiles
 from fhir_server.validation.profiles.library import CoreDefinitions, Library, Source
 from fhir_server.validation.profiles.packages import Folder, Packages, UnreadablePackage, add
 
@@ -87,8 +88,10 @@ def _validator(packages: Sequence[Path], scratch: Path) -> Validator:
     sources: list[Source] = [CoreDefinitions(), Folder(folder("profiles"))]
     for path in packages:
         add(scratch, path)
-    sources += [Packages(scratch), Packages(Path(settings.packages))]
-    return Validator(Library(sources), settings.default_profiles)
+    added = [Packages(scratch), Packages(Path(settings.packages))]
+    guides = [guide for item in added for guide in item.guides()]
+    defaults = with_global_profiles(guides, settings.default_profiles)
+    return Validator(Library((*sources, *added)), defaults)
 
 
 def _run(

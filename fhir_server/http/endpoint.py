@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
-from fhir_server.http import binary, formats
+from fhir_server.http import binary, formats, listing
 from fhir_server.http.callers import Callers
 from fhir_server.http.cors import Cors
 from fhir_server.http.exchange import Exchange, Receive, Scope, Send
 from fhir_server.http.formats import Answer
 from fhir_server.http.lanes import Lanes
+from fhir_server.http.listing import writer_of
 from fhir_server.http.metrics import observe
 from fhir_server.http.preferences import Preferences, read_preferences
 from fhir_server.http.render import render_error, render_result
@@ -27,6 +28,7 @@ from fhir_server.interactions.call import (
     Request,
 )
 from fhir_server.interactions.grammar import check_address, parse_call, parse_query
+from fhir_server.interactions.listing import Listing
 from fhir_server.interactions.operation import media_types
 from fhir_server.interactions.rules import told
 from fhir_server.spec import errors
@@ -52,6 +54,7 @@ class Endpoint:
         maximum_bundle: int,
         body_timeout: float,
         maximum_in_flight: int,
+        maximum_listing: int,
         cors: Cors,
         callers: Callers,
         clock: Callable[[], float] = time.perf_counter,
@@ -64,6 +67,7 @@ class Endpoint:
         self.maximum_bundle = maximum_bundle
         self.body_timeout = body_timeout
         self.maximum_in_flight = maximum_in_flight
+        self.maximum_listing = maximum_listing
         self.in_flight = 0
         self.cors = cors
         self.callers = callers
@@ -79,12 +83,13 @@ class Endpoint:
             refusal = errors.unavailable(
                 "The server is busy; try again after the time in Retry-After"
             )
-            status, body = render_error(refusal, *_for_error(exchange), headers)
-            await exchange.answer(status, headers, body)
+            status, told = render_error(refusal, *_for_error(exchange), headers)
+            await exchange.answer(status, headers, told)
             observe("overload", status, 0.0)
             return
         self.in_flight += 1
         name = "unknown"
+        body: bytes | AsyncIterator[bytes]
         try:
             status, body, name = await self._respond(exchange, headers)
         except FhirError as refusal:
@@ -97,7 +102,10 @@ class Endpoint:
             status, body = render_error(_fault(exchange), *_for_error(exchange), headers)
         finally:
             self.in_flight -= 1
-        await exchange.answer(status, headers, body)
+        if isinstance(body, bytes):
+            await exchange.answer(status, headers, body)
+        else:
+            await self._stream(exchange, status, headers, body)
         spent = self.clock() - started
         observe(name, status, spent)
         if LOG.isEnabledFor(logging.INFO):
@@ -112,16 +120,39 @@ class Endpoint:
                 },
             )
 
+    async def _stream(
+        self,
+        exchange: Exchange,
+        status: int,
+        headers: list[tuple[bytes, bytes]],
+        chunks: AsyncIterator[bytes],
+    ) -> None:
+        """Send a list while it is made; it counts as in flight until its end."""
+        self.in_flight += 1
+        try:
+            await exchange.stream(status, headers, chunks)
+        except FhirError as refusal:
+            told = {"request_id": exchange.request_id, "status": refusal.status}
+            LOG.warning("list broken off", extra=told)
+        except Exception:
+            LOG.exception("fault", extra={"request_id": exchange.request_id})
+        finally:
+            self.in_flight -= 1
+
     async def _respond(
         self, exchange: Exchange, headers: list[tuple[bytes, bytes]]
-    ) -> tuple[int, bytes, str]:
+    ) -> tuple[int, bytes | AsyncIterator[bytes], str]:
         exchange.check_limits()
         if exchange.method == "OPTIONS":
             headers.append((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
             return 204, b"", "options"
         query = parse_query(exchange.query_text()) if exchange.query else ()
         raw_binary = binary.wants_raw(exchange, query)
-        answer = formats.JSON if raw_binary else _answer(exchange, query, self._others(exchange))
+        answer = (
+            formats.JSON
+            if raw_binary
+            else _answer(exchange, query, self._others(exchange), lists=True)
+        )
         pretty = _pretty(query)
         preferences = read_preferences(exchange.header(b"prefer"))
         request = await self._request(exchange, query)
@@ -132,6 +163,10 @@ class Endpoint:
         if exchange.method in _CHANGING:
             context = self.callers.context(context, call, exchange, preferences)
         name = type(call.change if isinstance(call, calls.Attributed) else call).__name__
+        if answer.is_list:
+            if isinstance(call, calls.Search):
+                return await self._list(call, answer, context, exchange, headers)
+            answer = _answer(exchange, query)
         try:
             result = await self.lanes.run(
                 call, context, with_body=preferences.representation == "representation"
@@ -152,6 +187,25 @@ class Endpoint:
         """The media types beside FHIR's in which the operation that is named answers."""
         _, mark, code = exchange.path.rstrip("/").rpartition("/$")
         return media_types(code, self.contexts["strict"].operations) if mark else ()
+
+    async def _list(
+        self,
+        call: calls.Search,
+        answer: Answer,
+        context: Context,
+        exchange: Exchange,
+        headers: list[tuple[bytes, bytes]],
+    ) -> tuple[int, bytes | AsyncIterator[bytes], str]:
+        """A search as NDJSON or CSV: refused now if at all, told to its end afterwards."""
+        found = Listing(call, context, self.maximum_listing)
+        writer = writer_of(answer, found)
+        begun = await listing.page(found, writer, self.lanes)
+        headers += listing.headings(answer, found)
+        if found.done:
+            return 200, begun, "Search"
+        if exchange.method == "HEAD":
+            return 200, listing.nothing(), "Search"
+        return 200, listing.whole(begun, found, writer, self.lanes), "Search"
 
     async def _request(self, exchange: Exchange, query: Parameters) -> Request:
         method = exchange.method
@@ -198,12 +252,14 @@ class Endpoint:
         return replace(request, body=_content(exchange, body), provenance=_provenance(exchange))
 
 
-def _answer(exchange: Exchange, query: Parameters, others: tuple[str, ...] = ()) -> Answer:
+def _answer(
+    exchange: Exchange, query: Parameters, others: tuple[str, ...] = (), *, lists: bool = False
+) -> Answer:
     asked = next((value for name, value in query if name == "_format" and value), None)
     accept = exchange.header(b"accept")
     if accept is not None and b"content-type" in exchange.headers:
         formats.check_versions(accept, exchange.header(b"content-type"))
-    return formats.negotiate(accept, asked, others)
+    return formats.negotiate(accept, asked, others, lists=lists)
 
 
 def _for_error(exchange: Exchange) -> tuple[Answer, bool]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from itertools import count
 from typing import Any
 
@@ -155,6 +155,32 @@ class Exchange:
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         shown = b"" if self.method == "HEAD" else body
         await self.send({"type": "http.response.body", "body": shown})
+
+    async def stream(
+        self, status: int, headers: list[tuple[bytes, bytes]], chunks: AsyncIterator[bytes]
+    ) -> bool:
+        """Send the response as it is made; False when the client went away before its end.
+
+        When chunks raises, what was sent has no end, and the protocol closes the connection.
+        """
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        gone = asyncio.create_task(self._gone())
+        try:
+            async for chunk in chunks:
+                if gone.done():
+                    return False
+                if chunk:
+                    await self.send(
+                        {"type": "http.response.body", "body": chunk, "more_body": True}
+                    )
+        finally:
+            gone.cancel()
+        await self.send({"type": "http.response.body", "body": b""})
+        return True
+
+    async def _gone(self) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
 
 
 def _utf_8(value: bytes, name: str) -> str:

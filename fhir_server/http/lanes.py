@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import get_args
+from typing import TypeVar, get_args
 
 from fhir_server.interactions import call as calls
 from fhir_server.interactions.call import Call, Context, Result
 from fhir_server.interactions.operation import is_brief
 from fhir_server.interactions.perform import changes, execute, look, perform, prepare
-from fhir_server.store.contract import OverBudget, Store
+from fhir_server.store.contract import OverBudget, ReadTransaction, Store
+
+T = TypeVar("T")
 
 _WRITES = get_args(calls.WriteCall)
 _READS = get_args(calls.ReadCall)
@@ -90,6 +93,15 @@ class Lanes:
             return await self._write(call, context, with_body=with_body)
         work = partial(execute, call, context, self.store, with_body=with_body)
         return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+    async def look(self, work: Callable[[ReadTransaction], T]) -> T:
+        """What work makes of a view of the store, on a thread."""
+
+        def run() -> T:
+            with self.store.read() as transaction:
+                return work(transaction)
+
+        return await asyncio.get_running_loop().run_in_executor(self.threads, run)
 
     async def _write(self, call: Call, context: Context, *, with_body: bool) -> Result:
         """Prepare here (a large Bundle in a thread), then wait for the store without holding a thread."""

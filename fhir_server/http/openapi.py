@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_server.spec.definitions import resource_types
+from fhir_server.spec.json_format import parse, serialise
 
 Json = dict[str, Any]
 
@@ -18,6 +19,10 @@ _ID = {
     "schema": {"type": "string", "pattern": r"^[A-Za-z0-9\-.]{1,64}$"},
 }
 _VERSION = {"name": "vid", "in": "path", "required": True, "schema": {"type": "string"}}
+_LISTS: Json = {
+    "application/fhir+ndjson": {"schema": {"type": "string"}},
+    "text/csv": {"schema": {"type": "string"}},
+}
 _PATHS: tuple[tuple[str, str, str], ...] = (
     ("/fhir/{type}", "get", "search-type: find resources by search parameters"),
     ("/fhir/{type}", "post", "create: store a new resource (If-None-Exist: only if none matches)"),
@@ -42,6 +47,12 @@ _PATHS: tuple[tuple[str, str, str], ...] = (
     ("/fhir/_history", "get", "history-system: versions of everything"),
     ("/fhir/metadata", "get", "capabilities: what this server offers"),
 )
+
+
+def components(schemas: Json) -> Json:
+    """Schemas of a JSON Schema document as components of an OpenAPI one."""
+    moved: Json = parse(serialise(schemas).replace(b'"#/$defs/', b'"#/components/schemas/'))
+    return moved
 
 
 def fhir_paths() -> Json:
@@ -70,6 +81,8 @@ def fhir_paths() -> Json:
                 }
             },
         }
+        if summary.startswith("search"):
+            item["responses"]["200"] = {"description": "A searchset", "content": resource | _LISTS}
         if path.endswith("_search"):
             form = {"schema": {"type": "object"}}
             item["requestBody"] = {"content": {"application/x-www-form-urlencoded": form}}

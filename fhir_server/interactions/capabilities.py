@@ -19,7 +19,7 @@ from fhir_server.search.parameters import SearchParameter, parameters, supported
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import STRUCTURE, resource_types
 from fhir_server.spec.json_format import serialise
-from fhir_server.spec.published import promised
+from fhir_server.spec.published import own_definitions, promised
 
 Json = dict[str, Any]
 RELEASED = "2026-11-23"
@@ -127,6 +127,9 @@ def _resource(
         "conditionalDelete": policy.conditional_delete,
         "referencePolicy": policies,
     }
+    profiles = _profiles().get(resource_type)
+    if profiles:
+        shown["supportedProfile"] = profiles
     includes = [f"{resource_type}:{item.code}" for item in searchable if item.type == "reference"]
     if includes:
         shown["searchInclude"] = includes
@@ -146,6 +149,16 @@ def _resource(
     if offered:
         shown["operation"] = [_operation(item) for item in offered]
     return shown
+
+
+@lru_cache(maxsize=1)
+def _profiles() -> dict[str, list[str]]:
+    """Type -> the canonical urls of the profiles of it that are part of the program."""
+    found: dict[str, list[str]] = {}
+    for resource in own_definitions().values():
+        if resource.get("derivation") == "constraint" and resource["type"] in resource_types():
+            found.setdefault(resource["type"], []).append(resource["url"])
+    return found
 
 
 @lru_cache(maxsize=1)

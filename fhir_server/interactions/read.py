@@ -6,7 +6,6 @@ from fhir_server.interactions.call import Parameters, Read, Result, VersionRead
 from fhir_server.interactions.preconditions import not_modified
 from fhir_server.spec import errors
 from fhir_server.spec.json_format import parse, serialise
-from fhir_server.spec.published import definition
 from fhir_server.spec.subset import select_elements, summarise
 from fhir_server.store.contract import ReadTransaction, StoredVersion
 
@@ -18,9 +17,6 @@ def read(call: Read, transaction: ReadTransaction) -> Result:
     transaction.alone()
     version = transaction.current(call.resource_type, call.logical_id)
     if version is None:
-        published = definition(call.resource_type, call.logical_id)
-        if published is not None:
-            return Result(200, shape(published, call.parameters))
         raise errors.not_found(f"There is no {call.resource_type}/{call.logical_id}")
     if version.deleted:
         raise errors.gone(f"{call.resource_type}/{call.logical_id} was deleted")

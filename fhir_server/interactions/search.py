@@ -35,8 +35,25 @@ from fhir_server.store.contract import Match, ReadTransaction, Reference
 Json = dict[str, Any]
 
 
-def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> Result:
-    """200 with a Bundle of type searchset: matches, then included resources, then an outcome with warnings."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A search as it is understood: what matches among which types, and where a page of it begins."""
+
+    types: tuple[str, ...]
+    wanted: Search
+    where: Expression
+    path: str
+    applied: Parameters
+    cursor: str | None
+
+    @property
+    def scope(self) -> str:
+        """What a cursor is good for."""
+        return f"{self.path}?{write_query(self.applied)}"
+
+
+def understood(call: SearchCall, context: Context) -> Asked:
+    """What a search asks for; FhirError 400 for what cannot be read, 404 for what is not in the compartment."""
     parameters, cursor = take_cursor(call.parameters)
     types, parameters = _types(call, parameters)
     if call.resource_type in context.rules.resource_types:
@@ -46,9 +63,14 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
     where = wanted.query.where
     if call.compartment is not None:
         where = And((_membership(call.compartment, types), where))
-    path = _path(call)
-    applied = _applied(call, wanted)
-    scope = f"{path}?{write_query(applied)}"
+    return Asked(types, wanted, where, _path(call), _applied(call, wanted), cursor)
+
+
+def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> Result:
+    """200 with a Bundle of type searchset: matches, then included resources, then an outcome with warnings."""
+    asked = understood(call, context)
+    types, wanted, where = asked.types, asked.wanted, asked.where
+    path, applied, scope = asked.path, asked.applied, asked.scope
     links = [{"relation": "self", "url": f"{context.base_url}/{scope}".rstrip("?")}]
     bundle: Json = {"resourceType": "Bundle", "id": context.new_id(), "type": "searchset"}
     if wanted.explain:
@@ -58,7 +80,7 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         bundle["total"] = transaction.count(types, where)
         bundle["link"] = links
         return Result(200, searchset(bundle, _told(wanted, context)))
-    place = _Place.read(cursor, scope, context)
+    place = Place.read(asked.cursor, scope, context)
     query = replace(
         wanted.query,
         where=where,
@@ -85,13 +107,13 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         # The whole answer is on this page: its total costs nothing.
         bundle["total"] = len(page)
     bundle["link"] = links
-    references = _references(wanted, chained, page, transaction)
+    references = made(wanted, page, transaction, chained)
     if any(item.version and item.parameter in chained for item in references):
         wanted = _warned(wanted)
     found = included(wanted, page, references, context.policy.maximum_included, transaction)
-    shaped = partial(_shaped, wanted=wanted) if wanted.elements or wanted.summary else None
-    shown = entries(page, "match", context.base_url, shaped)
-    shown += entries(found, "include", context.base_url, shaped)
+    shape = partial(shaped, wanted=wanted) if wanted.elements or wanted.summary else None
+    shown = entries(page, "match", context.base_url, shape)
+    shown += entries(found, "include", context.base_url, shape)
     return Result(200, searchset(bundle, (*shown, *_told(wanted, context))))
 
 
@@ -119,21 +141,22 @@ def _reader(
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where a page begins (or, backward, ends); position None: at the beginning of all."""
 
     position: Position | None
     backward: bool
 
     @classmethod
-    def read(cls, cursor: str | None, scope: str, context: Context) -> _Place:
+    def read(cls, cursor: str | None, scope: str, context: Context) -> Place:
+        """The place that a cursor names; FhirError 400 when it is not one of this search."""
         if cursor is None:
             return cls(None, backward=False)
         relation, *position = read_cursor(cursor, scope, context.policy.cursor_key)
         return cls(tuple(position), backward=relation == "previous")
 
 
-def _neighbours(page: list[Match], place: _Place, *, more: bool) -> Iterator[tuple[str, Match]]:
+def _neighbours(page: list[Match], place: Place, *, more: bool) -> Iterator[tuple[str, Match]]:
     """The pages beside this one, each with the hit that it starts from; more: the search found more than the page."""
     if not page:
         return
@@ -192,7 +215,8 @@ def _applied(call: SearchCall, wanted: Search) -> Parameters:
     return (*chosen, *wanted.applied, *shown)
 
 
-def _shaped(body: bytes, wanted: Search) -> bytes:
+def shaped(body: bytes, wanted: Search) -> bytes:
+    """A resource as _elements or _summary ask for it."""
     if wanted.elements:
         return serialise(select_elements(parse(body), wanted.elements))
     if wanted.summary in ("true", "text", "data"):
@@ -200,8 +224,11 @@ def _shaped(body: bytes, wanted: Search) -> bytes:
     return body
 
 
-def _references(
-    wanted: Search, chained: frozenset[int], page: Sequence[Match], transaction: ReadTransaction
+def made(
+    wanted: Search,
+    page: Sequence[Match],
+    transaction: ReadTransaction,
+    chained: frozenset[int] = frozenset(),
 ) -> list[Reference]:
     """What the matches refer to by the parameters that are included, or that chains start from."""
     numbers = chained | followed(wanted.includes)

@@ -13,6 +13,7 @@ from fhir_server import validation
 from fhir_server.interactions import integrity, profiles
 from fhir_server.interactions.call import Context, Result
 from fhir_server.interactions.defining import DEFINING, define, withdraw
+from fhir_server.interactions.own_definitions import guard
 from fhir_server.interactions.subscription import SUBSCRIPTION, decided
 from fhir_server.search import extraction
 from fhir_server.search.entries import IndexEntries, TokenEntry, UniqueEntry
@@ -20,7 +21,7 @@ from fhir_server.search.parameters import parameter
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError, Issue
 from fhir_server.spec.instants import MILLISECOND, write_instant
-from fhir_server.spec.json_format import parse, serialise
+from fhir_server.spec.json_format import parse_stored, serialise
 from fhir_server.store.contract import Method, StoredVersion, Transaction
 
 Json = dict[str, Any]
@@ -84,9 +85,10 @@ def append(
     indexed: the index entries before and after, from a caller that knows what little changes.
     """
     previous = write.previous
+    guard(write.resource_type, write.logical_id, resource)
     if write.resource_type == SUBSCRIPTION:
         resource = decided(resource, previous)
-    last_updated = _moment(previous, context, transaction)
+    last_updated = moment(previous, context, transaction)
     version_id = previous.version_id + 1 if previous else 1
     stamped = stamp(resource, write.logical_id, version_id, last_updated)
     body = serialise(stamped)
@@ -111,6 +113,7 @@ def append(
 
 def remove(write: Write, context: Context, transaction: Transaction) -> StoredVersion:
     """Append the version that says the resource is deleted, if the rules about its type allow it."""
+    guard(write.resource_type, write.logical_id, None)
     if write.resource_type in context.rules.resource_types:
         context.rules.apply(write, None, context, transaction)
     if context.policy.referential_integrity:
@@ -122,7 +125,7 @@ def remove(write: Write, context: Context, transaction: Transaction) -> StoredVe
         resource_type=write.resource_type,
         logical_id=write.logical_id,
         previous=write.previous,
-        last_updated=_moment(write.previous, context, transaction),
+        last_updated=moment(write.previous, context, transaction),
         method="DELETE",
         created=False,
         body=b"",
@@ -171,10 +174,10 @@ def _unique(resource: Json, found: IndexEntries, context: Context) -> Iterator[U
 def _previous_entries(previous: StoredVersion | None, context: Context) -> IndexEntries | None:
     if previous is None or previous.deleted:
         return frozenset()
-    return index(parse(previous.body), context)
+    return index(parse_stored(previous.body), context)
 
 
-def _moment(previous: StoredVersion | None, context: Context, transaction: Transaction) -> int:
+def moment(previous: StoredVersion | None, context: Context, transaction: Transaction) -> int:
     """Now to the millisecond; after the version before and not before what was read, whatever the clock does."""
     now = max(context.now() // MILLISECOND * MILLISECOND, transaction.floor)
     return now if previous is None else max(now, previous.last_updated + MILLISECOND)

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/operationslist.html
 
 from fhir_server.interactions.operation import Offered
 from fhir_server.operations import code_systems, concept_maps, value_sets
+from fhir_server.operations.closures import closure
 from fhir_server.operations.everything import everything
 from fhir_server.operations.meta import meta, meta_add, meta_delete
 from fhir_server.operations.reindex import Reindex, ReindexStatus
@@ -29,4 +30,5 @@ OPERATIONS: tuple[Offered, ...] = (
     TerminologyOperation("CodeSystem-validate-code", code_systems.validate_code),
     TerminologyOperation("CodeSystem-subsumes", code_systems.subsumes),
     TerminologyOperation("ConceptMap-translate", concept_maps.translate),
+    Standard("ConceptMap-closure", closure, affects_state=True),
 )

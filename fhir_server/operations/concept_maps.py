@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from fhir_server.operations.closures import is_closure
 from fhir_server.operations.terminology import Question, codes_asked, of, parameters
 from fhir_server.spec import errors
 from fhir_server.spec.operations import operation_definition
@@ -30,8 +31,9 @@ def translate(question: Question) -> Json:
         return there.ask("ConceptMap/$translate", _again(question))
     maps = list(_maps(question, reverse))
     matches: list[Match] = []
+    given = frozenset(_given(question.all("dependency")))
     for code in asked:
-        wanted = Translation(code, question.first("targetsystem"), reverse)
+        wanted = Translation(code, question.first("targetsystem"), reverse, given)
         for concept_map in maps:
             for match in translated(concept_map, wanted, _find(question)):
                 if match not in matches:
@@ -49,6 +51,23 @@ def translate(question: Question) -> Json:
     )
 
 
+def _given(dependencies: Iterable[list[Json]]) -> Iterator[tuple[str, str | None, str]]:
+    """What the inputs called dependency say of other elements: (element, system or None, value)."""
+    for parts in dependencies:
+        named = {item.get("name"): item for item in parts}
+        element = named.get("element", {}).get("valueUri")
+        concept = named.get("concept", {}).get("valueCodeableConcept")
+        if element is None or concept is None:
+            raise errors.required(
+                "A dependency has the parts element (a uri) and concept (a CodeableConcept)", _PLACE
+            )
+        for coding in concept.get("coding", ()):
+            if "code" in coding:
+                yield element, coding.get("system"), coding["code"]
+        if "text" in concept:
+            yield element, None, concept["text"]
+
+
 def _elsewhere(question: Question, asked: list[Asked]) -> RemoteServer | None:
     """The server that has the map which is named by its url, or the code system when no map is named."""
     url = question.first("url")
@@ -64,7 +83,9 @@ def _elsewhere(question: Question, asked: list[Asked]) -> RemoteServer | None:
 def _again(question: Question) -> list[Json]:
     """The inputs as they were sent."""
     return [
-        {"name": item.name, f"value{item.type[0].upper()}{item.type[1:]}": value}
+        {"name": item.name, "part": value}
+        if item.has_parts
+        else {"name": item.name, f"value{item.type[0].upper()}{item.type[1:]}": value}
         for item in operation_definition("ConceptMap-translate").inputs
         for value in question.all(item.name)
     ]
@@ -84,6 +105,8 @@ def _maps(question: Question, reverse: bool) -> Iterator[Json]:
     source, target = question.first("source"), question.first("target")
     seen = set()
     for item in (*question.stored.concept_maps(), *published_concept_maps()):
+        if is_closure(item):
+            continue
         if item.get("url") not in seen and applies(item, source, target, reverse=reverse):
             seen.add(item.get("url"))
             yield item

@@ -20,7 +20,7 @@ _NOT_INPUTS = frozenset({"_format", "_pretty", CURSOR})
 
 
 def read_inputs(call: Operation, definition: OperationDefinition, context: Context) -> Inputs:
-    """Parameter name -> its values: JSON values of its datatype, or resources; every input has an item.
+    """Parameter name -> its values: JSON values of its datatype, lists of parts, or resources; every input has an item.
 
     Raises FhirError 400 for a body that is neither Parameters nor the one resource that the operation takes, for
     unknown, wrong, missing and too many parameters; 405 for a parameter in the URL that only a body can hold.
@@ -119,6 +119,10 @@ def _value(given: Json, item: OperationParameter, place: str) -> Any:
         if isinstance(resource, dict) and _is(resource, item.type):
             return resource
         raise errors.invalid(f"{item.name} is a {item.type}; send it as resource", place)
+    if item.has_parts:
+        if "part" in given:
+            return given["part"]
+        raise errors.invalid(f"{item.name} has parts; send those", place)
     if _property(item) not in given:
         raise errors.invalid(f"{item.name} is a {item.type}; send it as {_property(item)}", place)
     return given[_property(item)]

@@ -60,8 +60,8 @@ class Standard:
 
     @property
     def resource_types(self) -> frozenset[str]:
-        """The types that have it; empty: every type."""
-        return self.defined.resource_types
+        """The types that have it; empty: every type, or none of them when it is the system's only."""
+        return frozenset() if self.levels == {"system"} else self.defined.resource_types
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200: a single output named return that is a resource comes bare, anything else as Parameters."""

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_server.search.custom import NOTHING, Catalogue
 from fhir_server.search.expression import Expression
-from fhir_server.search.terminology import PUBLISHED, Terminology
+from fhir_server.terminology import Terminology, published
 
 
 class NamedQuery(Protocol):
@@ -44,7 +44,7 @@ class SearchSettings:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/London"))
     base_urls: tuple[str, ...] = ()
     now: int = field(default_factory=_clock)
-    terminology: Terminology = PUBLISHED
+    terminology: Terminology = field(default_factory=published)
     content: bool = False
     catalogue: Catalogue = NOTHING
     queries: tuple[NamedQuery, ...] = ()

@@ -16,6 +16,7 @@ _FHIR_TYPE: Final = _URL + "structuredefinition-fhir-type"
 _MAX_VALUE_SET: Final = _URL + "elementdefinition-maxValueSet"
 _PROFILE_ELEMENT: Final = _URL + "elementdefinition-profile-element"
 _BEST_PRACTICE: Final = _URL + "elementdefinition-bestpractice"
+_LANGUAGES: Final = _URL + "narrative-language-control"
 _HEAD: Final = (
     "id", "url", "version", "name", "status", "kind", "abstract", "type", "baseDefinition", "derivation",
     "context", "contextInvariant",
@@ -54,6 +55,13 @@ def element_facts(source: Json) -> Json:
         if maximum:
             binding["maxValueSet"] = maximum
         kept["binding"] = binding
+    languages = [
+        item["valueCode"]
+        for item in source.get("extension", ())
+        if item.get("url") == _LANGUAGES and "valueCode" in item
+    ]
+    if languages:
+        kept["languages"] = languages
     if "constraint" in source:
         kept["constraint"] = [_constraint(item) for item in source["constraint"]]
     return kept

@@ -52,9 +52,11 @@ _SCHEMES = _words("http https ftp mailto tel fax sms urn cid mid")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
 _IMAGE = re.compile(r"data:image/(?:png|gif|jpeg|jpg|webp|bmp|svg\+xml)[;,]", re.IGNORECASE)
 _INVISIBLE = re.compile(r"[\x00-\x20\x7f-\xa0\u200b\ufeff]+")
-# A style may not load or run anything; a backslash could spell any of these words otherwise.
+# A style may not run anything, nor load what is elsewhere; a backslash could spell any of these words otherwise.
+# Pictures beside the page are in the tables that HL7's publisher makes of every StructureDefinition.
 _STYLE = re.compile(
-    r"""\\|@|<|expression\(|behaviou?r:|-moz-binding|image(?:-set)?\(|url\((?!['"]?(?:#|data:image/))""",
+    r"""\\|@|<|expression\(|behaviou?r:|-moz-binding|image(?:-set)?\("""
+    r"""|url\((?!['"]?(?:#|data:image/|[a-z0-9_-]++(?:[./][a-z0-9_-]++)*+['"]?\)))""",
     re.IGNORECASE,
 )
 _STYLE_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)

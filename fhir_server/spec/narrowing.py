@@ -12,7 +12,7 @@ Json = dict[str, Any]
 # What the differential says stands for what the base said; the rest is inherited.
 _REPLACED: Final = (
     "min", "max", "type", "binding", "maxLength", "mustSupport", "isModifier", "isSummary", "slicing",
-    "sliceName", "sliceIsConstraining", "contentReference",
+    "sliceName", "sliceIsConstraining", "contentReference", "languages",
 )  # fmt: skip
 _VALUES: Final = ("fixed", "pattern", "minValue", "maxValue", "defaultValue")
 _SYSTEM: Final = "http://hl7.org/fhirpath/"

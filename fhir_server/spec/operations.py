@@ -10,6 +10,7 @@ from fhir_server.spec.definitions import data_types, member
 
 Level = Literal["system", "type", "instance"]
 Json = dict[str, Any]
+_WITH_PARTS = "Element"
 _LEVELS: tuple[Level, ...] = ("system", "type", "instance")
 
 
@@ -28,9 +29,14 @@ class OperationParameter:
         return self.type[0].islower()
 
     @property
+    def has_parts(self) -> bool:
+        """Whether its values are lists of parts."""
+        return self.type == _WITH_PARTS
+
+    @property
     def is_resource(self) -> bool:
         """Whether its values are resources."""
-        return self.type not in data_types()
+        return not self.has_parts and self.type not in data_types()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +78,4 @@ def _definition(item: Json) -> OperationDefinition:
 def _parameter(item: Json) -> OperationParameter:
     maximum = None if item["max"] == "*" else int(item["max"])
     # A parameter with parts has no type of its own.
-    return OperationParameter(item["name"], item.get("type", "Element"), item["min"], maximum)
+    return OperationParameter(item["name"], item.get("type", _WITH_PARTS), item["min"], maximum)

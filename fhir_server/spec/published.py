@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from fhir_server.spec.json_format import parse
+
+Json = dict[str, Any]
+Identity = tuple[str, str]
+
 _PACKAGE = Path(__file__).resolve().parent.parent
+# Every canonical url of ours begins so; it names the project, not a deployment.
+CANONICAL_BASE = "https://fhir-server.example.org/"
 
 
 def folder(name: str) -> Path:
@@ -18,17 +26,20 @@ def folder(name: str) -> Path:
 
 
 @cache
-def _definitions() -> dict[tuple[str, str], bytes]:
+def own_definitions() -> Mapping[Identity, Json]:
+    """The conformance resources that are part of the program, by (type, id)."""
     found = {}
-    for path in sorted((folder("capability") / "operations").glob("*.json")):
-        resource = orjson.loads(path.read_bytes())
-        found[resource["resourceType"], resource["id"]] = orjson.dumps(resource)
+    for place in (folder("capability") / "operations", folder("profiles")):
+        for path in sorted(place.glob("*.json")):
+            resource = parse(path.read_bytes())
+            found[resource["resourceType"], resource["id"]] = resource
     return found
 
 
-def definition(resource_type: str, logical_id: str) -> bytes | None:
-    """The JSON of a definition of ours that the server shows like a stored resource, or None."""
-    return _definitions().get((resource_type, logical_id))
+@cache
+def own_urls() -> Mapping[str, Identity]:
+    """The canonical url of each of them -> its (type, id)."""
+    return {resource["url"]: identity for identity, resource in own_definitions().items()}
 
 
 @cache

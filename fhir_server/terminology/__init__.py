@@ -10,7 +10,7 @@ from fhir_server.terminology.faults import (
     Unusable,
 )
 from fhir_server.terminology.remote import RemoteServer
-from fhir_server.terminology.service import Terminology
+from fhir_server.terminology.service import Terminology, published
 from fhir_server.terminology.sources import Published, Source
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "Unavailable",
     "Unknown",
     "Unusable",
+    "published",
 ]

@@ -107,6 +107,19 @@ def _countries() -> Mapping[str, str]:
     }
 
 
+def _is_subdivision(code: str) -> bool:
+    """Whether it has the form of a part of a country: GB-SCT."""
+    country, _, part = code.partition("-")
+    return (
+        len(country) == 2
+        and country in _countries()
+        and 0 < len(part) < 4
+        and part.isascii()
+        and part.isalnum()
+        and part == part.upper()
+    )
+
+
 ALGORITHMIC: Final[Mapping[str, Algorithmic]] = {
     item.url: item
     for item in (
@@ -131,6 +144,13 @@ ALGORITHMIC: Final[Mapping[str, Algorithmic]] = {
             lambda code: code in _countries(),
             lambda code: _countries()[code],
             lambda: _countries(),
+        ),
+        Algorithmic("urn:iso:std:iso:3166:-2", "Subdivisions", _is_subdivision, lambda code: code),
+        Algorithmic(
+            "http://unstats.un.org/unsd/methods/m49/m49.htm",
+            "Regions",
+            re.compile("[0-9]{3}").fullmatch,
+            lambda code: code,
         ),
     )
 }

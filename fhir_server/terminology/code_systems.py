@@ -39,11 +39,16 @@ class Concept:
                     return str(designation["value"])
         return self.display
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its display and its designations."""
+        told = (self.display, *(item.get("value") for item in self.designations))
+        return tuple(name for name in told if isinstance(name, str))
+
     def is_called(self, display: str) -> bool:
         """Whether that is its display or one of its designations; case and the amount of space do not matter."""
-        names = [self.display, *(item.get("value") for item in self.designations)]
         wanted = _plain(display)
-        return not any(names) or any(name and _plain(name) == wanted for name in names)
+        return not self.names or any(_plain(name) == wanted for name in self.names)
 
 
 def _plain(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 
 class TerminologyFault(Exception):
     """code: the IssueType that tells it; the message says what to change."""
@@ -45,3 +47,7 @@ class TransportError(Exception):
 
 class Refused(Exception):
     """The remote server answered that it cannot: 400, 404, 422."""
+
+
+# What reading a definition raises that is not of the form that R4 gives it: packages are taken as they come.
+UNREADABLE: Final = (AttributeError, KeyError, TypeError, ValueError)

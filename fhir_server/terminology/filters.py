@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
+from fhir_server.spec import ucum
 from fhir_server.spec.patterns import BadPattern, compile_pattern
+from fhir_server.terminology.algorithmic import Algorithmic
 from fhir_server.terminology.code_systems import Concept, System, value_of
 from fhir_server.terminology.faults import Unusable
 
@@ -26,6 +29,9 @@ def chosen_by(system: System, rule: Json) -> Test:
         if name not in ("concept", "code"):
             raise Unusable(f"The filter {operator} is of the property concept, not {name}")
         return _by_hierarchy(system, operator, value)
+    if (system.url, name, operator) == (ucum.SYSTEM, "canonical", "="):
+        units = _canonical_unit(value)
+        return lambda concept: _canonical_unit(concept.code) == units
     read = _reader(system, name)
     match operator:
         case "=":
@@ -86,9 +92,19 @@ def _reader(system: System, name: str) -> Callable[[Concept], tuple[str, ...]]:
             return lambda concept: (_text(concept.inactive),)
         case "notSelectable":
             return lambda concept: (_text(concept.abstract),)
+    if isinstance(system, Algorithmic):
+        raise Unusable(f"{system.url} has no property {name[:64]}, which a filter names")
     return lambda concept: tuple(
         _text(value_of(item)) for item in concept.properties if item.get("code") == name
     )
+
+
+def _canonical_unit(code: str) -> str:
+    """The base units that a unit is made of (https://hl7.org/fhir/R4/ucum.html)."""
+    try:
+        return ucum.write_dimensions(ucum.canonical(Fraction(1), code)[1])
+    except ucum.NotUcum:
+        return ""
 
 
 def _text(value: Any) -> str:

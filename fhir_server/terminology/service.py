@@ -6,11 +6,12 @@ https://hl7.org/fhir/R4/terminology-service.html
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from fhir_server.terminology.algorithmic import ALGORITHMIC
 from fhir_server.terminology.code_systems import Concept, System, read_code_system
-from fhir_server.terminology.faults import TerminologyFault, Unknown
+from fhir_server.terminology.faults import UNREADABLE, TerminologyFault, Unknown
 from fhir_server.terminology.remote import RemoteServer
 from fhir_server.terminology.sources import Published, Source, find_in, split_canonical
 from fhir_server.terminology.value_sets import Composition, Member, Versions
@@ -39,8 +40,9 @@ class Terminology:
         self._below = below
         # Only what is known is kept: callers can ask for any number of urls that nobody has.
         self._systems: dict[tuple[str, str | None], System] = {}
+        self._without_content: set[tuple[str, str | None]] = set()
         self._sets: dict[tuple[str, str | None], Json] = {}
-        self._codes: dict[tuple[str, str | None], Codes] = {}
+        self._codes: dict[tuple[str, str | None], Codes | None] = {}
 
     def over(self, source: Source) -> Terminology:
         """A terminology that looks into another source first."""
@@ -92,10 +94,13 @@ class Terminology:
         found = self._systems.get((url, version))
         if found is not None:
             return found
-        source = find_in(self.sources, "CodeSystem", url, version)
-        if source is not None and source.get("content") not in _NO_CONTENT:
-            found = self._systems[url, version] = read_code_system(source)
-            return found
+        if (url, version) not in self._without_content:
+            source = find_in(self.sources, "CodeSystem", url, version)
+            if source is not None and source.get("content") not in _NO_CONTENT:
+                found = self._systems[url, version] = read_code_system(source)
+                return found
+            if source is not None:
+                self._without_content.add((url, version))
         return None if self._below is None else self._below._local(url, version)  # noqa: SLF001 - same class
 
     def _server(self, system: str) -> RemoteServer | None:
@@ -151,16 +156,27 @@ class Terminology:
         known = _or_none(lambda: found.find(code) is not None)
         return known if known or found.complete else None
 
+    def displays(self, system: str, code: str) -> tuple[str, ...]:
+        """The display of a code and its designations; () when they are not known."""
+        if system in ALGORITHMIC:
+            return ()  # registries have no displays of their own, or several
+        found = _or_none(lambda: self.system(system))
+        concept = None if found is None else _or_none(lambda: found.find(code))
+        return () if concept is None else concept.names
+
+    def calls(self, value_set: str, system: str, code: str, display: str) -> bool:
+        """Whether a value set has a display or designation of its own for one of its codes, and it is that."""
+        found = _or_none(lambda: self.member(self.value_set(value_set), system, code))
+        return found is not None and bool(found.concept.names) and found.concept.is_called(display)
+
     def members(self, value_set: str) -> Codes | None:
-        """The (system, code) pairs of a value set by its canonical url."""
+        """The (system, code) pairs of a value set by its canonical url; None when they cannot be listed."""
         key = split_canonical(value_set)
-        found = self._codes.get(key)
-        if found is None:
-            found = _or_none(
-                lambda: frozenset(Composition(self).members(self.value_set(value_set)))
-            )
-            if found is not None and key in self._sets:
-                self._codes[key] = found
+        if key in self._codes:
+            return self._codes[key]
+        found = _or_none(lambda: frozenset(Composition(self).members(self.value_set(value_set))))
+        if key in self._sets:
+            self._codes[key] = found
         return found
 
     def below(self, system: str, code: str) -> Codes | None:
@@ -184,8 +200,14 @@ class Terminology:
         return _or_none(ask)
 
 
+@cache
+def published() -> Terminology:
+    """The terminology that R4 publishes."""
+    return Terminology()
+
+
 def _or_none(ask: Callable[[], T]) -> T | None:
     try:
         return ask()
-    except TerminologyFault:
+    except (TerminologyFault, *UNREADABLE):
         return None

@@ -37,11 +37,15 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A code to translate; target_system: only into that; reverse: from the maps' targets to their sources."""
+    """A code to translate; target_system: only into that; reverse: from the maps' targets to their sources.
+
+    given: what other elements hold, as (element, system or None for a text, value): some mappings depend on it.
+    """
 
     asked: Asked
     target_system: str | None = None
     reverse: bool = False
+    given: frozenset[tuple[str, str | None, str]] = frozenset()
 
 
 def applies(concept_map: Json, source: str | None, target: str | None, *, reverse: bool) -> bool:
@@ -96,11 +100,22 @@ def _forwards(
         yield from _unmapped(concept_map, group, question, find, depth)
         return
     for target in element.get("target", ()):
+        if not all(_is_given(item, question) for item in target.get("dependsOn", ())):
+            continue
         coding = _coding(group.get("target"), group.get("targetVersion"), target)
         products = tuple(target.get("product", ()))
         yield Match(
             target.get("equivalence", "equivalent"), coding, products, concept_map.get("url")
         )
+
+
+def _is_given(dependency: Json, question: Question) -> bool:
+    """Whether the element that a mapping depends on holds the value that it asks for."""
+    named, value, system = (dependency.get(name) for name in ("property", "value", "system"))
+    return any(
+        (element, held) == (named, value) and (system is None or where == system)
+        for element, where, held in question.given
+    )
 
 
 def _unmapped(

@@ -74,10 +74,16 @@ def warnings(resource: Json) -> Iterator[Issue]:
             yield from _of_identifier(value, path)
             yield from _of_address(value, path)
             pending += [
-                (item, f"{path}.{name}")
+                (item, f"{path}.{_element(name)}")
                 for name, item in value.items()
                 if isinstance(item, (dict, list))
             ]
+
+
+def _element(name: str) -> str:
+    """A JSON property in a path: an address or identifier in an extension is its value."""
+    kind = name.removeprefix("value")
+    return f"value.ofType({kind})" if kind in ("Address", "Identifier") else name.removeprefix("_")
 
 
 def _of_identifier(value: Json, path: str) -> Iterator[Issue]:

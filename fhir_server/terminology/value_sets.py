@@ -238,9 +238,8 @@ class Composition:
         url = part["system"]
         if "concept" in part:
             self._spend(len(part["concept"]))
-            for item in part["concept"]:
-                if "code" in item:
-                    yield self._given(part, item)
+            for item in _concepts(part):
+                yield self._given(part, item)
             return
         remote = self.resolver.remote(url)
         if remote is not None:
@@ -291,7 +290,7 @@ class Composition:
 
     def _in_system(self, part: Json, code: str) -> Member | None:
         if "concept" in part:
-            item = next((item for item in part["concept"] if item.get("code") == code), None)
+            item = next((item for item in _concepts(part) if item["code"] == code), None)
             return None if item is None else self._given(part, item)
         remote = self.resolver.remote(part["system"])
         if remote is not None:
@@ -315,6 +314,15 @@ def _compose(value_set: Json) -> Json | None:
 
 def _imports(part: Json) -> list[str]:
     return [canonical for canonical in part.get("valueSet", ()) if canonical is not None]
+
+
+def _concepts(part: Json) -> Iterator[Json]:
+    """The concepts that an include lists, those whose code is absent for a reason left out."""
+    for item in part["concept"]:
+        if "code" in item:
+            yield item
+        elif "_code" not in item:
+            raise Unusable("The value set lists a concept without its code")
 
 
 def _alone(part: Json) -> Json:

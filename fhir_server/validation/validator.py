@@ -22,6 +22,7 @@ class Validator:
 
     defaults: resource type -> canonical urls of profiles that every resource of it is held to. strict: extensions,
     profiles of types and codes that are not known, wrong displays and dead links are errors rather than warnings.
+    closed: what a relative reference inside a Bundle or Parameters leads to is in it, too.
     """
 
     def __init__(
@@ -30,11 +31,12 @@ class Validator:
         defaults: Defaults | None = None,
         *,
         strict: bool = False,
+        closed: bool = False,
     ) -> None:
         self.library = library if library is not None else Library((CoreDefinitions(),))
         self.defaults: Defaults = defaults or {}
         self._fast = FastPath()
-        self._claims = Claims(self.library, self.defaults, strict=strict)
+        self._claims = Claims(self.library, self.defaults, strict=strict, closed=closed)
 
     def validate(self, resource: object, *, resource_type: str | None = None) -> tuple[Issue, ...]:
         """The errors of a JSON value that is meant to be a resource, of that type if given; () when it has none.
@@ -44,9 +46,11 @@ class Validator:
         try:
             if self._is_faultless(resource, resource_type):
                 return ()
-            return tuple(
-                islice(filter(refused, self._walk(resource, resource_type, ())), MOST_ISSUES)
-            )
+            if isinstance(resource, dict) and self._keeps_base_rules(resource, resource_type):
+                found = self._claims.issues(resource, resource["resourceType"], hints=False)
+            else:
+                found = self._walk(resource, resource_type, (), hints=False)
+            return tuple(islice(filter(refused, found), MOST_ISSUES))
         except RecursionError:
             return _too_deep(resource_type)
 
@@ -60,11 +64,7 @@ class Validator:
             return _too_deep(resource_type)
 
     def _is_faultless(self, resource: object, resource_type: str | None) -> bool:
-        if resource_type is not None and (
-            not isinstance(resource, dict) or resource.get("resourceType") != resource_type
-        ):
-            return False
-        if not self._fast.faultless(resource):
+        if not self._keeps_base_rules(resource, resource_type):
             return False
         assert isinstance(resource, dict)
         extensions = self._fast.met_extensions
@@ -72,16 +72,32 @@ class Validator:
             resource, extensions
         )
 
+    def _keeps_base_rules(self, resource: object, resource_type: str | None) -> bool:
+        if resource_type is not None and (
+            not isinstance(resource, dict) or resource.get("resourceType") != resource_type
+        ):
+            return False
+        return self._fast.faultless(resource)
+
     def _walk(
-        self, resource: object, resource_type: str | None, profiles: tuple[str, ...]
+        self,
+        resource: object,
+        resource_type: str | None,
+        profiles: tuple[str, ...],
+        *,
+        hints: bool = True,
     ) -> Iterator[Issue]:
         sound = True
         for issue in walk(resource, resource_type):
             sound = sound and not (refused(issue) and is_shape(issue))
             yield issue
-        # What is no FHIR cannot be asked for more.
+        # What is no FHIR cannot be asked for all that profiles ask.
         if sound and isinstance(resource, dict):
-            yield from self._claims.issues(resource, resource["resourceType"], profiles)
+            yield from self._claims.issues(
+                resource, resource["resourceType"], profiles, hints=hints
+            )
+        elif isinstance(resource, dict):
+            yield from self._claims.rule_issues(resource)
 
 
 def _too_deep(resource_type: str | None) -> tuple[Issue, ...]:

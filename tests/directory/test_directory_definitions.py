@@ -1,4 +1,4 @@
-"""Every operation of the directory has a definition that is valid, published and true; and profiles fit what is written.
+"""Every operation of the directory has a definition that is valid, published and true; profiles fit what is written.
 
 https://hl7.org/fhir/R4/operationdefinition.html
 """

@@ -13,6 +13,7 @@ import pytest
 from fhir_server.search.parameters import parameters
 from fhir_server.spec.definitions import member, resource_types
 from fhir_server.spec.json_format import parse, serialise
+from fhir_server.spec.published import own_definitions
 from fhir_server.validation import validate
 from tests.validation import random_resources
 
@@ -42,8 +43,9 @@ MAP = "http://hl7.org/fhir/ConceptMap/cm-administrative-gender-v2"
 
 @cache
 def definitions():
-    """The search parameters of R4 by canonical url."""
-    return {item["url"]: item for item in member("search-parameters.json")}
+    """The search parameters of R4 and of this server by canonical url."""
+    own = own_definitions().values()
+    return {item["url"]: item for item in (*own, *member("search-parameters.json"))}
 
 
 def legal(parameter, item):
@@ -376,6 +378,13 @@ def test_every_declared_operation_works(client, statement, declared):
         "subsumes": [("GET", f"CodeSystem/$subsumes?system={GENDER}&codeA=male&codeB=male", None)],
         "translate": [
             ("GET", f"ConceptMap/$translate?url={MAP}&system={GENDER}&code=male", None),
+        ],
+        "closure": [
+            (
+                "POST",
+                "$closure",
+                {"resourceType": "Parameters", "parameter": [{"name": "name", "valueString": "x"}]},
+            )
         ],
         "reindex": [("POST", "$reindex", None)],
         "reindex-status": [("GET", "$reindex-status", None)],

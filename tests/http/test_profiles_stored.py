@@ -257,3 +257,22 @@ def test_profiles_named_in_the_settings_hold_for_their_type(
         client.post("Basic", json={"resourceType": "Basic", "code": {"text": "x"}}).status_code
         == 422
     )
+
+
+def test_validate_warns_of_identifiers_that_cannot_be_right_and_writes_keep_them(
+    client: httpx.Client,
+) -> None:
+    patient = {
+        "resourceType": "Patient",
+        "identifier": [{"system": "https://fhir.nhs.uk/Id/nhs-number", "value": "9434765918"}],
+        "address": [{"postalCode": "LS1"}],
+    }
+    told = client.post("Patient/$validate", json=patient).json()["issue"]
+    warned = {
+        item["expression"][0]: item["diagnostics"]
+        for item in told
+        if item["severity"] == "warning" and item["code"] == "value"
+    }
+    assert warned.keys() == {"Patient.identifier[0].value", "Patient.address[0].postalCode"}
+    assert not any("9434765918" in text or "LS1" in text for text in warned.values())
+    assert client.post("Patient", json=patient).status_code == 201

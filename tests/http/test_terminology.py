@@ -758,3 +758,56 @@ def test_what_a_remote_server_knows_is_answered_here(serve: Any, elsewhere: Else
         values(ask(client, "CodeSystem/$lookup", system=GENDER, code="male"))["display"] == "Male"
     )
     assert len(elsewhere.asked) == before
+
+
+def test_a_mapping_that_depends_on_another_element_needs_it(client: httpx.Client) -> None:
+    url = f"http://example.org/{uuid4()}"
+    depending = {
+        "code": "left",
+        "equivalence": "equal",
+        "dependsOn": [
+            {
+                "property": "http://example.org/side",
+                "system": "http://example.org/sides",
+                "value": "L",
+            }
+        ],
+    }
+    concept_map = {
+        "resourceType": "ConceptMap",
+        "url": url,
+        "name": "Sides",
+        "status": "active",
+        "group": [
+            {
+                "source": "http://example.org/eyes",
+                "target": "http://example.org/left-eyes",
+                "element": [{"code": "eye", "target": [depending]}],
+            }
+        ],
+    }
+    created(client, concept_map)
+    path = "ConceptMap/$translate"
+    asked = [
+        {"name": "url", "valueUri": url},
+        {"name": "coding", "valueCoding": {"system": "http://example.org/eyes", "code": "eye"}},
+    ]
+
+    def side(code: str) -> Json:
+        concept = {"coding": [{"system": "http://example.org/sides", "code": code}]}
+        element = {"name": "element", "valueUri": "http://example.org/side"}
+        return {
+            "name": "dependency",
+            "part": [element, {"name": "concept", "valueCodeableConcept": concept}],
+        }
+
+    assert values(send(client, path, *asked))["result"] is False
+    assert values(send(client, path, *asked, side("R")))["result"] is False
+    assert matches(send(client, path, *asked, side("L"))) == [("equal", "left")]
+    half = {
+        "name": "dependency",
+        "part": [{"name": "element", "valueUri": "http://example.org/side"}],
+    }
+    assert issue(send(client, path, *asked, half, status=400)) == "required"
+    bare = {"name": "dependency", "valueString": "L"}
+    assert issue(send(client, path, *asked, bare, status=400)) == "invalid"

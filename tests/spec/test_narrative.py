@@ -33,6 +33,7 @@ def div(content: str) -> str:
         div('<table border="1" class="grid"><thead><tr><th scope="col">a</th></tr></thead>'
             '<tbody><tr><td rowspan="2" style="color: red; width: 10%">b</td></tr></tbody></table>'),
         div('<span style="background: url(#x)" lang="en" xml:lang="en" dir="ltr">x</span>'),
+        div('<td style="background-image: url(tbl_bck1.png)">x</td>'),
         div("<!-- a comment -->x"),
         '<div class="a" xmlns="http://www.w3.org/1999/xhtml" id="b">x</div>',
         "<div xmlns='http://www.w3.org/1999/xhtml'>x</div>\n",
@@ -76,6 +77,10 @@ def test_basic_formatting_is_allowed(good: str) -> None:
         ("<q cite='javascript:x'>x</q>", "javascript:"),
         ("<a href='file:///etc/passwd'>x</a>", "file:"),
         ("<p style='background: url(http://x)'>x</p>", "style"),
+        ("<p style='background: url(//x.org/a.png)'>x</p>", "style"),
+        ("<p style='background: url(/a.png)'>x</p>", "style"),
+        ("<p style='background: url(../a.png)'>x</p>", "style"),
+        ("<p style='background: url(javascript:a)'>x</p>", "style"),
         ("<p style='background: URL ( \"//x\")'>x</p>", "style"),
         ("<p style='width: expression(alert(1))'>x</p>", "style"),
         ("<p style='width: exp/**/ression(alert(1))'>x</p>", "style"),

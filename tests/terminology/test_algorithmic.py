@@ -25,6 +25,8 @@ KNOWN = Terminology()
         ),
         ("urn:iso:std:iso:4217", ["GBP", "EUR", "XXX", "HRK"], ["gbp", "GB", "ABC"]),
         ("urn:iso:std:iso:3166", ["GB", "GBR", "826"], ["UK", "gb", "999"]),
+        ("urn:iso:std:iso:3166:-2", ["GB-SCT", "FR-75"], ["UK-SCT", "GB", "GB-", "GB-sct", "GB-SCOT"]),
+        ("http://unstats.un.org/unsd/methods/m49/m49.htm", ["001", "150"], ["1", "Europe", "0001"]),
         (
             "http://unitsofmeasure.org",
             ["mg/dL", "10*3/uL", "mm[Hg]", "{score}", "/min", "kg.m/s2", "Cel", "%"],
@@ -78,3 +80,22 @@ def test_any_text_is_a_unit_or_refused(text: str) -> None:
 )
 def test_a_unit_cannot_take_time_or_memory(text: str) -> None:
     assert not ucum.is_unit(text)
+
+
+@pytest.mark.parametrize(
+    ("value_set", "good", "bad"),
+    [("all-distance-units", ["m", "cm", "[in_i]"], ["s", "m2", "x"]), ("all-time-units", ["s", "min", "a"], ["m"])],
+)  # fmt: skip
+def test_units_are_chosen_by_their_canonical_units(
+    value_set: str, good: list[str], bad: list[str]
+) -> None:
+    url = f"http://hl7.org/fhir/ValueSet/{value_set}"
+    assert [code for code in good if not KNOWN.contains(url, ucum.SYSTEM, code)] == []
+    assert [code for code in bad if KNOWN.contains(url, ucum.SYSTEM, code)] == []
+
+
+def test_a_filter_by_what_a_grammar_does_not_have_cannot_be_told() -> None:
+    regions = "http://hl7.org/fhir/ValueSet/jurisdiction"
+    m49 = "http://unstats.un.org/unsd/methods/m49/m49.htm"
+    assert KNOWN.contains(regions, m49, "150") is None
+    assert KNOWN.contains(regions, m49, "Europe") is False

@@ -344,3 +344,36 @@ def test_every_profile_of_r4_compiles() -> None:
         made = VALIDATOR.library.profile(url)
         assert made is not None
         assert describe(made).startswith(url)
+
+
+@pytest.mark.parametrize(
+    ("needed", "sibling", "expected"),
+    [
+        (0, None, []),
+        (0, {"extension": [{"url": OURS + "rank", "valuePositiveInt": 1}]}, []),
+        (0, {"extension": [{"url": OURS + "rank", "valuePositiveInt": 1}] * 2}, ["structure"]),
+        (1, None, ["required", "required"]),
+        (1, {"extension": [{"url": OURS + "rank", "valuePositiveInt": 1}]}, []),
+    ],
+)
+def test_extensions_of_a_primitive_are_asked_for_where_they_are(
+    needed: int, sibling: Json | None, expected: list[str]
+) -> None:
+    ranked = profile(
+        "ranked",
+        "Patient",
+        element("Patient.birthDate.extension", min=needed, **slicing("value", "url")),
+        element("Patient.birthDate.extension:rank", min=needed, max="1",
+                type=[{"code": "Extension", "profile": [OURS + "rank"]}]),
+    )  # fmt: skip
+    checker = validator(ranked, extension("rank", "positiveInt"))
+    patient = {
+        "resourceType": "Patient",
+        "meta": {"profile": [OURS + "ranked"]},
+        "birthDate": "1980",
+    }
+    if sibling is not None:
+        patient["_birthDate"] = sibling
+    found = [issue.code for issue in checker.explain(patient) if refused(issue)]
+    assert found == expected
+    assert (checker.validate(patient) == ()) == (not expected)

@@ -262,3 +262,20 @@ def test_extensible_bindings_of_r4_are_warnings() -> None:
 def test_a_profile_that_cannot_be_is_an_error_of_its_definition() -> None:
     made = profile("bad", "Patient", element("Patient.nothing", min=1))
     assert errors(made) == [("business-rule", "StructureDefinition.differential.element[1]")]
+
+
+def test_a_structure_definition_that_lacks_what_r4_requires_is_refused_by_that_alone() -> None:
+    broken = {
+        "resourceType": "StructureDefinition",
+        "url": "http://example.org/StructureDefinition/x",
+        "name": "X",
+        "status": "draft",
+        "kind": "resource",
+        "abstract": False,
+        "type": "Patient",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+        "derivation": "constraint",
+        "differential": {"element": [{"id": "Patient", "min": 0}]},
+    }
+    place = "StructureDefinition.differential.element[0]"
+    assert errors(broken) == [("required", f"{place}.path"), ("invariant", place)]

@@ -12,6 +12,8 @@ from typing import Any, Final
 from fhir_server.fhirpath import Node
 from fhir_server.spec.definitions import is_a, is_resource_type
 from fhir_server.spec.errors import Issue
+from fhir_server.terminology import united_kingdom
+from fhir_server.terminology.faults import UNREADABLE
 from fhir_server.validation.issues import refused, shown
 from fhir_server.validation.profiles.demands import Profile
 from fhir_server.validation.profiles.extensions import (
@@ -24,9 +26,10 @@ from fhir_server.validation.profiles.extensions import (
 )
 from fhir_server.validation.profiles.fast import Check, compile_check
 from fhir_server.validation.profiles.library import Library
-from fhir_server.validation.profiles.run import Holder, Run
+from fhir_server.validation.profiles.run import HOLDERS, Holder, Run
 from fhir_server.validation.profiles.walker import walk_profile
 from fhir_server.validation.resources import RULES
+from fhir_server.validation.resources.addresses import address_issues
 from fhir_server.validation.resources.codings import coding_issues, extensible_issues
 from fhir_server.validation.resources.narrative_links import link_issues
 
@@ -85,8 +88,11 @@ def _is_resource(value: object) -> bool:
 class Claims:
     """Holds resources to profiles and their extensions to their definitions, in both forms."""
 
-    def __init__(self, library: Library, defaults: Defaults, *, strict: bool = False) -> None:
+    def __init__(
+        self, library: Library, defaults: Defaults, *, strict: bool = False, closed: bool = False
+    ) -> None:
         self._strict = strict
+        self._closed = closed
         self._library = library
         self._defaults = defaults
         self._checks: dict[str, Check] = {}
@@ -114,7 +120,7 @@ class Claims:
 
     def _run(self, resource: Json) -> Run:
         node = Node(resource, resource["resourceType"])
-        return Run(self._library, node, node, strict=self._strict)
+        return Run(self._library, node, node, strict=self._strict, closed=self._closed)
 
     def _kept(self, run: Run, resource: Json, left: list[int]) -> bool:
         """left: how many extensions are still to be found; shared by all that is inside one resource."""
@@ -146,7 +152,7 @@ class Claims:
     @staticmethod
     def _inside(resource: Json, run: Run) -> Iterator[tuple[Inner, Holder | None]]:
         for item in inside(resource):
-            bundled = resource["resourceType"] == "Bundle" and not item.contained
+            bundled = resource["resourceType"] in HOLDERS and not item.contained
             if bundled:
                 yield item, Holder(run.entries_of(resource), item.full_url)
             else:
@@ -186,30 +192,50 @@ class Claims:
         listed = [*asked, *claimed(resource), *self._defaults.get(resource["resourceType"], ())]
         return list(dict.fromkeys(listed))
 
-    def issues(self, resource: Json, path: str, asked: Iterable[str] = ()) -> Iterator[Issue]:
-        """The issues of a resource by its profiles (and those asked for), its extensions, and inside it."""
-        yield from self._issues(self._run(resource), resource, path, tuple(asked))
+    def issues(
+        self, resource: Json, path: str, asked: Iterable[str] = (), *, hints: bool = True
+    ) -> Iterator[Issue]:
+        """The issues of a resource by its profiles (and those asked for), its extensions, and inside it.
+
+        hints: whether what can only be a warning is looked for.
+        """
+        yield from self._issues(self._run(resource), resource, path, tuple(asked), hints=hints)
+        if hints:
+            yield from united_kingdom.warnings(resource)
+
+    def rule_issues(self, resource: Json) -> Iterator[Issue]:
+        """The issues of a resource by the rules of its type, although it has not the shape that these expect."""
+        name = resource.get("resourceType")
+        rule = RULES.get(name) if isinstance(name, str) else None
+        if rule is not None:
+            try:
+                yield from rule(resource, str(name), self._run(resource))
+            except UNREADABLE:
+                return  # the shape, which was told
 
     def _issues(
-        self, run: Run, resource: Json, path: str, asked: tuple[str, ...]
+        self, run: Run, resource: Json, path: str, asked: tuple[str, ...], *, hints: bool
     ) -> Iterator[Issue]:
         for url in self._profiles(resource, asked):
             yield from self._profile_issues(url, run, path, asked=url in asked)
         rule = RULES.get(resource["resourceType"])
         if rule is not None:
             yield from rule(resource, path, run)
-        yield from self._quality(resource, path, run)
-        yield from extensible_issues(resource, path, run)
+        if hints or self._strict:
+            yield from self._quality(resource, path, run)
+        if hints:
+            yield from extensible_issues(resource, path, run)
         for found in extensions_in(resource):
             yield from extension_issues(found, path, run)
         for item, holder in self._inside(resource, run):
             inner = run.inside(item.resource, contained=item.contained, holder=holder)
-            yield from self._issues(inner, item.resource, path + item.place, ())
+            yield from self._issues(inner, item.resource, path + item.place, (), hints=hints)
 
     @staticmethod
     def _quality(resource: Json, path: str, run: Run) -> Iterator[Issue]:
         yield from coding_issues(resource, path, run)
         yield from link_issues(resource, path, run)
+        yield from address_issues(resource, path, run)
 
     def _profile_issues(self, url: str, run: Run, path: str, *, asked: bool) -> Iterator[Issue]:
         profile = self._library.profile(url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fhir_server.validation.profiles.value_sets import Terminology
+from fhir_server.terminology import Terminology
 
 Json = dict[str, Any]
 

@@ -81,6 +81,7 @@ class _Compiler:
             aggregation=frozenset(
                 mode for item in element.get("type", ()) for mode in item.get("aggregation", ())
             ),
+            languages=tuple(element.get("languages", ())),
             children=tuple(self._children(part, place, rules)),
         )
 

@@ -22,6 +22,7 @@ class Demand:
     place: the id of the ElementDefinition ("Patient.identifier:nhs.value"). types: the type codes allowed, None when
     all those of the base are. fixed, pattern, low, high: values, None when nothing is asked. profiles: type code ->
     canonical urls of which a value of that type conforms to one; targets: the same of what a Reference leads to.
+    languages: of the sections of a narrative (see narratives).
     """
 
     place: str
@@ -36,6 +37,7 @@ class Demand:
     profiles: Mapping[str, tuple[str, ...]] | None = None
     targets: tuple[str, ...] = ()
     aggregation: frozenset[str] = frozenset()
+    languages: tuple[str, ...] = ()
     children: tuple[Child, ...] = ()
 
     @property

@@ -84,6 +84,8 @@ def _asked(demand: Demand) -> str:
         said.append(f"leading to {' or '.join(demand.targets)}")
     if demand.aggregation:
         said.append(f"leading to what is {' or '.join(sorted(demand.aggregation))}")
+    if demand.languages:
+        said.append(f"with sections by language {' and '.join(demand.languages)}")
     return " " + ", ".join(said) if said else ""
 
 

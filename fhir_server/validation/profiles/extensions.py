@@ -142,10 +142,11 @@ def _scan(node: Pending, root: str, pending: deque[Pending]) -> Iterator[Found]:
         elif kind.type == "Resource":
             continue
         elif kind_of_item is list:
+            plain = _plain(kind.type)
             for index, one in enumerate(item):
-                if type(one) is dict:
+                if type(one) is dict and not one.keys() <= plain:
                     pending.append((one, kind.type, (trail, step, index), above))
-        else:
+        elif not item.keys() <= _plain(kind.type):
             pending.append((item, kind.type, (trail, step, None), above))
 
 
@@ -169,6 +170,12 @@ def _properties(key: str) -> Mapping[str, tuple[Element, Kind]]:
         if step[1].sibling:
             found["_" + name] = step
     return found
+
+
+@cache
+def _plain(key: str) -> frozenset[str]:
+    """The JSON properties of a type that no extension can be in."""
+    return frozenset(name for name, (_, kind) in rules_of(key).properties.items() if kind.primitive)
 
 
 @cache

@@ -13,15 +13,18 @@ from fhir_server.spec import definitions
 from fhir_server.spec.facts import structure_facts
 from fhir_server.spec.parts import Part
 from fhir_server.spec.snapshots import Fault, Snapshots
+from fhir_server.terminology import Terminology
+from fhir_server.terminology.faults import UNREADABLE
 from fhir_server.validation.profiles.compiler import compile_profile
 from fhir_server.validation.profiles.demands import Profile
-from fhir_server.validation.profiles.value_sets import Terminology, ValueSets
 
 Json = dict[str, Any]
 
 
-# What reading a definition raises that is not of the form that R4 gives it: packages are taken as they come.
-UNREADABLE: Final = (AttributeError, KeyError, TypeError, ValueError)
+# "#id of url": what the StructureDefinition with that url contains.
+_INSIDE: Final = " of "
+# Resources name any number of systems.
+_MOST_SYSTEMS: Final = 10_000
 
 
 class Source(Protocol):
@@ -58,8 +61,14 @@ class Library:
         self._profiles: dict[str, Profile | None] = {}
         self._faults: dict[str, list[Fault]] = {}
         self._making: set[str] = set()
+        self._supplemented: dict[str, str | None] = {}
         self._lock = threading.RLock()
-        self.terminology: Terminology = ValueSets(self.resource)
+        # No other server is asked: a write does not wait for one.
+        self.terminology = Terminology((self,))
+
+    def find(self, resource_type: str, url: str, version: str | None) -> Json | None:
+        """The resource as a source of the terminology."""
+        return self.resource(resource_type, url if version is None else f"{url}|{version}")
 
     def resource(self, resource_type: str, canonical: str) -> Json | None:
         """A ValueSet, CodeSystem or other definition as it is."""
@@ -67,12 +76,32 @@ class Library:
             found = self._outer.resource(resource_type, canonical)
             if found is not None:
                 return found
+        fragment, inside, holder = canonical.partition(_INSIDE)
+        if inside and fragment.startswith("#"):
+            return self._contained(holder, fragment[1:])
         url, _, version = canonical.partition("|")
         for source in self._sources:
             found = source.find(resource_type, url, version or None)
             if found is not None:
                 return found
         return None
+
+    def _contained(self, url: str, fragment: str) -> Json | None:
+        """The resource that a StructureDefinition contains under an id."""
+        holder = self.resource("StructureDefinition", url) or {}
+        for item in holder.get("contained", ()):
+            if isinstance(item, dict) and item.get("id") == fragment:
+                return item
+        return None
+
+    def supplemented(self, system: str) -> str | None:
+        """What a code system is a supplement of; None when it is none."""
+        if system not in self._supplemented:
+            if len(self._supplemented) >= _MOST_SYSTEMS:
+                self._supplemented.clear()
+            found = (self.resource("CodeSystem", system) or {}).get("supplements")
+            self._supplemented[system] = found if isinstance(found, str) else None
+        return self._supplemented[system]
 
     def structure(self, canonical: str) -> Json | None:
         """The facts of a StructureDefinition, with a snapshot; None when it is not known."""
@@ -105,6 +134,7 @@ class Library:
 
     def _facts(self, source: Json, canonical: str) -> Json | None:
         facts = structure_facts(source)
+        _name_contained(facts)
         if not facts.get("snapshot"):
             if canonical in self._making:
                 return None  # based on itself
@@ -163,3 +193,13 @@ class Library:
                 return
             yield structure
             current = structure.get("baseDefinition")
+
+
+def _name_contained(facts: Json) -> None:
+    """Give the value sets that a profile contains names that hold, and can be read, outside it."""
+    for view in ("snapshot", "differential"):
+        for element in facts.get(view, ()):
+            binding = element.get("binding", {})
+            for name in ("valueSet", "maxValueSet"):
+                if str(binding.get(name, "")).startswith("#"):
+                    binding[name] += _INSIDE + facts["url"]

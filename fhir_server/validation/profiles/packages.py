@@ -34,6 +34,9 @@ _LARGEST_MEMBER: Final = 100_000_000
 _SKIPPED: Final = frozenset({"example", "examples", "other", "node_modules", "openapi", "xml"})
 
 
+_GUIDE: Final = "ImplementationGuide"
+
+
 class UnreadablePackage(ValueError):
     """What was given is no package; the text says why, and what would be."""
 
@@ -252,6 +255,11 @@ class Packages:
             if self._places is None:
                 self._places = self._read()
         return sorted(url for kind, url in self._places if kind == resource_type)
+
+    def guides(self) -> list[Json]:
+        """The ImplementationGuides: whoever adds a package wants what it applies to everything."""
+        found = (self.find(_GUIDE, url, None) for url in self.urls(_GUIDE))
+        return [item for item in found if item is not None]
 
     def _read(self) -> dict[tuple[str, str], list[tuple[str | None, zipfile.ZipFile, str]]]:
         places: dict[tuple[str, str], list[tuple[str | None, zipfile.ZipFile, str]]] = {}

@@ -38,7 +38,16 @@ def reference_issues(
     if target is None or not is_resource_type(target):
         return
     types = {url: _type_of(url, run) for url in demand.targets}
-    if None in types.values():
+    unknown = [url for url, kind in types.items() if kind is None]
+    if unknown:
+        # It may be one of these that the target conforms to.
+        if found is not None:
+            yield teller.issue(
+                "error" if run.strict else "warning",
+                "not-found",
+                f"{path}: the target's profile {unknown[0]} is not known here",
+                path,
+            )
         return
     fitting = [url for url, kind in types.items() if kind is not None and is_a(target, kind)]
     if not fitting:

@@ -5,8 +5,9 @@ https://hl7.org/fhir/R4/bundle.html#references
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fhir_server.fhirpath import Environment, Node
 
@@ -14,17 +15,19 @@ if TYPE_CHECKING:
     from fhir_server.validation.profiles.library import Library
 
 Json = dict[str, Any]
+# What carries other resources that refer to each other.
+HOLDERS: Final = frozenset({"Bundle", "Parameters"})
 
 
 class Entries:
-    """The resources of a Bundle by fullUrl and by type and id, looked up in constant time."""
+    """The resources of a Bundle or Parameters by fullUrl and by type and id, looked up in constant time."""
 
     def __init__(self, bundle: Json) -> None:
         self.by_url: dict[str, Json] = {}
         self.by_type_and_id: dict[str, Json] = {}
         self.by_contained_id: dict[str, list[Json]] = {}
         self.url_of: dict[int, str | None] = {}
-        for entry in _list(bundle, "entry"):
+        for entry in (*_list(bundle, "entry"), *_parameters(bundle, "parameter")):
             url, resource = entry.get("fullUrl"), entry.get("resource")
             if not isinstance(resource, dict):
                 continue
@@ -60,6 +63,13 @@ class Holder:
         return self.entries.by_url.get(wanted)
 
 
+def _parameters(holder: Json, name: str) -> Iterator[Json]:
+    """The parameters of Parameters, and the parts of these."""
+    for item in _list(holder, name):
+        yield item
+        yield from _parameters(item, "part")
+
+
 def _list(holder: Json, name: str) -> list[Json]:
     found = holder.get(name)
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
@@ -78,8 +88,10 @@ class Run:
     """What the checks of one resource share.
 
     strict: whether what is not known (extensions, profiles of types, codes) is an error rather than a warning.
+    closed: whether nothing is to be found elsewhere that a reference inside a Bundle or Parameters leads to.
     resource: the resource at hand; root: the one that contains it, or itself. conformed: (profile, identity of a
-    value) -> whether it conforms, None while that is being found out. told: the claims that were checked.
+    value) -> whether it conforms, None while that is being found out. bound: identity of a Coding -> the value sets
+    that it is a code of.
     """
 
     library: Library
@@ -87,8 +99,10 @@ class Run:
     root: Node
     holder: Holder | None = None
     strict: bool = False
+    closed: bool = False
     conformed: dict[tuple[str, int], bool | None] = field(default_factory=dict)
     bundles: dict[int, Entries] = field(default_factory=dict)
+    bound: dict[int, list[str]] = field(default_factory=dict)
     _environment: Environment | None = None
 
     @property
@@ -107,7 +121,7 @@ class Run:
     def inside(self, resource: Json, *, contained: bool, holder: Holder | None) -> Run:
         """The run of a resource inside this one."""
         node = Node(resource, str(resource.get("resourceType")))
-        if holder is None and self.resource.type == "Bundle" and not contained:
+        if holder is None and self.resource.type in HOLDERS and not contained:
             entries = self.entries_of(self.resource.value)
             holder = Holder(entries, entries.url_of.get(id(resource)))
         return replace(
@@ -129,7 +143,7 @@ class Run:
                     return item
             return self._contained_in_entry(reference[1:])
         holder = self.holder
-        if holder is None and self.root.type == "Bundle":
+        if holder is None and self.root.type in HOLDERS:
             holder = Holder(self.entries_of(self.root.value), None)
         return None if holder is None else holder.find(reference)
 

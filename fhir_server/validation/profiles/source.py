@@ -7,7 +7,7 @@ values with only extensions) they leave to the walker.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fhir_server.fhirpath.node import type_is
@@ -46,6 +46,13 @@ class ProfileSource:
 
     def _child(self, child: Child, rules: Rules | None) -> list[str]:
         kinds = child.element.kinds
+        if rules is not None and _asks_of_extensions_only_where_they_are(child):
+            # What stands below a primitive is in its sibling.
+            alone = replace(child, each=replace(child.each, children=()))
+            return [
+                *self._one(alone, kinds[0]),
+                f"if '_{kinds[0].name}' in o and not walk({self.constant(child)}, o, r): return False",
+            ]
         if not _is_plain(child) or rules is None:
             return [f"if not walk({self.constant(child)}, o, r): return False"]
         if len(kinds) > 1:
@@ -169,13 +176,24 @@ class ProfileSource:
             lines.append(f"if len({item}) > {demand.longest}: return False")
         rest = _left_to_the_walker(demand)
         if rest is not None:
-            lines.append(
-                f"if not value({self.constant(rest)}, {item}, {kind.type!r}, r): return False"
-            )
+            asked = f"not value({self.constant(rest)}, {item}, {kind.type!r}, r)"
+            url = _own_url(rest)
+            if url is not None:
+                # Every extension is held to its definition anyway.
+                asked = f"{item}.get('url') != {url!r} and {asked}"
+            lines.append(f"if {asked}: return False")
         if demand.children:
             name = self.function(demand, rules_of(kind.type))
             lines.append(f"if not {name}({item}, r): return False")
         return lines
+
+
+def _own_url(demand: Demand) -> str | None:
+    """The url of the one extension whose definition is all that is asked of a value."""
+    urls = (demand.profiles or {}).get("Extension", ())
+    if len(urls) == 1 and demand == Demand(demand.place, profiles=demand.profiles):
+        return urls[0].partition("|")[0]
+    return None
 
 
 def _left_to_the_walker(demand: Demand) -> Demand | None:
@@ -193,8 +211,26 @@ def _left_to_the_walker(demand: Demand) -> Demand | None:
         profiles=demand.profiles,
         targets=demand.targets,
         aggregation=demand.aggregation,
+        languages=demand.languages,
     )
     return None if rest.empty else rest
+
+
+def _asks_of_extensions_only_where_they_are(child: Child) -> bool:
+    """Whether a primitive with demands on what is below it needs nothing below it."""
+    (kind, *others) = child.element.kinds or (None,)
+    if kind is None or others or not (kind.primitive and kind.sibling and child.each.children):
+        return False
+    alone = replace(child, each=replace(child.each, children=()))
+    return (
+        not child.element.many
+        and _is_plain(alone)
+        and all(
+            item.minimum == 0
+            and (item.slicing is None or all(one.minimum == 0 for one in item.slicing.slices))
+            for item in child.each.children
+        )
+    )
 
 
 def _is_plain(child: Child) -> bool:

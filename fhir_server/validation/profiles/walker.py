@@ -17,6 +17,7 @@ from fhir_server.validation.invariants import holds, is_asked
 from fhir_server.validation.issues import refused, shown
 from fhir_server.validation.profiles.codes import is_member
 from fhir_server.validation.profiles.demands import Child, Demand, Profile
+from fhir_server.validation.profiles.narratives import language_fault
 from fhir_server.validation.profiles.references import reference_issues
 from fhir_server.validation.profiles.run import Run
 from fhir_server.validation.profiles.slices import slicing_issues
@@ -89,6 +90,10 @@ def walk_demand(demand: Demand, node: Node, path: str, run: Run, teller: Teller)
         yield from _profile_issues(demand, node, path, run, teller)
     if demand.targets or demand.aggregation:
         yield from reference_issues(demand, node, path, run, teller)
+    if demand.languages:
+        wrong = language_fault(demand.languages, node.value, run.resource.value.get("language"))
+        if wrong is not None:
+            yield teller.fault("business-rule", f"{path} {wrong}", path)
     inner = inside(node, path, run) if demand.children else run
     for child in demand.children:
         yield from walk_child(child, node, path, inner, teller)
@@ -131,6 +136,8 @@ def _binding_issues(demand: Demand, node: Node, path: str, run: Run, teller: Tel
     terminology = run.library.terminology
     member = is_member(node.value, node.type, binding.value_set, terminology)
     required = binding.strength == "required"
+    if member and isinstance(node.value, dict):
+        _note(node, binding.value_set, run)
     if member is False:
         if node.type == "CodeableConcept" and not node.value.get("coding"):
             if required:
@@ -162,6 +169,13 @@ def _binding_issues(demand: Demand, node: Node, path: str, run: Run, teller: Tel
             yield teller.fault(
                 "code-invalid", f"{path} has no code of {binding.maximum}; use one", path
             )
+
+
+def _note(node: Node, value_set: str, run: Run) -> None:
+    """Remember where a value's codings come from: the value set may have displays of its own for them."""
+    codings = node.value.get("coding") if node.type == "CodeableConcept" else [node.value]
+    for coding in codings if isinstance(codings, list) else ():
+        run.bound.setdefault(id(coding), []).append(value_set)
 
 
 def _profile_issues(demand: Demand, node: Node, path: str, run: Run, teller: Teller) -> Issues:

@@ -28,6 +28,7 @@ def bundle_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
     if kind == "document":
         yield from _identities(resource, path)
         yield from _unresolved(resource, path, run.entries_of(resource))
+        yield from _unstyled(resource, path, run.entries_of(resource))
     yield from _unreached(resource, path, run.entries_of(resource), strict=kind == "document")
 
 
@@ -88,6 +89,29 @@ def _unresolved(resource: Json, path: str, known: Entries) -> Iterator[Issue]:
             )
 
 
+def _style_sheets(resource: Json, known: Entries) -> Iterator[tuple[Json | None, str, str]]:
+    """What the links to style sheets lead to inside a document, with each link's url and place after the Bundle's.
+
+    https://hl7.org/fhir/R4/documents.html#presentation
+    """
+    entries = _list(resource, "entry")
+    holder = Holder(known, entries[0].get("fullUrl") if entries else None)
+    for index, link in enumerate(_list(resource, "link")):
+        url = link.get("url")
+        if link.get("relation") == "stylesheet" and isinstance(url, str):
+            yield holder.find(url), url, f".link[{index}].url"
+
+
+def _unstyled(resource: Json, path: str, known: Entries) -> Iterator[Issue]:
+    """A relative link to a style sheet leads to one that is in the document."""
+    for found, url, place in _style_sheets(resource, known):
+        if found is None and ":" not in url:
+            where = path + place
+            yield fault(
+                "not-found", f"{where} is {shown(url)}, which is not in the document; add it", where
+            )
+
+
 def _unreached(resource: Json, path: str, known: Entries, *, strict: bool) -> Iterator[Issue]:
     """Entries that nothing leads to from the first one, in either direction."""
     entries = _list(resource, "entry")
@@ -100,7 +124,9 @@ def _unreached(resource: Json, path: str, known: Entries, *, strict: bool) -> It
             if target is not None:
                 leads[index].add(target)
                 leads[target].add(index)
-    reached, pending = {0}, [0]
+    linked = {numbers.get(id(found)) for found, _, _ in _style_sheets(resource, known)}
+    reached = {0} | {number for number in linked if number is not None}
+    pending = list(reached)
     while pending and entries:
         for target in leads[pending.pop()] - reached:
             reached.add(target)

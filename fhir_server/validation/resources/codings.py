@@ -48,7 +48,11 @@ def _below(value: Json, key: str, path: str) -> Iterator[tuple[Json, str, Elemen
 
 
 def coding_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
-    """What is wrong with the codes of a resource: errors when the run is strict, else warnings."""
+    """What is wrong with the codes of a resource: errors when the run is strict, else warnings.
+
+    A value set that binds the element may call its codes otherwise than the code system does.
+    https://hl7.org/fhir/R4/valueset-definitions.html#ValueSet.compose.include.concept.display
+    """
     severity: Literal["error", "warning"] = "error" if run.strict else "warning"
     for coding, kind, _, place in coded_in(resource, path):
         if kind != "Coding":
@@ -56,9 +60,9 @@ def coding_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
         system, code = coding.get("system"), coding.get("code")
         if not isinstance(system, str) or not isinstance(code, str):
             continue
-        source = run.library.resource("CodeSystem", system)
-        if source is not None and "supplements" in source:
-            told = f"{place}.system is a supplement of {source['supplements']}; use the code system itself"
+        supplemented = run.library.supplemented(system)
+        if supplemented is not None:
+            told = f"{place}.system is a supplement of {supplemented}; use the code system itself"
             yield Issue(severity, "not-found", told, (f"{place}.system",))
             continue
         terminology = run.library.terminology
@@ -68,7 +72,15 @@ def coding_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
             continue
         display = coding.get("display")
         known = terminology.displays(system, code)
-        if isinstance(display, str) and known and _plain(display) not in map(_plain, known):
+        if (
+            isinstance(display, str)
+            and known
+            and _plain(display) not in map(_plain, known)
+            and not any(
+                terminology.calls(value_set, system, code, display)
+                for value_set in run.bound.get(id(coding), ())
+            )
+        ):
             told = f"{place}.display is {shown(display)}; {shown(code)} is {shown(known[0])}"
             yield Issue(severity, "invalid", told, (f"{place}.display",))
 

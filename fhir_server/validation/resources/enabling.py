@@ -5,24 +5,46 @@ https://hl7.org/fhir/R4/questionnaire-definitions.html#Questionnaire.item.enable
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
+from fhir_server.spec.facts import extension
 from fhir_server.validation.profiles.values import below, fits
 from fhir_server.validation.resources.answers import value_of
 
 Json = dict[str, Any]
+# Of Structured Data Capture, and one that was in use before it.
+_EXPRESSIONS: Final = (
+    "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-enableWhenExpression",
+    "http://phr.kanta.fi/StructureDefinition/fiphr-ext-questionnaire-enablewhen",
+)
 # linkId -> the answers: (the type of the value, the value).
 Answers = Mapping[str, list[tuple[str, Any]]]
 
 
-def is_enabled(question: Json, answers: Answers) -> bool:
-    """Whether the conditions of a question hold; a question without conditions is enabled."""
+def is_enabled(question: Json, answers: Answers, is_true: Callable[[str], bool]) -> bool:
+    """Whether the conditions of a question hold; a question without conditions is enabled.
+
+    is_true: decides a FHIRPath expression, which stands for the conditions where there is one.
+    """
+    expression = _expression(question)
+    if expression is not None:
+        return is_true(expression)
     conditions = [item for item in question.get("enableWhen", ()) if isinstance(item, dict)]
     if not conditions:
         return True
     held = [_holds(item, answers) for item in conditions]
     return all(held) if question.get("enableBehavior") == "all" else any(held)
+
+
+def _expression(question: Json) -> str | None:
+    for url in _EXPRESSIONS:
+        found = extension(question, url)
+        if isinstance(found, dict) and found.get("language") == "text/fhirpath":
+            found = found.get("expression")
+        if isinstance(found, str):
+            return found
+    return None
 
 
 def _holds(condition: Json, answers: Answers) -> bool:

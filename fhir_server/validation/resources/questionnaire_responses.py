@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from fhir_server.fhirpath import FhirPathError, Node, compile_expression
 from fhir_server.spec.errors import Issue
 from fhir_server.validation.issues import fault, shown
 from fhir_server.validation.profiles.run import Run
@@ -16,6 +18,8 @@ Json = dict[str, Any]
 
 # Only these say that nothing is to come.
 _DONE: Final = frozenset({"completed", "amended"})
+# Each may look through the whole response.
+_MOST_EXPRESSIONS: Final = 100
 _MAX_OCCURS: Final = "http://hl7.org/fhir/StructureDefinition/questionnaire-maxOccurs"
 
 
@@ -50,6 +54,7 @@ class _Response:
         self._questionnaire = questionnaire
         self._response = response
         self._run = run
+        self._decided: dict[str, bool] = {}
         self._done = response.get("status") in _DONE
 
     def _collect(self, holder: Json) -> None:
@@ -62,6 +67,21 @@ class _Response:
                     answers.append(found)
                 self._collect(answer)
             self._collect(item)
+
+    def _is_true(self, expression: str) -> bool:
+        """Whether a condition holds of the response; one that cannot be evaluated stands in nobody's way."""
+        if expression not in self._decided:
+            if len(self._decided) == _MOST_EXPRESSIONS:
+                return True
+            node = Node(self._response, "QuestionnaireResponse")
+            asked = Node(self._questionnaire, "Questionnaire")
+            environment = replace(self._run.environment, variables={"questionnaire": [asked]})
+            try:
+                found = compile_expression(expression).is_true(node, environment)
+            except FhirPathError:
+                found = True
+            self._decided[expression] = found
+        return self._decided[expression]
 
     def issues(self, path: str) -> Iterator[Issue]:
         yield from self._level(_list(self._questionnaire, "item"), self._response, path)
@@ -101,7 +121,7 @@ class _Response:
         self, question: Json, given: list[tuple[Json, str]], path: str
     ) -> Iterator[Issue]:
         link = question.get("linkId")
-        if not is_enabled(question, self._answers):
+        if not is_enabled(question, self._answers, self._is_true):
             for _, place in given:
                 yield fault(
                     "invalid",

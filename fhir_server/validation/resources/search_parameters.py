@@ -32,7 +32,10 @@ def _definition(canonical: object, run: Run) -> Json | None:
 
 
 def parameter_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
-    """A parameter that is derived from another has its type and no other base."""
+    """A composite has parts; a parameter that is derived from another has its type and no other base."""
+    if resource.get("type") == "composite" and len(resource.get("component", ())) < 2:
+        told = f"{path} is composite, so it needs the components that it combines; add two or more"
+        yield fault("business-rule", told, path)
     base = _definition(resource.get("derivedFrom"), run)
     if base is None:
         return
