@@ -8,16 +8,16 @@ https://hl7.org/fhir/R4/documents.html
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
+from itertools import zip_longest
 
 from fpdf import FPDF
-from fpdf.fonts import FontFace
 
 from fhir_server.directory.html import written
+from fhir_server.directory.lines import lines
 from fhir_server.directory.paper import Block, Paper, Paragraphs
 from fhir_server.directory.paper import Table as Rows
 from fhir_server.spec.instants import SECOND
@@ -27,9 +27,8 @@ _PLAIN = "Helvetica"
 _EMBEDDED = "Roboto"
 _FACES = {"": "Roboto-Regular.ttf", "B": "Roboto-Bold.ttf"}
 _MARGIN = 20
+_LINE = 6
 _MISSING = "Characters that this print cannot show stand as ?; the page in HTML shows them."
-# Word by word a line is filled; what has no place in one is broken, so a word must not be a book.
-_LONGEST_WORD = re.compile(r"\S{60}")
 
 
 class Sheets(FPDF):
@@ -48,19 +47,19 @@ def pdf(paper: Paper) -> bytes:
     sheets = _sheets(paper, family)
     shown = Shown(sheets)
     sheets.set_font(family, "B", 18)
-    sheets.multi_cell(0, 9, shown.text(paper.title), new_x="LMARGIN", new_y="NEXT")
+    shown.text(paper.title, 9)
     sheets.set_font(family, size=10)
-    sheets.multi_cell(0, 6, shown.text(written(paper)), new_x="LMARGIN", new_y="NEXT")
+    shown.text(written(paper))
     for section in paper.sections:
         sheets.ln(4)
         sheets.set_font(family, "B", 13)
-        sheets.multi_cell(0, 8, shown.text(section.title), new_x="LMARGIN", new_y="NEXT")
+        shown.text(section.title, 8)
         sheets.set_font(family, size=10)
         for block in section.blocks:
             shown.block(block)
     if shown.missing:
         sheets.ln(4)
-        sheets.multi_cell(0, 6, _MISSING, new_x="LMARGIN", new_y="NEXT")
+        shown.text(_MISSING)
     return bytes(sheets.output())
 
 
@@ -108,39 +107,63 @@ class Shown:
     def __init__(self, sheets: Sheets) -> None:
         self.sheets = sheets
         self.missing = False
+        self.widths: dict[tuple[str, float, str], float] = {}
 
-    def text(self, text: str) -> str:
-        """The text in letters that the fonts have."""
-        known = _letters()
-        kept = "".join(item if ord(item) in known or item == "\n" else "?" for item in text)
-        self.missing = self.missing or kept != text
-        return _LONGEST_WORD.sub(r"\g<0> ", kept)
+    def text(self, text: str, height: float = _LINE) -> None:
+        """Lines over the whole width in the font that is set."""
+        for line in self._lines(text, self.sheets.epw):
+            self.sheets.cell(0, height, line, new_x="LMARGIN", new_y="NEXT")
 
     def block(self, block: Block) -> None:
         """One block of a section."""
         if isinstance(block, Paragraphs):
             for item in block.items:
-                self.sheets.multi_cell(0, 6, self.text(item), new_x="LMARGIN", new_y="NEXT")
+                self.text(item)
                 self.sheets.ln(1)
             return
-        headed = isinstance(block, Rows)
-        bold = FontFace(emphasis="BOLD")
-        widths = (1,) * len(block.headings) if isinstance(block, Rows) else (1, 3)
-        with self.sheets.table(
-            borders_layout="HORIZONTAL_LINES",
-            col_widths=widths,
-            first_row_as_headings=headed,
-            headings_style=bold,
-            line_height=6,
-            text_align="LEFT",
-        ) as table:
-            if isinstance(block, Rows):
-                table.row([self.text(item) for item in block.headings])
-            for cells in block.rows:
-                row = table.row()
-                for place, cell in enumerate(cells):
-                    face = bold if place == 0 and not headed else None
-                    row.cell(self.text(cell), style=face)
+        if isinstance(block, Rows):
+            shares = [1] * len(block.headings)
+            self._row(block.headings, shares, ["B"] * len(shares))
+            faces = [""] * len(shares)
+        else:
+            shares, faces = [1, 3], ["B", ""]
+        for cells in block.rows:
+            self._row(cells, shares, faces)
+
+    def _row(self, cells: Sequence[str], shares: Sequence[int], faces: Sequence[str]) -> None:
+        """Cells side by side with a line below; one that is long goes on over the page."""
+        sheets = self.sheets
+        widths = [sheets.epw * share / sum(shares) for share in shares]
+        columns = []
+        for cell, width, face in zip(cells, widths, faces, strict=True):
+            sheets.set_font(style=face)
+            columns.append(list(self._lines(cell, width)))
+        for texts in zip_longest(*columns, fillvalue=""):
+            if sheets.will_page_break(_LINE):
+                sheets.add_page()
+            for text, width, face in zip(texts, widths, faces, strict=True):
+                sheets.set_font(style=face)
+                sheets.cell(width, _LINE, text)
+            sheets.ln(_LINE)
+        sheets.set_font(style="")
+        sheets.line(sheets.l_margin, sheets.y, sheets.l_margin + sheets.epw, sheets.y)
+
+    def _lines(self, text: str, width: float) -> Iterator[str]:
+        known = _letters()
+        kept = "".join(item if ord(item) in known or item == "\n" else "?" for item in text)
+        self.missing = self.missing or kept != text
+        return lines(kept, width - 2 * self.sheets.c_margin, self._width)
+
+    def _width(self, word: str) -> float:
+        sheets = self.sheets
+        key = (sheets.font_style, sheets.font_size_pt, word)
+        found = self.widths.get(key)
+        if found is None:
+            font = sheets.current_font
+            assert font is not None
+            _, points = font.get_text_width(word, sheets.font_size_pt, None)
+            found = self.widths[key] = points / sheets.k
+        return found
 
 
 @cache
