@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 from typing import Any, Protocol
 
+import orjson
+
 from fhir_server import validation
 from fhir_server.search.extraction import entries
+from fhir_server.spec.json_format import parse
 from fhir_server.store.bulk import Batch, batch_of, write_postgresql, write_sqlite
 
 Json = dict[str, Any]
@@ -54,7 +57,9 @@ def prepare(work: Work) -> Batch:
     stamp = datetime.fromtimestamp(work.now / 1e6, UTC).isoformat(timespec="milliseconds")
     for number in range(work.first, work.last):
         resource = work.dataset.resource(work.kind, number)
-        issues = validation.validate(resource, resource_type=work.kind)
+        # As the server reads it: decimals are not what Python takes them for.
+        read = parse(orjson.dumps(resource))
+        issues = validation.validate(read, resource_type=work.kind)
         assert not issues, issues
         resource = {
             "resourceType": work.kind,
@@ -62,7 +67,7 @@ def prepare(work: Work) -> Batch:
             "meta": {"versionId": "1", "lastUpdated": stamp.replace("+00:00", "Z")},
             **resource,
         }
-        found.append((resource, entries(resource)))
+        found.append((resource, entries(read)))
     return batch_of(found, work.key, work.now)
 
 

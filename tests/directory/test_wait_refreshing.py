@@ -97,8 +97,10 @@ def practice(new_database: Callable[[], str]) -> Iterator[Practice]:
 
 
 def test_what_was_written_goes_before_what_was_there_at_the_start(practice: Practice) -> None:
+    practice.times.now -= timedelta(minutes=1)
     for number in range(30):
         practice.service(f"old-{number}")
+    practice.times.now += timedelta(minutes=1)
     practice.service("new")
     refresher = practice.refresher()
     # A step has time for a look or two.
@@ -165,6 +167,25 @@ def test_what_fails_is_tried_again(practice: Practice, monkeypatch: pytest.Monke
     practice.rest()
     refresher.step()
     assert practice.free("s") == 1
+
+
+def test_what_was_looked_at_is_not_looked_at_again_while_nothing_is_written(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    practice.service("s")
+    refresher = practice.refresher()
+    practice.slot("s", 1)
+    for _ in range(2):
+        refresher.step()
+        practice.rest()
+    assert practice.free("s") == 1
+    looked: list[str] = []
+    figures = waits.figures
+    monkeypatch.setattr(waits, "figures", lambda *given: looked.append("") or figures(*given))
+    for _ in range(3):
+        refresher.step()
+        practice.rest()
+    assert looked == []
 
 
 def test_a_service_without_slots_shows_that_none_is_free(practice: Practice) -> None:
