@@ -76,13 +76,13 @@ class WaitingList:
         )
 
 
-def _moment(inputs: Inputs, settled: int) -> int:
-    """The moment asked for, or the last one that nothing will be written before any more."""
+def _moment(inputs: Inputs, settled: int, now: int) -> int:
+    """The moment asked for, at the latest the last one that nothing will be written before any more."""
     asked = inputs.moment("as-of")
     latest = settled // MILLISECOND * MILLISECOND
     if asked is None:
         return latest
-    if asked[0] > settled:
+    if asked[0] > max(settled, now):
         told = "as-of has not come yet; leave it out for now"
         issue = Issue("error", "value", told, (_PLACE,))
         raise errors.unprocessable(issue)
