@@ -7,7 +7,6 @@ appointment fills it, else busy. https://hl7.org/fhir/R4/slot-definitions.html#S
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -128,7 +127,7 @@ def _with_status(entries: IndexEntries, status: str) -> IndexEntries:
     """The index entries of a slot of which nothing but the status has changed."""
     number = _status_number()
     return frozenset(
-        replace(entry, code=status)
+        entry._replace(code=status)
         if isinstance(entry, TokenEntry) and entry.parameter == number
         else entry
         for entry in entries

@@ -19,6 +19,7 @@ from fhir_server.store.contract import ReadTransaction
 
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PARTED = re.compile("#|/_history/")
 # Stands for the version that this transaction will make, which is known only inside it.
 _NEW_VERSION = "of-this-transaction"
 
@@ -59,6 +60,10 @@ class Links:
         return with_links(entry, lambda link: self._resolve(link, entry.number, base))
 
     def _resolve(self, link: Link, number: int, base: str | None) -> str | None:
+        if link.kind != "Reference" and not base and not _PARTED.search(link.text):
+            # Most are systems of codes and identifiers.
+            target = self.targets.get(link.text)
+            return target and _written(target, "", link.kind)
         stem, mark, anchor = link.text.partition("#")
         absolute = f"{base}/{stem}" if base and _RELATIVE.fullmatch(stem) else stem
         unversioned, _, version = absolute.partition("/_history/")

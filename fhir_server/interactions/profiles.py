@@ -10,11 +10,11 @@ from __future__ import annotations
 import threading
 from typing import Any, Final
 
-from fhir_server.search.expression import And, Query, UriMatch
+from fhir_server.search.expression import Query, UriMatch
 from fhir_server.search.parameters import parameter
 from fhir_server.spec.errors import FhirError, Issue
 from fhir_server.spec.json_format import parse
-from fhir_server.store.contract import HistoryQuery, ReadTransaction
+from fhir_server.store.contract import ReadTransaction, Transaction
 from fhir_server.validation import Validator, status
 from fhir_server.validation.issues import refused
 from fhir_server.validation.profiles.library import Library
@@ -25,8 +25,8 @@ _KINDS: Final = ("StructureDefinition", "ValueSet", "CodeSystem", "Questionnaire
 # What a resource has in it that something stored here could be about.
 _CONCERNED: Final = (b'"profile":', b'xtension":', b'"questionnaire":')
 _MOST_OF_ONE_URL: Final = 50
-# How often each kind was written, and when last: differs after every commit that changes one.
-State = tuple[tuple[int, int], ...]
+# The store's mark that is another one after every commit that changes one of them.
+_MARK: Final = "definitions"
 
 
 class Profiles:
@@ -35,22 +35,22 @@ class Profiles:
     def __init__(self, validator: Validator) -> None:
         self.validator = validator
         self._lock = threading.Lock()
-        self._stored: tuple[State, _Stored, Validator] | None = None
+        self._stored: tuple[bytes, _Stored, Validator] | None = None
 
     def within(self, transaction: ReadTransaction) -> Validator:
         """The validator for use inside a transaction: with what is stored there now.
 
         Use it before the transaction ends, on the same thread.
         """
-        if not transaction.count(_KINDS, And(())):
+        mark = transaction.mark(_MARK)
+        if mark is None:
             return self.validator
-        state = tuple(_state(kind, transaction) for kind in _KINDS)
         with self._lock:
             known = self._stored
-            if known is None or known[0] != state:
+            if known is None or known[0] != mark:
                 source = _Stored()
                 library = Library((source,), outer=self.validator.library)
-                known = (state, source, Validator(library, self.validator.defaults))
+                known = (mark, source, Validator(library, self.validator.defaults))
                 self._stored = known
         known[1].reading.transaction = transaction
         return known[2]
@@ -91,10 +91,10 @@ def _refuse(issues: tuple[Issue, ...]) -> None:
         raise FhirError(status(errors), errors)
 
 
-def _state(kind: str, transaction: ReadTransaction) -> tuple[int, int]:
-    newest = transaction.history(HistoryQuery(resource_type=kind, limit=1))
-    written = transaction.history_total(HistoryQuery(resource_type=kind))
-    return written, newest[0].version.last_updated if newest else 0
+def changed(resource_type: str, transaction: Transaction) -> None:
+    """Tell every process, with the commit, when what was written may be a definition that others are held to."""
+    if resource_type in _KINDS:
+        transaction.renew_mark(_MARK)
 
 
 class _Reading(threading.local):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from fhir_server.interactions import call as calls
 from fhir_server.interactions.call import Call, PatchDocument
@@ -14,21 +14,36 @@ from fhir_server.spec.definitions import NodeType, node_type
 Json = dict[str, Any]
 
 _URIS = frozenset({"uri", "url", "oid", "uuid"})
+_LINKING = _URIS | {"xhtml"}
 _LINK = re.compile(r"""((?:href|src)\s*=\s*)(["'])(.*?)\2""", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A text that may refer to a resource, where it stands (FHIRPath), and what holds it.
+# Where something stands: the place around it, and its name or number there. Most links need no place told.
+Place = tuple["Place | None", str]
+
+
+class Link(NamedTuple):
+    """A text that may refer to a resource, where it stands, and what holds it.
 
     kind: "Reference" for Reference.reference, the datatype of a uri, url, oid or uuid, "xhtml" for href and src.
     """
 
     text: str
-    place: str
+    within: Place
     kind: str
 
+    @property
+    def place(self) -> str:
+        """Where it stands, as FHIRPath."""
+        parts: list[str] = []
+        place: Place | None = self.within
+        while place is not None:
+            place, name = place
+            parts.append(name)
+        return ".".join(reversed(parts)).replace(".[", "[")
 
+
+_IN_PATCH: Place = (None, "Binary.data")
 Resolve = Callable[[Link], str | None]
 
 
@@ -53,7 +68,7 @@ def rewrite(resource: Json, resolve: Resolve) -> Json:
     narratives, within contained resources and extensions too. The input stays as it is; unchanged parts are shared.
     """
     name = resource["resourceType"]
-    return _object(resource, node_type(name), name, resolve)
+    return _object(resource, node_type(name), (None, name), resolve)
 
 
 def _patch(document: PatchDocument, resolve: Resolve) -> Any:
@@ -74,7 +89,7 @@ def _operation(operation: Any, resolve: Resolve) -> Any:
         return operation
     value, path = operation["value"], operation.get("path")
     if isinstance(value, str) and isinstance(path, str) and path.endswith("/reference"):
-        after: Any = resolve(Link(value, "Binary.data", "Reference")) or value
+        after: Any = resolve(Link(value, _IN_PATCH, "Reference")) or value
     else:
         after = _undefined(value, resolve)
     return operation if after is value else operation | {"value": after}
@@ -89,7 +104,7 @@ def _undefined(value: Any, resolve: Resolve) -> Any:
     changed: Json = {}
     for name, child in value.items():
         if name == "reference" and isinstance(child, str):
-            after: Any = resolve(Link(child, "Binary.data", "Reference")) or child
+            after: Any = resolve(Link(child, _IN_PATCH, "Reference")) or child
         else:
             after = _undefined(child, resolve)
         if after is not child:
@@ -97,42 +112,42 @@ def _undefined(value: Any, resolve: Resolve) -> Any:
     return value | changed if changed else value
 
 
-def _object(value: Json, kind: NodeType, place: str, resolve: Resolve) -> Json:
+def _object(value: Json, kind: NodeType, place: Place, resolve: Resolve) -> Json:
     changed: Json = {}
+    properties = kind.properties
     for name, child in value.items():
-        found = kind.properties.get(name.removeprefix("_"))
+        found = properties.get(name)
         if found is None:
-            continue
-        below = f"{place}.{name}"
-        if name.startswith("_"):
-            after = _value(child, "Element", below, resolve)
-        elif kind.name == "Reference" and name == "reference":
-            after = child
-            if isinstance(child, str):
-                after = resolve(Link(child, below, "Reference")) or child
+            if not name.startswith("_") or name[1:] not in properties:
+                continue
+            after = _value(child, "Element", (place, name), resolve)
+        elif child.__class__ is dict or child.__class__ is list or found.type in _LINKING:
+            after = _value(child, found.type, (place, name), resolve)
+        elif name == "reference" and kind.name == "Reference" and child.__class__ is str:
+            after = resolve(Link(child, (place, name), "Reference")) or child
         else:
-            after = _value(child, found.type, below, resolve)
+            continue
         if after is not child:
             changed[name] = after
     return value | changed if changed else value
 
 
-def _value(value: Any, type_name: str, place: str, resolve: Resolve) -> Any:
-    match value:
-        case str() if type_name in _URIS:
+def _value(value: Any, type_name: str, place: Place, resolve: Resolve) -> Any:
+    if value.__class__ is dict:
+        kind = _kind(value, type_name)
+        return value if kind is None else _object(value, kind, place, resolve)
+    if value.__class__ is list:
+        after = [
+            _value(item, type_name, (place, f"[{number}]"), resolve)
+            for number, item in enumerate(value)
+        ]
+        same = all(new is old for new, old in zip(after, value, strict=True))
+        return value if same else after
+    if value.__class__ is str:
+        if type_name in _URIS:
             return resolve(Link(value, place, type_name)) or value
-        case str() if type_name == "xhtml":
+        if type_name == "xhtml":
             return _narrative(value, place, resolve)
-        case dict():
-            kind = _kind(value, type_name)
-            return value if kind is None else _object(value, kind, place, resolve)
-        case list():
-            after = [
-                _value(item, type_name, f"{place}[{number}]", resolve)
-                for number, item in enumerate(value)
-            ]
-            same = all(new is old for new, old in zip(after, value, strict=True))
-            return value if same else after
     return value
 
 
@@ -146,7 +161,7 @@ def _kind(value: Json, type_name: str) -> NodeType | None:
         return None
 
 
-def _narrative(text: str, place: str, resolve: Resolve) -> str:
+def _narrative(text: str, place: Place, resolve: Resolve) -> str:
     def link(match: re.Match[str]) -> str:
         target = resolve(Link(match[3], place, "xhtml"))
         return match[0] if target is None else f"{match[1]}{match[2]}{target}{match[2]}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_server import validation
-from fhir_server.interactions import integrity
+from fhir_server.interactions import integrity, profiles
 from fhir_server.interactions.call import Context, Result
 from fhir_server.interactions.defining import DEFINING, define, withdraw
 from fhir_server.interactions.subscription import SUBSCRIPTION, decided
@@ -95,6 +95,7 @@ def append(
         integrity.check_references(stamped, transaction, context)
     if write.resource_type == DEFINING:
         define(stamped, context, transaction)
+    profiles.changed(write.resource_type, transaction)
     return transaction.put(
         resource_type=write.resource_type,
         logical_id=write.logical_id,
@@ -116,6 +117,7 @@ def remove(write: Write, context: Context, transaction: Transaction) -> StoredVe
         integrity.check_referrers(write.resource_type, write.logical_id, transaction)
     if write.resource_type == DEFINING:
         withdraw(write.previous, transaction)
+    profiles.changed(write.resource_type, transaction)
     return transaction.put(
         resource_type=write.resource_type,
         logical_id=write.logical_id,
@@ -138,28 +140,32 @@ def index(resource: Json, context: Context) -> IndexEntries:
         custom=context.catalogue().of(resource["resourceType"]),
         content=context.policy.content_search,
     )
-    return found | frozenset(_unique(resource, found, context))
+    ruled = resource["resourceType"] in context.rules.resource_types
+    if not ruled and not context.policy.unique_identifiers:
+        return found
+    unique = frozenset(_unique(resource, found, context))
+    return found | unique if unique else found
 
 
 def _unique(resource: Json, found: IndexEntries, context: Context) -> Iterator[UniqueEntry]:
-    """An entry that no two resources have, for each identifier of a system that is declared to be unique."""
+    """An entry that no two resources have, for what the rules say and for each system that is declared to be unique."""
     declared = context.policy.unique_identifiers
     resource_type = resource["resourceType"]
-    ruled = resource_type in context.rules.resource_types
-    if not declared and not ruled:
+    pairs = context.rules.unique(resource) if resource_type in context.rules.resource_types else ()
+    if not declared and not pairs:
         return
     identifier = parameter(resource_type, "identifier")
-    if ruled and identifier is not None:
-        for system, value in context.rules.unique(resource):
-            yield UniqueEntry(identifier.number, system, value)
-    for entry in found:
+    if identifier is None:
+        return
+    for system, value in pairs:
+        yield UniqueEntry(system, value, identifier.number)
+    for entry in found if declared else ():
         if (
             isinstance(entry, TokenEntry)
-            and identifier is not None
             and entry.parameter == identifier.number
             and (resource_type, entry.system) in declared
         ):
-            yield UniqueEntry(entry.parameter, entry.system, entry.code)
+            yield UniqueEntry(entry.system, entry.code, entry.parameter)
 
 
 def _previous_entries(previous: StoredVersion | None, context: Context) -> IndexEntries | None:
@@ -223,27 +229,27 @@ def existing(version: StoredVersion) -> Result:
     return replace(written(version), status=200)
 
 
-def _is_by_criteria(reference: str) -> bool:
-    path, mark, _ = reference.partition("?")
-    return bool(mark) and "://" not in path
-
-
 def refuse_criteria(resource: Json) -> None:
     """A reference by criteria (Patient?identifier=...) has a meaning inside a transaction only (400)."""
-    pending: list[tuple[Any, str]] = [(resource, resource["resourceType"])]
-    while pending:
-        value, place = pending.pop()
-        if isinstance(value, dict):
-            target = value.get("reference")
-            if isinstance(target, str) and _is_by_criteria(target):
-                raise errors.invalid(
-                    "A reference by criteria is resolved inside a transaction only; refer to an id",
-                    f"{place}.reference",
-                )
-            for name, child in value.items():
-                if isinstance(child, (dict, list)):
-                    pending.append((child, f"{place}.{name}"))
-        else:
-            for number, child in enumerate(value):
-                if isinstance(child, (dict, list)):
-                    pending.append((child, f"{place}[{number}]"))
+    place = _criteria(resource)
+    if place is not None:
+        raise errors.invalid(
+            "A reference by criteria is resolved inside a transaction only; refer to an id",
+            f"{resource['resourceType']}{place}",
+        )
+
+
+def _criteria(value: Json) -> str | None:
+    """Where below an object a reference by criteria is, if anywhere."""
+    target = value.get("reference")
+    if target.__class__ is str and "?" in target and "://" not in target.partition("?")[0]:
+        return ".reference"
+    for name, child in value.items():
+        if child.__class__ is dict:
+            if (found := _criteria(child)) is not None:
+                return f".{name}{found}"
+        elif child.__class__ is list:
+            for number, item in enumerate(child):
+                if item.__class__ is dict and (found := _criteria(item)) is not None:
+                    return f".{name}[{number}]{found}"
+    return None

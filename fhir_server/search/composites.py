@@ -86,5 +86,5 @@ def _values(part: Part, start: dict[str, object], scope: Scope) -> list[SimpleEn
 
 def _entry(number: int, combined: tuple[SimpleEntry, ...]) -> CompositeEntry:
     canonical = any(isinstance(item, QuantityEntry) and item.parameter for item in combined)
-    parts = tuple(replace(item, parameter=0) for item in combined)
+    parts = tuple(item._replace(parameter=0) for item in combined)
     return CompositeEntry(number + CANONICAL if canonical else number, parts)

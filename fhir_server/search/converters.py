@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -41,7 +41,7 @@ class Scope:
     """The resource whose values are converted, and how its references and dates are read."""
 
     resource: Json
-    base_urls: Collection[str]
+    base_urls: tuple[str, ...]
     zone: ZoneInfo
 
     def type_of(self, reference: Json) -> str:
@@ -55,7 +55,7 @@ class Scope:
                 if isinstance(item, dict) and item.get("id") == text[1:]:
                     return str(item.get("resourceType", ""))
             return ""
-        return type_named(text)
+        return read_reference(text, ()).target_type or type_named(text)
 
 
 Converter = Callable[[Any, int, Scope, Add], None]

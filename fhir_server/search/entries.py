@@ -1,16 +1,16 @@
 """Index entries: what a search can find a resource by (https://hl7.org/fhir/R4/search.html#ptypes).
 
 `parameter` is the number of a (resource type, search parameter code) pair, see fhir_server.search.parameters.
-Entries are hashable values: the difference between two versions is a set difference.
+Entries are hashable values: the difference between two versions is a set difference. Some thirty are made at every
+write, so they are tuples; those of different classes never are equal, as a parameter's entries are of one class.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class TokenEntry:
+class TokenEntry(NamedTuple):
     """A code and its system: "" when the value has none, which is what `|code` asks for."""
 
     parameter: int
@@ -18,8 +18,7 @@ class TokenEntry:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class StringEntry:
+class StringEntry(NamedTuple):
     """A string as written, and folded (no case, no accents, single blanks) as starts-with compares it."""
 
     parameter: int
@@ -27,8 +26,7 @@ class StringEntry:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceEntry:
+class ReferenceEntry(NamedTuple):
     """A reference: to a resource of this server (target_type and target_id) or to an absolute url elsewhere.
 
     Exactly one of target_type and url is not empty. version is that of a versioned reference or canonical, else "".
@@ -41,8 +39,7 @@ class ReferenceEntry:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class DateEntry:
+class DateEntry(NamedTuple):
     """The range [low, high) in microseconds since 1970-01-01T00:00Z that a date, instant, Period or Timing covers.
 
     An open side is fhir_server.spec.dates.EARLIEST or LATEST.
@@ -53,8 +50,7 @@ class DateEntry:
     high: int
 
 
-@dataclass(frozen=True, slots=True)
-class NumberEntry:
+class NumberEntry(NamedTuple):
     """A number as the range [low, high) that its written precision implies; low == high for an integer."""
 
     parameter: int
@@ -62,8 +58,7 @@ class NumberEntry:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class QuantityEntry:
+class QuantityEntry(NamedTuple):
     """A quantity: the range of its value, the system and code of its unit ("" if absent) and the unit's text."""
 
     parameter: int
@@ -74,8 +69,7 @@ class QuantityEntry:
     unit: str
 
 
-@dataclass(frozen=True, slots=True)
-class UriEntry:
+class UriEntry(NamedTuple):
     """A uri, url, oid, uuid or canonical, as written without |version."""
 
     parameter: int
@@ -83,8 +77,7 @@ class UriEntry:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class PositionEntry:
+class PositionEntry(NamedTuple):
     """A place on the earth as a point of the unit sphere, so that nearness is a distance between points."""
 
     parameter: int
@@ -93,21 +86,22 @@ class PositionEntry:
     z: float
 
 
-@dataclass(frozen=True, slots=True)
-class CompositeEntry:
+class CompositeEntry(NamedTuple):
     """The parts of one repeat of a composite parameter, in the order of its components; their parameter is 0."""
 
     parameter: int
     parts: tuple[SimpleEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UniqueEntry:
-    """An identifier of a system whose values the deployment has declared to be unique within a type."""
+class UniqueEntry(NamedTuple):
+    """An identifier of a system whose values the deployment has declared to be unique within a type.
 
-    parameter: int
+    The system comes first, so that it never equals the TokenEntry of the same identifier.
+    """
+
     system: str
     code: str
+    parameter: int
 
 
 SimpleEntry = (

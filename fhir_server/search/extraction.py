@@ -5,7 +5,6 @@ Plain paths are followed together, as legs.py has them; an expression that is no
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -48,7 +47,7 @@ class Plan(NamedTuple):
 def entries(
     resource: Json,
     *,
-    base_urls: Collection[str] = (),
+    base_urls: tuple[str, ...] = (),
     zone: ZoneInfo = LONDON,
     custom: tuple[SearchParameter, ...] = (),
     content: bool = False,
@@ -74,7 +73,7 @@ def parameter_entries(
     resource: Json,
     parameter: SearchParameter,
     *,
-    base_urls: Collection[str] = (),
+    base_urls: tuple[str, ...] = (),
     zone: ZoneInfo = LONDON,
 ) -> IndexEntries:
     """The entries of one parameter alone."""

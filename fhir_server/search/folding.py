@@ -18,17 +18,29 @@ _ASCII = str.maketrans(
 )
 
 
+# What is displayed is often the same: names of services, of codes, of the people in one resource.
+_REMEMBERED = 4096
+_LONGEST_REMEMBERED = 120
+
+
 def fold(text: str) -> str:
     """The folded form; "" when nothing but blanks and punctuation is there.
 
     What separates words (blanks, hyphens, commas, slashes, brackets) becomes one blank; other punctuation goes.
     """
+    return _folded(text) if len(text) > _LONGEST_REMEMBERED else _remembered(text)
+
+
+def _folded(text: str) -> str:
     if text.isascii():
         return " ".join(text.lower().translate(_ASCII).split())
     # Decomposed before the case is folded (mathematical letters have none themselves), and again after it.
     decomposed = unicodedata.normalize("NFKD", text).casefold().translate(_LETTERS)
     kept = map(_kept, unicodedata.normalize("NFKD", decomposed))
     return " ".join("".join(kept).split())
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(_folded)
 
 
 @lru_cache(maxsize=4096)

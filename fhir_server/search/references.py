@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/search.html#reference
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from functools import lru_cache
 from typing import NamedTuple
 
 from fhir_server.spec.definitions import is_resource_type
@@ -15,6 +15,7 @@ _RELATIVE = re.compile(
     r"([A-Z]\w+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?", re.ASCII
 )
 _HISTORY = "/_history/"
+_LONGEST_REMEMBERED = 120
 
 
 class Named(NamedTuple):
@@ -26,8 +27,12 @@ class Named(NamedTuple):
     version: str
 
 
-def read_reference(text: str, base_urls: Collection[str]) -> Named:
+def read_reference(text: str, base_urls: tuple[str, ...]) -> Named:
     """What a Reference.reference names; an absolute url below a base url is the same as the relative one."""
+    return (_read if len(text) > _LONGEST_REMEMBERED else _remembered)(text, base_urls)
+
+
+def _read(text: str, base_urls: tuple[str, ...]) -> Named:
     relative = text
     for base in base_urls:
         if text.startswith(base) and text[len(base) : len(base) + 1] == "/":
@@ -40,6 +45,10 @@ def read_reference(text: str, base_urls: Collection[str]) -> Named:
     if history and url and version and "/" not in version:
         return Named("", "", url, version)
     return Named("", "", text, "")
+
+
+# A resource is referred to by several parameters, and by several resources at a time.
+_remembered = lru_cache(maxsize=4096)(_read)
 
 
 def read_canonical(text: str) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
@@ -43,7 +42,7 @@ class SearchSettings:
     maximum_count: int = 1000
     handling: Literal["strict", "lenient"] = "lenient"
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/London"))
-    base_urls: Collection[str] = ()
+    base_urls: tuple[str, ...] = ()
     now: int = field(default_factory=_clock)
     terminology: Terminology = PUBLISHED
     content: bool = False

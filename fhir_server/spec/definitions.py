@@ -137,6 +137,7 @@ def is_a(name: str, ancestor: str) -> bool:
 
 
 @cache
+@cache
 def node_type(name: str) -> NodeType:
     """The node type of a resource type, a datatype or a backbone element's path; raises KeyError if unknown."""
     root = name.split(".", 1)[0]

@@ -146,6 +146,9 @@ class ReadTransaction(Protocol):
     def claims(self) -> ReadClaims:
         """The claims on the seats of slots."""
 
+    def mark(self, name: str) -> bytes | None:
+        """What renew_mark(name) has left last; None when nothing ever has."""
+
     def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
         """The newest version, which may be a deletion; None when the id was never used."""
 
@@ -216,6 +219,9 @@ class Transaction(ReadTransaction, Protocol):
     @property
     def replies(self) -> Replies:
         """Answers kept for requests that are sent again."""
+
+    def renew_mark(self, name: str) -> None:
+        """Leave other bytes than ever before, so that everybody sees that what is marked has changed."""
 
     def lock(self, identities: Sequence[tuple[str, str]]) -> None:
         """Until the end, no other transaction locks the same (type, id); existing or not. One fixed order inside.

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cmp_to_key
 from typing import TypeVar
 
@@ -48,6 +47,7 @@ class MemoryStore:
         self.keyed: dict[int, Identity] = {}
         self.indexed: dict[int, IndexEntries] = {}
         self._secrets: dict[str, bytes] = {}
+        self.marks: dict[str, bytes] = {}
         self._closed = False
         self.parameters: dict[int, Defined] = {}
         self.ledger = Ledger()
@@ -142,6 +142,14 @@ class MemoryTransaction:
     def settled(self) -> int:
         """The moment of the newest version."""
         return max((item.last_updated for item in self.store.versions[-1:]), default=0)
+
+    def mark(self, name: str) -> bytes | None:
+        """What was left last."""
+        return self.store.marks.get(name)
+
+    def renew_mark(self, name: str) -> None:
+        """That stays when the transaction is undone: a mark too new is looked behind in vain, once."""
+        self.store.marks[name] = secrets.token_bytes(16)
 
     def lock(self, identities: Sequence[Identity]) -> None:
         """One writer at a time anyway."""
@@ -298,7 +306,7 @@ class MemoryTransaction:
         for key in sorted(self.store.indexed):
             for entry in self.store.indexed[key]:
                 if entry.parameter in wanted:
-                    found.setdefault(replace(entry, parameter=0), key)
+                    found.setdefault(entry._replace(parameter=0), key)
         return list(found.values())[:limit]
 
     def index_difference(self, key: int, entries: IndexEntries) -> tuple[int, int]:

@@ -34,12 +34,11 @@ def rows(entries: Iterable[IndexEntry], key: int) -> dict[str, set[Row]]:
     hot = []
     numbers = hot_numbers()
     for entry in entries:
-        table, row = _ROWS[type(entry)]
-        listed = found.get(table)
-        if listed is None:
-            listed = found[table] = set()
-        listed.add(row(entry, key))
-        if entry.parameter in numbers and not isinstance(entry, e.UniqueEntry):
+        table, row = _ROWS[entry.__class__]
+        if table not in found:
+            found[table] = set()
+        found[table].add(row(entry, key))
+        if entry.parameter in numbers and table != "unique_identifier":
             hot.append(entry)
     if hot and (rows_of_hot := projected(hot, key)):
         found["projection"] = rows_of_hot

@@ -1,7 +1,8 @@
 """SQLite: one writer thread with group commit, readers on connections of their own threads.
 
-WAL with synchronous=FULL: what is acknowledged survives a crash and a power cut. The writer takes what is queued,
-gives each work a savepoint, and commits once for all of them. https://www.sqlite.org/wal.html
+WAL with synchronous=FULL: what is acknowledged survives a crash and a power cut. The writer takes what is queued, runs
+one after the other, and commits once for all of them. A work that is refused mostly has changed nothing yet; when one
+has, the group is taken back and run again with a savepoint for each. https://www.sqlite.org/wal.html
 """
 
 from __future__ import annotations
@@ -74,6 +75,10 @@ def connect(path: str, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection
     connection.execute("PRAGMA temp_store=MEMORY")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     return connection
+
+
+class _HalfDone(Exception):
+    """A work without a savepoint was refused after it had changed something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,16 +225,23 @@ class SqliteStore:
     def _commit(self, group: list[_Work]) -> None:
         """Run a group in one transaction; the futures get their results when that is durable."""
         waiting = deque(item for item in group if item[1].set_running_or_notify_cancel())
+        guarded = False
         while waiting:
             try:
                 self._driver.begin_write()
             except sqlite3.Error as error:
                 self._give_up(error, [future for _, future in waiting])
                 return
+            whole = waiting.copy()
             done: list[tuple[Future[Any], Any]] = []
             lost = None
-            while waiting and lost is None:
-                lost = self._run(*waiting.popleft(), done)
+            try:
+                while waiting and lost is None:
+                    lost = self._run(*waiting.popleft(), done, guarded=guarded)
+            except _HalfDone:
+                self._driver.cursor.execute("ROLLBACK")
+                waiting, guarded = whole, True
+                continue
             self._end(done, lost)
 
     def _end(self, done: list[tuple[Future[Any], Any]], lost: BaseException | None) -> None:
@@ -260,6 +272,8 @@ class SqliteStore:
         work: Callable[[Transaction], Any],
         future: Future[Any],
         done: list[tuple[Future[Any], Any]],
+        *,
+        guarded: bool,
     ) -> BaseException | None:
         """One work, again when it lost a race; what came of it is told after the commit.
 
@@ -268,7 +282,9 @@ class SqliteStore:
         """
         for attempt in range(1 + AGAIN):
             try:
-                done.append((future, self._attempt(work)))
+                done.append((future, self._attempt(work) if guarded else self._trust(work)))
+            except _HalfDone:
+                raise
             except VersionConflict as error:
                 if attempt == AGAIN:
                     done.append((future, _Refused(_refusal(error))))
@@ -282,6 +298,17 @@ class SqliteStore:
             else:
                 break
         return None
+
+    def _trust(self, work: Callable[[Transaction], T]) -> T:
+        """The result of a work without the cost of a savepoint; _HalfDone when it would have needed one."""
+        before = self._connection.total_changes
+        try:
+            return work(SqlTransaction(self._driver))
+        except BaseException:
+            changed = self._connection.total_changes != before
+            if changed and self._connection.in_transaction:
+                raise _HalfDone from None
+            raise
 
     def _attempt(self, work: Callable[[Transaction], T]) -> T:
         """The result of a work in its savepoint; nothing of it remains when it raises."""

@@ -292,6 +292,16 @@ class SqlTransaction:
         found = self._driver.fetch("SELECT value FROM setting WHERE name = ?", (name,))
         return bytes(found[0][0]) if found else None
 
+    mark = secret
+
+    def renew_mark(self, name: str) -> None:
+        """Another value of a setting; whoever else renews it waits until this transaction ends."""
+        self._driver.change(
+            "INSERT INTO setting (name, value) VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, secrets.token_bytes(16)),
+        )
+
     def keep_secret(self, name: str) -> bytes:
         """The value of a setting, which becomes random bytes when it is not there yet."""
         self._driver.change(

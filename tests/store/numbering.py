@@ -22,7 +22,7 @@ def of_type(resource_type: str, number: int) -> int:
 def entries_of(resource_type: str, entries: Iterable[IndexEntry]) -> frozenset[IndexEntry]:
     """The entries of a resource of that type."""
     return frozenset(
-        replace(item, parameter=of_type(resource_type, item.parameter)) for item in entries
+        item._replace(parameter=of_type(resource_type, item.parameter)) for item in entries
     )
 
 
