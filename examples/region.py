@@ -65,6 +65,7 @@ class Trust:
         self.town = TOWNS[number % len(TOWNS)]
         self.practices = max(1, round(PRACTICES * min(share, 12)))
         self.services: list[Json] = []
+        self.assessing: Json = {}
         self.bookings: list[Booking] = []
         self.people: list[Person] = []
 
@@ -176,7 +177,7 @@ class Trust:
         yield role
 
     def healthcare_services(self) -> Iterator[Json]:
-        """One clinic that takes referrals for each specialty."""
+        """One clinic that takes bookings for each specialty, and one service that assesses referrals first."""
         for place, (slug, code, name, _) in enumerate(SPECIALTIES):
             service = {
                 "resourceType": "HealthcareService",
@@ -203,6 +204,18 @@ class Trust:
             }  # fmt: skip
             self.services.append(service)
             yield service
+        slug, _, name, _ = SPECIALTIES[0]
+        self.assessing = {
+            key: value for key, value in self.services[0].items() if key != "availableTime"
+        } | {
+            "id": f"{slug}-assessment-{self.number}",
+            "text": narrative(f"{name} referral assessment, {self.town}"),
+            "identifier": [{"system": SERVICE_ID, "value": f"{self.number}{len(SPECIALTIES):04}"}],
+            "characteristic": [coded(FLOW_TYPE, "REVIEW", "Review")],
+            "name": f"{name} referral assessment, {self.town}",
+            "appointmentRequired": False,
+        }
+        yield self.assessing
 
     def clinics(self) -> Iterator[Json]:
         """The clinicians of every service, each with a schedule and its slots."""
@@ -309,6 +322,8 @@ class Trust:
             referral = Referral(
                 self.number, count, self.today, person, service, booking, self.random
             )
+            if referral.waits_for_triage:
+                referral.service = self.assessing
             yield from referral.resources()
 
     def person(self, count: int, booking: Booking | None, engaged: set[tuple[str, date]]) -> Person:

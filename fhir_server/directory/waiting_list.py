@@ -49,7 +49,7 @@ class WaitingList:
         settled = transaction.settled()
         parameters, cursor = take_cursor(call.parameters)
         inputs = read_inputs(replace(call, parameters=parameters), _KNOWN)
-        as_of = _moment(inputs, settled)
+        as_of = _moment(inputs, settled, context.now())
         pinned = Inputs({**inputs.values, "as-of": [write_instant(as_of)]})
         scope = bundles.scope_of("ServiceRequest/$waiting-list", pinned)
         organisation = _organisation(inputs)
