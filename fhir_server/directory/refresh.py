@@ -109,8 +109,9 @@ class Refresher:
             return
         keys = self.store.keys(_TYPE, self.last_key, _SERVICES_AT_ONCE)
         with self.store.read() as transaction:
-            for version in transaction.by_key(keys).values():
-                self.backlog.setdefault(version.logical_id, self.started)
+            found = [version.logical_id for version in transaction.by_key(keys).values()]
+        self.chance.shuffle(found)
+        self.backlog.update(dict.fromkeys(found, self.started))
         self.last_key = keys[-1] if keys else None
 
     def _look(self, service_id: str, since: int | None) -> bool:
