@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from urllib.request import urlopen
 
+import orjson
 import psycopg
 import uvloop
 
@@ -136,12 +138,26 @@ async def yardstick(options: Options) -> Measurement:
         process.wait()
 
 
+def versions_of_referrals(port: int) -> dict[str, int]:
+    """The version of each stored referral by its id: loading one after what it is about makes more than one."""
+    found: dict[str, int] = {}
+    url: str | None = f"http://127.0.0.1:{port}/fhir/ServiceRequest?_elements=meta&_count=1000"
+    while url is not None:
+        with urlopen(url) as answer:
+            page = orjson.loads(answer.read())
+        for entry in page["entry"]:
+            resource = entry["resource"]
+            found[resource["id"]] = int(resource["meta"]["versionId"])
+        url = next((item["url"] for item in page["link"] if item["relation"] == "next"), None)
+    return found
+
+
 async def drive(server: ServerProcess, region: Region, options: Options) -> list[Measurement]:
     """Every workload, one after the other."""
     of_database = DatabaseProcesses(server.database)
     pids = server.processes()
     done = []
-    for workload in workloads(region, options.concurrency):
+    for workload in workloads(region, options.concurrency, versions_of_referrals(server.port)):
         if options.only and not any(word in workload.name for word in options.only):
             continue
         measurement = await measure(

@@ -89,9 +89,11 @@ def create(region: Region) -> Workload:
     return Workload("create", script)
 
 
-def update(region: Region, clients: int) -> Workload:
-    """PUT with If-Match that changes one element; every client has referrals of its own."""
-    versions = {item["id"]: 1 for item in region.referrals}
+def update(region: Region, clients: int, versions: dict[str, int]) -> Workload:
+    """PUT with If-Match that changes one element; every client has referrals of its own.
+
+    versions: those that the referrals have now, by id.
+    """
 
     def script(client: int) -> Script:
         chance = random.Random(client)
@@ -177,13 +179,13 @@ def referral_bundle(like: Json, ubrn: str) -> Json:
     }
 
 
-def workloads(region: Region, clients: int) -> tuple[Workload, ...]:
+def workloads(region: Region, clients: int, versions: dict[str, int]) -> tuple[Workload, ...]:
     """Every workload, readers first: they are measured on the data set as it was loaded."""
     return (
         read(region),
         search_by_patient(region),
         slot_search(region),
         create(region),
-        update(region, clients),
+        update(region, clients, versions),
         transaction(region),
     )
