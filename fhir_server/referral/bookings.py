@@ -14,7 +14,7 @@ from fhir_server.interactions.rules import Rules
 from fhir_server.interactions.write import Write
 from fhir_server.referral import reasons, refusals, state
 from fhir_server.referral.act import Act, Ledger
-from fhir_server.referral.case import Case, load, referrals_of
+from fhir_server.referral.case import Case, check_there, load, referrals_of
 from fhir_server.referral.definitions import actions, appointment_group, provider_books
 from fhir_server.referral.requests import task_for
 from fhir_server.referral.shortlist import check_flow
@@ -43,6 +43,8 @@ def apply(
     transaction.lock([("ServiceRequest", item) for item in ids])
     for item in ids:
         case = load(item, context, transaction)
+        if case is None and before is None and not context.recording:
+            check_there(item, "Appointment.basedOn", transaction)
         if case is None or case.kind != "referral":
             continue
         act = Act(case, booking, ledger, context, transaction)

@@ -13,7 +13,7 @@ from fhir_server.interactions.rules import Ruled, Rules
 from fhir_server.interactions.write import Write
 from fhir_server.referral import deferrals, reasons, refusals, state
 from fhir_server.referral.act import Act, Ledger
-from fhir_server.referral.case import Case, load, referrals_of
+from fhir_server.referral.case import Case, check_there, load, referrals_of
 from fhir_server.referral.definitions import is_open, task, terminal
 from fhir_server.referral.kinds import task_code
 from fhir_server.referral.requests import task_for, with_due
@@ -37,11 +37,15 @@ def apply(
     code = task_code(after) or task_code(before)
     if code is None:
         return Ruled(after)
+    if after is not None and "status" not in after:
+        raise refusals.status_required("Task")
     ids = sorted({*referrals_of(before, context), *referrals_of(after, context)})
     transaction.lock([("ServiceRequest", item) for item in ids])
     for item in ids:
         case = load(item, context, transaction)
         if case is None:
+            if before is None and not context.recording:
+                check_there(item, "Task.focus", transaction)
             continue
         act = Act(case, booking, ledger, context, transaction)
         if not context.recording:
