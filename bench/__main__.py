@@ -138,10 +138,11 @@ async def yardstick(options: Options) -> Measurement:
         process.wait()
 
 
-def versions_of_referrals(port: int) -> dict[str, int]:
-    """The version of each stored referral by its id: loading one after what it is about makes more than one."""
+def stored_versions(port: int) -> dict[str, int]:
+    """The version of each patient and referral by its id: what is loaded about a referral makes new ones."""
     found: dict[str, int] = {}
-    url: str | None = f"http://127.0.0.1:{port}/fhir/ServiceRequest?_elements=meta&_count=1000"
+    kinds = "_type=Patient,ServiceRequest&_elements=meta&_count=1000"
+    url: str | None = f"http://127.0.0.1:{port}/fhir?{kinds}"
     while url is not None:
         with urlopen(url) as answer:
             page = orjson.loads(answer.read())
@@ -157,7 +158,7 @@ async def drive(server: ServerProcess, region: Region, options: Options) -> list
     of_database = DatabaseProcesses(server.database)
     pids = server.processes()
     done = []
-    for workload in workloads(region, options.concurrency, versions_of_referrals(server.port)):
+    for workload in workloads(region, options.concurrency, stored_versions(server.port)):
         if options.only and not any(word in workload.name for word in options.only):
             continue
         measurement = await measure(
