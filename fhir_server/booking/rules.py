@@ -51,13 +51,15 @@ class BookingRules:
     def begin(self, pending: Pending, context: Context, transaction: Transaction) -> None:
         """Free what the Bundle's appointments let go, before the first of them takes a seat."""
         for identity, after in pending.items():
-            if identity[0] == "Appointment" and after is not None:
+            if identity[0] == "Appointment" and after is not None and "status" in after:
                 appointments.let_go(identity[1], after, context, transaction)
 
     def apply(
         self, write: Write, after: Json | None, context: Context, transaction: Transaction
     ) -> Ruled:
         """Allow a write, with the claims and the statuses of slots that follow from it."""
+        if after is not None and "status" not in after:
+            raise refusals.status_required(write.resource_type)
         if write.resource_type == "Appointment":
             try:
                 return appointments.apply(write, after, self.policy, context, transaction)

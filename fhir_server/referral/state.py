@@ -61,8 +61,10 @@ def derive(case: Case, context: Context, transaction: ReadTransaction) -> State 
     ended = list(_ended(case, context))
     if not ended:
         return State("NOT_BOOKED")
-    moments = [(began(identity, context, case, transaction), state) for identity, state in ended]
-    moment, state = max(moments, key=lambda item: item[0])
+    moments = [
+        (began(identity, context, case, transaction), identity, state) for identity, state in ended
+    ]
+    moment, _, state = max(moments, key=lambda item: item[:2])
     if shortlisted(case, context, transaction) > moment:
         return State("NOT_BOOKED")
     return state
