@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,7 +102,7 @@ def main() -> int:
     def make(item: int) -> Journey:
         return journey(number=item)
 
-    with database(given.database) as url, tempfile.TemporaryDirectory():
+    with database(given.database) as url:
         resources, loading = fill_with(country, url)
         print(f"{resources:,} resources in {loading:.0f} s", file=sys.stderr)
         unit = uvloop.run(yardstick(Options(url, 1.0, given.clients, 3, 1, 0.0, 1, ()))).median(

@@ -1,7 +1,7 @@
 """A paper as PDF: a name is not to lose its letters.
 
 Where Latin-1 has them all, the print is in a font that every reader of PDFs has; else in one that has the letters of
-Europe, of which the print carries what it uses: that takes four times as long.
+Europe, of which the print carries what it uses: that takes twenty times as long.
 
 https://hl7.org/fhir/R4/documents.html
 """

@@ -99,6 +99,7 @@ class Refresher:
         while self.due and self.due[0][0] <= now:
             moment, service_id = heapq.heappop(self.due)
             if self.next_due.get(service_id) == moment:
+                del self.next_due[service_id]
                 fallen.append((service_id, moment))
         self.chance.shuffle(fallen)
         self.backlog.update(fallen)

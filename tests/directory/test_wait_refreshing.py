@@ -153,6 +153,19 @@ def test_at_midnight_one_process_computes_for_all(
     assert len(looked) == 2
 
 
+def test_a_midnight_that_comes_twice_is_seen_twice(practice: Practice) -> None:
+    practice.service("s")
+    practice.slot("s", 1, days=8)
+    refresher = practice.refresher()
+    for days, free in ((0, 0), (1, 1), (-1, 1), (1, 1)):
+        practice.times.now += timedelta(days=days)
+        practice.rest()
+        refresher.step()
+        assert practice.free("s") == free
+        if days:
+            assert refresher.due
+
+
 def test_what_fails_is_tried_again(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
     practice.service("s")
     refresher = practice.refresher()
