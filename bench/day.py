@@ -97,11 +97,7 @@ def main() -> int:
     today = datetime.now(LONDON).date()
     country = Country(given.services, given.slots, given.patients, today)
     number = max(1, round(REFERRALS * given.share))
-    journey = functools.partial(Journey, country, seed=given.seed)
-
-    def make(item: int) -> Journey:
-        return journey(number=item)
-
+    make = functools.partial(Journey, country, seed=given.seed)
     with database(given.database) as url:
         resources, loading = fill_with(country, url)
         print(f"{resources:,} resources in {loading:.0f} s", file=sys.stderr)
