@@ -14,6 +14,7 @@ from pathlib import Path
 
 import orjson
 from region_elements import (
+    FLOW_TYPE,
     LONDON,
     NHS_NUMBER,
     ODS,
@@ -187,6 +188,7 @@ class Trust:
                 "category": [coded("http://terminology.hl7.org/CodeSystem/service-category", "27",
                                    "Specialist Medical")],
                 "specialty": [coded(SNOMED, code, name)],
+                "characteristic": [coded(FLOW_TYPE, "BOOKABLE", "Bookable")],
                 "location": [ref("Location", f"site-{self.number}-{place % SITES + 1}")],
                 "name": f"{name} outpatients, {self.town}",
                 "telecom": self.telephone(),

@@ -106,3 +106,10 @@ def overlapping(*expression: str) -> Issue:
     return issue(
         422, "business-rule", "OVERLAPPING_APPOINTMENT", told, *expression, severity="warning"
     )
+
+
+def status_required(resource_type: str) -> FhirError:
+    """422 required: a status that is only an extension; everything that follows depends on its value."""
+    place = f"{resource_type}.status"
+    told = "The status has no value; send one of its codes"
+    return FhirError(422, (issue(422, "required", "MISSING_VALUE", told, place),))

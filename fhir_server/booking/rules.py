@@ -13,7 +13,7 @@ from fhir_server.interactions.rules import Pending, Ruled
 from fhir_server.interactions.write import Write
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.instants import write_instant
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, Transaction
 
 Json = dict[str, Any]
@@ -44,20 +44,22 @@ class BookingRules:
         for identity, after in pending.items():
             if identity[0] == "Appointment":
                 version = transaction.current(*identity)
-                before = None if version is None or version.deleted else parse(version.body)
+                before = None if version is None or version.deleted else parse_stored(version.body)
                 found |= appointments.needed(before, after, context)
         return found
 
     def begin(self, pending: Pending, context: Context, transaction: Transaction) -> None:
         """Free what the Bundle's appointments let go, before the first of them takes a seat."""
         for identity, after in pending.items():
-            if identity[0] == "Appointment" and after is not None:
+            if identity[0] == "Appointment" and after is not None and "status" in after:
                 appointments.let_go(identity[1], after, context, transaction)
 
     def apply(
         self, write: Write, after: Json | None, context: Context, transaction: Transaction
     ) -> Ruled:
         """Allow a write, with the claims and the statuses of slots that follow from it."""
+        if after is not None and "status" not in after:
+            raise refusals.status_required(write.resource_type)
         if write.resource_type == "Appointment":
             try:
                 return appointments.apply(write, after, self.policy, context, transaction)

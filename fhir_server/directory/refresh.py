@@ -1,7 +1,7 @@
 """Keeping the waits of services true: a version more of a service when its figures have changed, and only then.
 
 Each process follows what is written and looks again at the services concerned, a little at a time; whichever is first
-writes. docs/decisions/0013-waits-are-versions.md
+writes. docs/decisions/0015-waits-are-versions.md
 """
 
 from __future__ import annotations

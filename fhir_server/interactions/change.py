@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fhir_server.interactions.call import (
     ConditionalDelete,
@@ -21,6 +22,8 @@ from fhir_server.interactions.rules import lock
 from fhir_server.interactions.write import Write, existing, remove, store, written
 from fhir_server.spec import errors
 from fhir_server.store.contract import ReadTransaction, StoredVersion, Transaction
+
+Json = dict[str, Any]
 
 
 def create(call: Create, context: Context, transaction: Transaction) -> Result:
@@ -44,7 +47,7 @@ def update(call: Update, context: Context, transaction: Transaction) -> Result:
             f"The id in the body is {told}; it must be '{call.logical_id}' as in the URL",
             f"{call.resource_type}.id",
         )
-    transaction.lock([(call.resource_type, call.logical_id)])
+    _lock(call, call.resource, context, transaction)
     previous = transaction.current(call.resource_type, call.logical_id)
     check_if_match(call.conditions, previous, context)
     check_if_none_match(call.conditions, previous)
@@ -104,7 +107,7 @@ def conditional_target(
 
 def delete(call: Delete, context: Context, transaction: Transaction) -> Result:
     """204 whether it was there or not (http.html#delete)."""
-    transaction.lock([(call.resource_type, call.logical_id)])
+    _lock(call, None, context, transaction)
     previous = transaction.current(call.resource_type, call.logical_id)
     check_if_match(call.conditions, previous, context)
     if previous is None or previous.deleted:
@@ -159,6 +162,14 @@ def delete_all(
     for item in found:
         result = _deleted(item, context, transaction)
     return result if len(found) == 1 else Result(204)
+
+
+def _lock(
+    call: Update | Delete, after: Json | None, context: Context, transaction: Transaction
+) -> None:
+    """Lock the resource; where the client insists, what the rules would change with it is locked first."""
+    identity = (call.resource_type, call.logical_id)
+    lock({identity}, {identity: after} if context.lenient else {}, context, transaction)
 
 
 def _deleted(previous: StoredVersion, context: Context, transaction: Transaction) -> Result:

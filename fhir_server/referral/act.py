@@ -89,6 +89,7 @@ class Act:
         version = append(write, after, self.context, self.transaction)
         self.case.versions[write.resource_type, write.logical_id] = version
         self.case.put(write.resource_type, write.logical_id, after | {"id": write.logical_id})
+        self.case.fresh.discard((write.resource_type, write.logical_id))
         self.ledger.add(write.resource_type, write.logical_id, version.version_id)
 
     def settle(self, **elements: Any) -> None:

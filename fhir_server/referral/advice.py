@@ -101,7 +101,6 @@ def begin(act: Act) -> None:
 
 def _complete(logical_id: str, act: Act) -> None:
     """The request of which a referral was made is done, and so is whoever had the turn."""
-    act.transaction.lock([("ServiceRequest", logical_id)])
     case = load(logical_id, act.context, act.transaction)
     assert case is not None
     other = Act(case, act.booking, act.ledger, act.context, act.transaction)
@@ -120,14 +119,14 @@ def apply(
 ) -> None:
     """A Communication that is sent gives the turn to the other side; FhirError 422 when the conversation is over."""
     ids = sorted(set(referrals_of(after, context)))
-    if context.recording or after is None or not ids or after["status"] != "completed":
+    if context.recording or after is None or not ids or after.get("status") != "completed":
         return
-    if before is not None and before["status"] == "completed":
+    if before is not None and before.get("status") == "completed":
         return
     transaction.lock([("ServiceRequest", item) for item in ids])
     for item in ids:
         case = load(item, context, transaction)
-        if case is None or case.kind != "advice":
+        if case is None or case.kind != "advice" or not case.referral.get("performer"):
             continue
         if case.referral["status"] in terminal():
             raise refusals.invalid_state(

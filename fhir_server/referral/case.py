@@ -12,10 +12,12 @@ from typing import Any
 
 from fhir_server.booking import facts
 from fhir_server.interactions.call import Context
+from fhir_server.referral import refusals
 from fhir_server.referral.definitions import appointment_group, is_open
 from fhir_server.referral.kinds import Kind, kind_of, stored_referral, task_code
 from fhir_server.search.parameters import parameter
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.instants import MILLISECOND
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import HistoryQuery, ReadTransaction, StoredVersion
 
 Json = dict[str, Any]
@@ -71,12 +73,22 @@ def load(logical_id: str, context: Context, transaction: ReadTransaction) -> Cas
     return related(Case(logical_id, referral, kind, version), context, transaction)
 
 
+def check_there(logical_id: str, place: str, transaction: ReadTransaction) -> None:
+    """Refuse (422) to write about a ServiceRequest that is not here."""
+    version = transaction.current("ServiceRequest", logical_id)
+    if version is None or version.deleted:
+        raise refusals.reference_not_found(
+            f"There is no ServiceRequest/{logical_id}; create it first, or in the same transaction",
+            place,
+        )
+
+
 def related(case: Case, context: Context, transaction: ReadTransaction) -> Case:
     """The case with the stored Tasks and Appointments that refer to it."""
     target = ("ServiceRequest", case.logical_id)
     links = transaction.links_to([target], _parameters(), _MOST)
     for found in transaction.by_key([link.source_key for link in links]).values():
-        resource = parse(found.body)
+        resource = parse_stored(found.body)
         if not is_about(resource, case.logical_id, context):
             continue
         case.versions[found.resource_type, found.logical_id] = found
@@ -115,6 +127,7 @@ def expect(case: Case, context: Context) -> None:
     for (resource_type, logical_id), resource in context.pending.items():
         if (
             resource is not None
+            and "status" in resource
             and resource_type in ("Task", "Appointment")
             and (resource_type, logical_id) not in case.versions
             and (resource_type, logical_id) not in case.fresh
@@ -126,7 +139,7 @@ def expect(case: Case, context: Context) -> None:
 def began(identity: Identity, context: Context, case: Case, transaction: ReadTransaction) -> int:
     """When a Task or an Appointment got the status that it has, in microseconds since 1970."""
     if identity in case.fresh:
-        return context.now()
+        return _next(case.versions.get(identity), context)
     listed = case.tasks if identity[0] == "Task" else case.appointments
     status = listed[identity[1]]["status"]
     return _since(identity, lambda resource: resource.get("status") == status, transaction)
@@ -137,9 +150,15 @@ def shortlisted(case: Case, context: Context, transaction: ReadTransaction) -> i
     wanted = case.referral.get("performer")
     stored = stored_referral(case.version)
     if stored is None or stored.get("performer") != wanted:
-        return context.now()
+        return _next(case.version, context)
     identity = ("ServiceRequest", case.logical_id)
     return _since(identity, lambda resource: resource.get("performer") == wanted, transaction)
+
+
+def _next(previous: StoredVersion | None, context: Context) -> int:
+    """When the version after that one, which this transaction is going to write, will have been written."""
+    now = context.now() // MILLISECOND * MILLISECOND
+    return now if previous is None else max(now, previous.last_updated + MILLISECOND)
 
 
 def _since(identity: Identity, holds: Any, transaction: ReadTransaction) -> int:
@@ -149,7 +168,7 @@ def _since(identity: Identity, holds: Any, transaction: ReadTransaction) -> int:
     while True:
         hits = transaction.history(HistoryQuery(*identity, limit=20, after=after))
         for hit in hits:
-            if hit.version.deleted or not holds(parse(hit.version.body)):
+            if hit.version.deleted or not holds(parse_stored(hit.version.body)):
                 return moment
             moment = hit.version.last_updated
         if len(hits) < 20:

@@ -12,11 +12,12 @@ from typing import Any
 from fhir_server.booking import facts
 from fhir_server.interactions.call import Context
 from fhir_server.referral import extensions, refusals
-from fhir_server.referral.case import load, referrals_of
+from fhir_server.referral.case import referrals_of
 from fhir_server.referral.definitions import extension, is_sent, table
+from fhir_server.referral.kinds import stored_referral
 from fhir_server.referral.state import code_of
 from fhir_server.search.parameters import parameter
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, Transaction
 
 Json = dict[str, Any]
@@ -66,13 +67,13 @@ def apply(
         return
     transaction.lock([("ServiceRequest", item) for item in ids])
     for item in ids:
-        case = load(item, context, transaction)
-        if case is None:
+        referral = stored_referral(transaction.current("ServiceRequest", item))
+        if referral is None:
             continue
         counts = after is not None and _is_letter(after) and item in referrals_of(after, context)
-        if counts or before is None or not is_sent(code_of(case.referral)):
+        if counts or before is None or not is_sent(code_of(referral)):
             continue
-        others = {*named_in(case.referral, context), *_related(item, transaction)} - {logical_id}
+        others = {*named_in(referral, context), *_related(item, transaction)} - {logical_id}
         if not any(_stands(other, context, transaction) for other in others):
             raise refusals.letter_required(
                 "DocumentReference.status" if after else "DocumentReference"
@@ -89,7 +90,7 @@ def _number() -> int:
 def _related(logical_id: str, transaction: ReadTransaction) -> set[str]:
     links = transaction.links_to([("ServiceRequest", logical_id)], [_number()], _MOST)
     versions = transaction.by_key([link.source_key for link in links])
-    return {item.logical_id for item in versions.values() if _is_letter(parse(item.body))}
+    return {item.logical_id for item in versions.values() if _is_letter(parse_stored(item.body))}
 
 
 def _is_letter(resource: Json) -> bool:

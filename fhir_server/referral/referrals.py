@@ -22,7 +22,7 @@ from fhir_server.referral import (
     ubrn,
 )
 from fhir_server.referral.act import Act, Ledger
-from fhir_server.referral.case import Case, expect, related
+from fhir_server.referral.case import Case, expect, referrals_of, related
 from fhir_server.referral.definitions import (
     actions,
     extension,
@@ -49,11 +49,15 @@ def apply(
     before = stored_referral(write.previous)
     if before is None and kind_of(after) is None:
         return Ruled(after)
-    transaction.lock([("ServiceRequest", write.logical_id)])
+    # A new referral may end the request that it is made of, so nobody else may change that meanwhile.
+    made_of = referrals_of(after, context) if before is None else ()
+    transaction.lock(sorted(("ServiceRequest", item) for item in {write.logical_id, *made_of}))
     if after is None:
         assert before is not None
         _check_deletion(write, before, context, transaction)
         return Ruled(None)
+    if "status" not in after:
+        raise refusals.status_required("ServiceRequest")
     after = _with_priority(ubrn.with_number(after, before, context, transaction))
     kind = kind_of(after)
     assert kind is not None
@@ -93,10 +97,10 @@ def _check(
     shortlist.check(after, before, case.kind, context, transaction)
     shortlist.check_references(after, before, context, transaction)
     letters.check_referral(logical_id, after, before, context, transaction)
+    if case.kind == "advice":
+        advice.check_request(after)
     if before is None:
         advice.check_conversion(after, context, transaction)
-        if case.kind == "advice":
-            advice.check_request(after)
         return
     code = current.code if current else None
     if case.kind == "referral" and before.get("performer") != after.get("performer"):

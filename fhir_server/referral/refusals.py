@@ -12,6 +12,7 @@ from fhir_server.booking.refusals import (
     inappropriate_value,
     invalid_state,
     issue,
+    status_required,
 )
 from fhir_server.spec.errors import FhirError
 
@@ -31,6 +32,7 @@ __all__ = [
     "slot_is_available",
     "slots_available",
     "state_is_derived",
+    "status_required",
     "too_many_services",
 ]
 

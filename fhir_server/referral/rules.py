@@ -15,7 +15,7 @@ from fhir_server.referral.case import load, referrals_of
 from fhir_server.referral.definitions import terminal
 from fhir_server.referral.kinds import kind_of, task_code
 from fhir_server.spec.errors import FhirError
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, Transaction
 
 Json = dict[str, Any]
@@ -46,6 +46,9 @@ class ReferralRules:
         """The referrals that those writes are about, and the slots of appointments that they may cancel."""
         found: set[Identity] = set()
         ending: set[str] = set()
+        versions = transaction.many(
+            [item for item in pending if item[0] in self.resource_types and item[0] != _REFERRAL]
+        )
         for (resource_type, logical_id), after in pending.items():
             if resource_type == _REFERRAL:
                 if after is not None and kind_of(after) == "referral":
@@ -53,8 +56,8 @@ class ReferralRules:
                 if after is None or after.get("status") in terminal():
                     ending.add(logical_id)
             elif resource_type in self.resource_types:
-                version = transaction.current(resource_type, logical_id)
-                stored = None if version is None or version.deleted else parse(version.body)
+                version = versions.get((resource_type, logical_id))
+                stored = None if version is None else parse_stored(version.body)
                 about = {*referrals_of(stored, context), *referrals_of(after, context)}
                 if resource_type == "Task" and not (task_code(after) or task_code(stored)):
                     continue
@@ -125,6 +128,8 @@ class ReferralRules:
             if case is not None and case.kind == "referral":
                 act = Act(case, self.booking, ledger, context, transaction)
                 bookings.follow(act, write.logical_id, before, after, asked=False)
+        if ledger.targets and write.previous is not None:
+            ledger.add(write.resource_type, write.logical_id, write.previous.version_id + 1)
         ledger.record(context, transaction)
 
     def unique(self, resource: Json) -> tuple[tuple[str, str], ...]:
@@ -138,4 +143,4 @@ class ReferralRules:
 
 def _before(write: Write) -> Json | None:
     previous = write.previous
-    return None if previous is None or previous.deleted else parse(previous.body)
+    return None if previous is None or previous.deleted else parse_stored(previous.body)

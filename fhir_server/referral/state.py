@@ -61,8 +61,10 @@ def derive(case: Case, context: Context, transaction: ReadTransaction) -> State 
     ended = list(_ended(case, context))
     if not ended:
         return State("NOT_BOOKED")
-    moments = [(began(identity, context, case, transaction), state) for identity, state in ended]
-    moment, state = max(moments, key=lambda item: item[0])
+    moments = [
+        (began(identity, context, case, transaction), identity, state) for identity, state in ended
+    ]
+    moment, _, state = max(moments, key=lambda item: item[:2])
     if shortlisted(case, context, transaction) > moment:
         return State("NOT_BOOKED")
     return state
@@ -124,7 +126,7 @@ def check_sent(sent: Json, before: Json | None, derived: State | None, context: 
     if derived is None or code != derived.code:
         follows = f"it is {derived.code}" if derived else "there is none"
         raise refusals.state_is_derived(
-            f"The state follows from the referral, its Tasks and Appointments: {follows}; leave it out",
+            f"The state follows from the Tasks and Appointments: {follows}; leave it out, or read it again",
             _PLACE,
         )
 
