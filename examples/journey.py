@@ -10,19 +10,15 @@ list is asked for and has to be exactly those who wait.
 from __future__ import annotations
 
 import sys
-import uuid
-from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from fhirpy import SyncFHIRClient
 from fhirpy.base.exceptions import OperationOutcome
-from journey_region import SPECIALTY, SURGERY, Region, concept, parameters, reference
+from journey_desk import CATEGORY, Desk, ubrn_of
+from journey_region import SPECIALTY, SURGERY, concept, reference
 
 Json = dict[str, Any]
 STATE = "https://fhir.nhs.uk/StructureDefinition/Extension-eRS-ServiceRequest-State"
-CATEGORY = "https://fhir.nhs.uk/CodeSystem/message-category-servicerequest"
 CODE = "https://fhir.nhs.uk/CodeSystem/servicerequest-code"
 CONVERSION = "https://fhir-server.example.org/StructureDefinition/provider-conversion-authorisation"
 LEEDS, BRADFORD, YORK = "Knee clinic, Leeds", "Knee clinic, Bradford", "Knee clinic, York"
@@ -33,10 +29,9 @@ class Journey:
 
     def __init__(self, base: str, tell: Callable[[str], None] = print) -> None:
         self.tell = tell
-        self.base = base
-        hooks = {"response": self._told}
-        self.client = SyncFHIRClient(base, requests_config={"hooks": hooks, "timeout": 30})
-        self.region = Region(self.client, uuid.uuid4().hex[:8])
+        self.desk = Desk(base, tell)
+        self.client = self.desk.client
+        self.region = self.desk.region
         self.steps: list[tuple[str, str | None, int]] = []
         self.waiting: set[str] = set()
 
@@ -70,29 +65,31 @@ class Journey:
         code = f"{SPECIALTY}|{self.region.specialty}"
         asked = {"specialty": code, "type": "appointment", "near": SURGERY}
         for sort in ("distance", "wait"):
-            found = self._matches("HealthcareService/$find-for-referral", asked | {"sort": sort})
+            found = self.desk.matches(
+                "HealthcareService/$find-for-referral", asked | {"sort": sort}
+            )
             self.tell(f"    {sort}: " + "; ".join(item["name"] for item in found))
             assert len(found) == 3
         self._title("and refers Ruth with a letter to the three of them")
-        referral = self._referral("Ruth", found, "routine")
-        self._letter(referral, "Her knee gives way on stairs.")
+        referral = self.desk.referral("Ruth", found, "routine")
+        self.desk.letter(referral, "Her knee gives way on stairs.")
         self._waits(referral)
         self._step("referred", referral)
         return referral
 
     def _book(self, referral: Json) -> None:
         self._title("Ruth finds a time, holds it while she thinks, and books it")
-        proposal = self._times(referral)[0]
+        proposal = self.desk.times(referral)[0]
         self._refuse_urgent(referral)
-        booked = self._book_proposal(referral, proposal)
+        booked = self.desk.book_proposal(referral, proposal)
         self.tell(f"    at {booked['start']}")
         self._step("booked", referral)
 
     def _refuse_urgent(self, referral: Json) -> None:
         """An urgent slot is not for a routine referral."""
-        slot = self._urgent_slots()[-1]
+        slot = self.desk.urgent_slots(self.leeds)[-1]
         try:
-            self._appointment("Ruth", referral, slot)
+            self.desk.appointment("Ruth", referral, slot)
         except OperationOutcome as refusal:
             issue = refusal.resource["issue"][0]
             code = issue["details"]["coding"][-1]["code"]
@@ -103,9 +100,9 @@ class Journey:
 
     def _review(self, referral: Json) -> None:
         self._title("The clinic reviews the booking and rejects it: triage has to see her first")
-        (task,) = self._tasks(referral, "REVIEW")
+        (task,) = self.desk.tasks(referral, "REVIEW")
         self.tell(f"    the worklist has {task['code']['coding'][0]['code']} {task['status']}")
-        self._do(
+        self.desk.do(
             "ServiceRequest", referral, "record-outcome", outcome="REJECT",
             reason="SERVICE_PREREQUISITES_NOT_COMPLETE", comment="Please send her to triage",
         )  # fmt: skip
@@ -113,13 +110,13 @@ class Journey:
 
     def _triage(self, referral: Json) -> None:
         self._title("Dr Okoro sends her for triage, which returns her with advice")
-        self._change(referral, performer=[reference(self.region.services["Knee triage"])])
+        self.desk.change(referral, performer=[reference(self.region.services["Knee triage"])])
         self._step("shortlist changed", referral)
-        task = self._do("ServiceRequest", referral, "send-for-triage", comment="Please look")
+        task = self.desk.do("ServiceRequest", referral, "send-for-triage", comment="Please look")
         self.tell(f"    due by {task['restriction']['period']['end']}")
         self._step("sent for triage", referral)
         advice = "X-ray shows a loose body. Book urgently."
-        self._do(
+        self.desk.do(
             "ServiceRequest",
             referral,
             "record-outcome",
@@ -132,20 +129,20 @@ class Journey:
         self._title(
             "Dr Okoro makes the referral urgent and gives it to Leeds; Ruth has an urgent slot"
         )
-        self._change(
+        self.desk.change(
             referral, priority="urgent", performer=[reference(self.region.services[LEEDS])]
         )
         self._step("made urgent", referral)
-        booked = self._appointment("Ruth", referral, self._urgent_slots()[0])
-        self._do("ServiceRequest", referral, "record-outcome", outcome="ACCEPT")
+        booked = self.desk.appointment("Ruth", referral, self.desk.urgent_slots(self.leeds)[0])
+        self.desk.do("ServiceRequest", referral, "record-outcome", outcome="ACCEPT")
         self._step("booked as urgent", referral)
         return booked
 
     def _move(self, referral: Json, booked: Json) -> Json:
         self._title("Ruth moves her appointment; the old slot is free at the same moment")
         old = booked["slot"][0]
-        slot = reference(self._urgent_slots()[0])
-        moved = self._do("Appointment", booked, "rebook", slot=slot)
+        slot = reference(self.desk.urgent_slots(self.leeds)[0])
+        moved = self.desk.do("Appointment", booked, "rebook", slot=slot)
         assert self.client.execute(old["reference"], "get")["status"] == "free"
         self.tell(f"    from {booked['start']} to {moved['start']}")
         self._step("moved", referral)
@@ -155,23 +152,23 @@ class Journey:
         self._title(
             "Tom is referred to Leeds too and books; then the clinic of that day is cancelled"
         )
-        tom = self._referral("Tom", [self.region.services[LEEDS]], "routine")
+        tom = self.desk.referral("Tom", [self.region.services[LEEDS]], "routine")
         self._waits(tom)
-        first = self._free(self.leeds)[0]
-        self._appointment("Tom", tom, first)
+        first = self.desk.free(self.leeds)[0]
+        self.desk.appointment("Tom", tom, first)
         self._step("Tom booked", tom)
         day = self.region.monday.date().isoformat()
         schedule = {"id": self.leeds["id"]}
         asked = {"start": f"{day}T00:00:00Z", "end": f"{day}T23:59:59Z", "reason": "Surgeon is ill"}
-        self._do("Schedule", schedule, "cancel-clinic", **asked)
+        self.desk.do("Schedule", schedule, "cancel-clinic", **asked)
         self._step("Ruth displaced", ruth)
         self._step("Tom displaced", tom)
         assert self.client.execute(f"Appointment/{booked['id']}", "get")["status"] == "cancelled"
         self._title("Both are displaced, and both get another time")
         later = self.region.publish(LEEDS, 3)
         for name, referral in (("Ruth", ruth), ("Tom", tom)):
-            (task,) = self._tasks(referral, "DISPLACED_APPOINTMENT", by="based-on")
-            self._appointment(name, referral, self._free(later)[0])
+            (task,) = self.desk.tasks(referral, "DISPLACED_APPOINTMENT", by="based-on")
+            self.desk.appointment(name, referral, self.desk.free(later)[0])
             self.client.resource("Task", **(task | {"status": "completed"})).save()
             self._step(f"{name} rebooked", referral)
 
@@ -184,140 +181,36 @@ class Journey:
             category=[concept(CATEGORY, "request")],
             code=concept(CODE, "advice-and-guidance"),
             performer=[line],
-            **self._about("Tom", "routine"),
+            **self.desk.about("Tom", "routine"),
         )
         asked = {"status": "completed", "basedOn": [reference(question)]}
         doctor = reference(self.region.doctor)
-        self._say(asked, doctor, "Is an injection enough?")
-        self._say(asked, line, "Is there swelling?")
-        self._say(asked, doctor, "Yes, for a month.")
+        self.desk.say(asked, doctor, "Is an injection enough?")
+        self.desk.say(asked, line, "Is there swelling?")
+        self.desk.say(asked, doctor, "Yes, for a month.")
         self._step("advice asked", question)
         self._title("The clinic makes a referral of it, under the same UBRN")
         service = reference(self.region.services[BRADFORD])
-        referral = self._do(
+        referral = self.desk.do(
             "ServiceRequest",
             question,
             "convert-advice",
             guidance="We shall see him",
             service=service,
         )
-        assert _ubrn(referral) == _ubrn(question)
+        assert ubrn_of(referral) == ubrn_of(question)
         self._waits(referral)
         self._step("advice converted", referral)
-        proposal = self._times(referral)[0]
-        self._book_proposal(referral, proposal)
+        proposal = self.desk.times(referral)[0]
+        self.desk.book_proposal(referral, proposal)
         self._step("booked by the clinic", referral)
 
     def _cancel(self, referral: Json) -> None:
         self._title("Ruth goes private; the referral ends with its appointment and its Tasks")
-        self._do("ServiceRequest", referral, "cancel", reason="INTEND_PRIVATE")
+        self.desk.do("ServiceRequest", referral, "cancel", reason="INTEND_PRIVATE")
         self.waiting.discard(referral["id"])
-        assert not self._tasks(referral, "REVIEW")
+        assert not self.desk.tasks(referral, "REVIEW")
         self._step("cancelled", referral)
-
-    # What the steps are made of
-
-    def _about(self, patient: str, priority: str) -> Json:
-        return {
-            "status": "active",
-            "intent": "order",
-            "priority": priority,
-            "subject": reference(self.region.patients[patient]),
-            "requester": reference(self.region.doctor),
-            "performerType": concept(SPECIALTY, self.region.specialty),
-            "authoredOn": f"{self.region.monday.year}-01-01",
-        }
-
-    def _referral(self, patient: str, services: list[Json], priority: str) -> Json:
-        return self.region.create(
-            "ServiceRequest",
-            category=[concept("http://snomed.info/sct", "3457005"), concept(CATEGORY, "referral")],
-            performer=[reference(item) for item in services],
-            **self._about(patient, priority),
-        )
-
-    def _letter(self, referral: Json, text: str) -> None:
-        sent = self.client.resource(
-            "Binary", contentType="text/plain", data=b64encode(text.encode()).decode()
-        ).create()
-        attachment = {"contentType": "text/plain", "title": "Letter", "url": f"Binary/{sent['id']}"}
-        self.region.create(
-            "DocumentReference",
-            status="current",
-            content=[{"attachment": attachment}],
-            context={"related": [reference(referral)]},
-        )
-
-    def _appointment(self, patient: str, referral: Json, slot: Json) -> Json:
-        actor = reference(self.region.patients[patient])
-        return self.region.create(
-            "Appointment",
-            status="booked",
-            basedOn=[reference(referral)],
-            slot=[reference(slot)],
-            start=slot["start"],
-            end=slot["end"],
-            participant=[{"actor": actor, "status": "accepted"}],
-        )
-
-    def _say(self, message: Json, sender: Json, text: str) -> None:
-        self.region.create(
-            "Communication", sender=sender, payload=[{"contentString": text}], **message
-        )
-
-    def _times(self, referral: Json) -> list[Json]:
-        """The times that a referral can have, in the services of its shortlist."""
-        start = self.region.monday.date()
-        identifier = {"system": "https://fhir.nhs.uk/Id/UBRN", "value": _ubrn(referral)}
-        asked = {
-            "resourceType": "Parameters",
-            "parameter": [
-                {"name": "start", "valueDateTime": start.isoformat()},
-                {"name": "end", "valueDateTime": start.replace(year=start.year + 1).isoformat()},
-                {"name": "referral-identifier", "valueIdentifier": identifier},
-                {"name": "patient-reference", "valueReference": referral["subject"]},
-            ],
-        }
-        found = self.client.execute("Appointment/$find", "post", data=asked)
-        return [entry["resource"] for entry in found["entry"] if entry["search"]["mode"] == "match"]
-
-    def _book_proposal(self, referral: Json, proposal: Json) -> Json:
-        """Hold a proposed time, then book it for the referral."""
-        held = self._do("Appointment", proposal, "hold")["entry"][0]["resource"]
-        wanted = held | {"status": "booked", "basedOn": [reference(referral)]}
-        asked = {"name": "appointment-resource", "resource": wanted}
-        body = {"resourceType": "Parameters", "parameter": [asked]}
-        booked: Json = self.client.execute("Appointment/$book", "post", data=body)["entry"][0]
-        return booked["resource"]
-
-    def _urgent_slots(self) -> list[Json]:
-        return self._free(self.leeds, **{"appointment-type": "URGENT"})
-
-    def _free(self, schedule: Json, **asked: str) -> list[Json]:
-        slots = self.client.resources("Slot").search(
-            status="free", schedule=schedule["id"], **asked
-        )
-        return [dict(item) for item in slots.sort("start").fetch()]
-
-    def _tasks(self, referral: Json, code: str, by: str = "focus") -> list[Json]:
-        asked = {by: f"ServiceRequest/{referral['id']}", "code": code, "status": "requested"}
-        found = self.client.resources("Task").search(**asked)
-        return [dict(item) for item in found.fetch()]
-
-    def _change(self, referral: Json, **elements: Any) -> None:
-        current = self.client.reference("ServiceRequest", referral["id"]).to_resource()
-        for name, value in elements.items():
-            current[name] = value
-        current.save()
-
-    def _do(self, resource_type: str, resource: Json, code: str, **values: Any) -> Json:
-        path = f"{resource_type}/{resource['id']}/${code}"
-        answer: Json = self.client.execute(path, "post", data=parameters(**values))
-        return answer
-
-    def _matches(self, path: str, asked: dict[str, str]) -> list[Json]:
-        found = self.client.execute(path, "get", params=asked)
-        return [entry["resource"] for entry in found["entry"] if entry["search"]["mode"] == "match"]
 
     # What is told and checked
 
@@ -344,19 +237,6 @@ class Journey:
 
     def _title(self, text: str) -> None:
         self.tell(f"\n{text}")
-
-    def _told(self, answer: Any, **_: Any) -> None:
-        asked = answer.request
-        path = unquote(urlsplit(asked.url).path.removeprefix(urlsplit(self.base).path + "/"))
-        query = unquote(urlsplit(asked.url).query)
-        line = f"{asked.method} {path}" + (f"?{query}" if query else "")
-        self.tell(f"  {answer.status_code}  {line[:130]}")
-
-
-def _ubrn(referral: Json) -> str:
-    systems = {item["system"]: item["value"] for item in referral["identifier"]}
-    found: str = systems["https://fhir.nhs.uk/Id/UBRN"]
-    return found
 
 
 def _state(referral: Json) -> str | None:
