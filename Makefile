@@ -12,7 +12,7 @@ DATABASE := sqlite:///data/fhir.sqlite
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test lint bench clean
+.PHONY: help setup serve demo test lint bench clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -38,6 +38,9 @@ $(EXAMPLES): | $(STAMP)
 	$(BIN)/python examples/region.py --out data/region.ndjson
 	$(BIN)/fhir-server load data/region.ndjson --database $(DATABASE)
 	@touch $@
+
+demo: $(STAMP) ## Play the journey of a referral on a server and a database of its own
+	$(BIN)/python -m tools.demo
 
 test: $(STAMP) ## Run the tests on SQLite and PostgreSQL
 	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
