@@ -255,14 +255,18 @@ def migrate(database: Database = None) -> None:
 
 @application.command("check-store")
 def check_store(database: Database = None, base_url: BaseUrl = None) -> None:
-    """Recompute index rows and claims from the resources and report differences. Exit status 1 if there is one."""
-    from fhir_server.booking.checking import faults
+    """Recompute index rows, claims and referrals' states and report differences. Exit status 1 if there is one."""
+    from itertools import chain
+
+    from fhir_server.booking import checking as booking
     from fhir_server.checking import differences
+    from fhir_server.referral import checking as referral
 
     checked = faulty = 0
     settings = _settings(database=database, base_url=base_url, search_timeout=3600.0)
     with _opened(settings) as (store, context):
-        for sentence in faults(store, context):
+        found = chain(booking.faults(store, context), referral.faults(store, context))
+        for sentence in found:
             faulty += 1
             typer.echo(sentence, err=True)
         for identity, missing, surplus in differences(store, context):
