@@ -70,7 +70,7 @@ def test_the_view_of_a_patient_gets_the_states_that_follow_from_what_is_here(
     assert state(client, booked) == "BOOKED"
     # Its referrals have no shortlist, so nobody can be asked for triage.
     assert issue(put(client, task)) == (422, "INAPPROPRIATE_VALUE", "Task.owner")
-    query = {"subject:identifier": "https://fhir.nhs.uk/Id/nhs-number|9912003888"}
+    query = {"patient:identifier": "https://fhir.nhs.uk/Id/nhs-number|9912003888"}
     more = {"category": "3457005", "_revinclude": "Appointment:based-on"}
     bundle = client.get("ServiceRequest", params=query | more).json()
     ids = {entry["resource"]["id"] for entry in bundle["entry"]}
