@@ -10,9 +10,11 @@ STAMP := $(VENV)/.installed
 EXAMPLES := data/.examples-loaded
 DATABASE := sqlite:///data/fhir.sqlite
 PYTEST_ARGS ?=
+# A test mostly waits for a server, so there are more at a time than processors.
+JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) \* 3 / 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test lint bench clean
+.PHONY: help setup serve demo test lint bench clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -39,8 +41,11 @@ $(EXAMPLES): | $(STAMP)
 	$(BIN)/fhir-server load data/region.ndjson --database $(DATABASE)
 	@touch $@
 
+demo: $(STAMP) ## Play the journey of a referral on a server and a database of its own
+	$(BIN)/python -m tools.demo
+
 test: $(STAMP) ## Run the tests on SQLite and PostgreSQL
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style, formatting, types and the direction of imports
 	$(BIN)/ruff check .

@@ -9,16 +9,12 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from multiprocessing import get_context
 from typing import Any
 
-from fhir_server import validation
-from fhir_server.search.extraction import entries
-from fhir_server.store.bulk import Batch, batch_of, write_postgresql, write_sqlite
+from bench.filling import fill_with
 
 Json = dict[str, Any]
 
@@ -26,7 +22,6 @@ SLOTS_IN_A_SCHEDULE = 400
 SLOTS_A_DAY = 8
 SCHEDULES_OF_A_SERVICE = 2
 BEGIN = datetime(2026, 3, 2, 8, tzinfo=UTC)
-CHUNK = 5_000
 SNOMED = "http://snomed.info/sct"
 FAMILIES = (
     "Adams",
@@ -75,6 +70,10 @@ class Ladder:
         yield "Appointment", self.resources // 10
         yield "ServiceRequest", self.resources * 12 // 100
         yield "Task", self.resources * 9 // 100
+
+    def resource(self, kind: str, number: int) -> Json:
+        """The one of that type and number, which is its id."""
+        return _resource(self, kind, number)
 
 
 def _resource(ladder: Ladder, kind: str, number: int) -> Json:
@@ -144,57 +143,9 @@ def _resource(ladder: Ladder, kind: str, number: int) -> Json:
     raise AssertionError(kind)
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A chunk to prepare: numbers from first, below last, whose rows begin with that key."""
-
-    ladder: Ladder
-    kind: str
-    first: int
-    last: int
-    key: int
-    now: int
-
-
-def _works(ladder: Ladder, now: int) -> Iterator[Work]:
-    key = 1
-    for kind, number in ladder.parts():
-        for first in range(0, number, CHUNK):
-            last = min(number, first + CHUNK)
-            yield Work(ladder, kind, first, last, key, now)
-            key += last - first
-
-
-def prepare(work: Work) -> Batch:
-    """Validated, stamped and indexed."""
-    found = []
-    stamp = datetime.fromtimestamp(work.now / 1e6, UTC).isoformat(timespec="milliseconds")
-    for number in range(work.first, work.last):
-        resource = _resource(work.ladder, work.kind, number)
-        issues = validation.validate(resource, resource_type=work.kind)
-        assert not issues, issues
-        resource = {
-            "resourceType": work.kind,
-            "id": resource["id"],
-            "meta": {"versionId": "1", "lastUpdated": stamp.replace("+00:00", "Z")},
-            **resource,
-        }
-        found.append((resource, entries(resource)))
-    return batch_of(found, work.key, work.now)
-
-
 def fill(url: str, resources: int) -> tuple[int, float]:
-    """Fill an empty database; how many resources, and in how many seconds."""
-    ladder = Ladder(resources)
-    works = list(_works(ladder, time.time_ns() // 1_000_000 * 1000))
-    began = time.perf_counter()
-    with get_context("spawn").Pool(2) as pool:
-        batches = pool.imap(prepare, works)
-        if url.startswith("sqlite"):
-            write_sqlite(url, batches)
-        else:
-            write_postgresql(url, batches)
-    return sum(number for _, number in ladder.parts()), time.perf_counter() - began
+    """Fill an empty database with so many; how many resources, and in how many seconds."""
+    return fill_with(Ladder(resources), url)
 
 
 def main() -> int:

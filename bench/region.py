@@ -26,6 +26,7 @@ class Region:
     resources: int = 0
     raw_bytes: int = 0
     referrals: list[Json] = field(default_factory=list)
+    people: list[Json] = field(default_factory=list)
     patients: list[str] = field(default_factory=list)
     free_days: list[tuple[str, date]] = field(default_factory=list)
 
@@ -51,6 +52,8 @@ def make_region(file: Path, *, seed: int, scale: float, today: date) -> Region:
                 case "Slot" if resource["status"] == "free":
                     schedule = resource["schedule"]["reference"].removeprefix("Schedule/")
                     free[services[schedule], date.fromisoformat(resource["start"][:10])] += 1
+                case "Patient":
+                    region.people.append(resource)
                 case "ServiceRequest":
                     region.referrals.append(resource)
     region.patients = sorted({item["subject"]["reference"] for item in region.referrals})

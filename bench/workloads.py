@@ -74,43 +74,63 @@ def slot_search(region: Region) -> Workload:
     )
 
 
-def create(region: Region) -> Workload:
-    """POST [base]/ServiceRequest of 2 kB."""
+def create(region: Region, *, ruled: bool) -> Workload:
+    """POST [base]/ServiceRequest of 2 kB; ruled: a referral with its UBRN, which has a life-cycle, else an order."""
     numbers = count(1)
 
     def script(client: int) -> Script:
         chance = random.Random(client)
         for number in numbers:
             resource = referral_of_two_kilobytes(chance.choice(region.referrals), number)
+            if not ruled:
+                resource["identifier"][0]["system"] = "https://example.org/orders"
             body = orjson.dumps(resource)
             wire = request_bytes("POST", "/fhir/ServiceRequest", body, JSON_BODY)
             yield Request(wire, 201, (f'"9{number:011}"'.encode(),))
 
-    return Workload("create", script)
+    return Workload("create a referral" if ruled else "create", script)
 
 
-def update(region: Region, clients: int) -> Workload:
-    """PUT with If-Match that changes one element; every client has referrals of its own."""
-    versions = {item["id"]: 1 for item in region.referrals}
+def update(region: Region, clients: int, versions: dict[str, int]) -> Workload:
+    """PUT of a Patient with If-Match that changes one element; every client has patients of its own."""
+    changes = [{"gender": code} for code in ("female", "male", "other", "unknown")]
+    return _updating("update, If-Match", region.people, changes, clients, versions)
+
+
+def update_referral(region: Region, clients: int, versions: dict[str, int]) -> Workload:
+    """The same of an active referral, under the rules of its life-cycle."""
+    active = [item for item in region.referrals if item["status"] == "active"]
+    changes = [{"priority": code} for code in ("routine", "urgent", "asap", "stat")]
+    return _updating("update a referral", active, changes, clients, versions)
+
+
+def _updating(
+    name: str,
+    resources: Sequence[Json],
+    changes: Sequence[Json],
+    clients: int,
+    versions: dict[str, int],
+) -> Workload:
+    """versions: those that the resources have now, by id."""
 
     def script(client: int) -> Script:
         chance = random.Random(client)
-        owned = region.referrals[client::clients]
+        owned = resources[client::clients]
         while True:
             resource = chance.choice(owned)
             logical_id = resource["id"]
             version = versions[logical_id]
-            changed = resource | {"priority": ("routine", "urgent", "asap", "stat")[version % 4]}
+            changed = resource | changes[version % len(changes)]
             wire = request_bytes(
                 "PUT",
-                f"/fhir/ServiceRequest/{logical_id}",
+                f"/fhir/{resource['resourceType']}/{logical_id}",
                 orjson.dumps(changed),
                 (*JSON_BODY, ("If-Match", f'W/"{version}"')),
             )
             if (yield Request(wire, 200, (f'"versionId":"{version + 1}"'.encode(),))):
                 versions[logical_id] += 1
 
-    return Workload("update, If-Match", script)
+    return Workload(name, script)
 
 
 def transaction(region: Region) -> Workload:
@@ -177,13 +197,15 @@ def referral_bundle(like: Json, ubrn: str) -> Json:
     }
 
 
-def workloads(region: Region, clients: int) -> tuple[Workload, ...]:
+def workloads(region: Region, clients: int, versions: dict[str, int]) -> tuple[Workload, ...]:
     """Every workload, readers first: they are measured on the data set as it was loaded."""
     return (
         read(region),
         search_by_patient(region),
         slot_search(region),
-        create(region),
-        update(region, clients),
+        create(region, ruled=False),
+        update(region, clients, versions),
+        create(region, ruled=True),
+        update_referral(region, clients, versions),
         transaction(region),
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import orjson
 from region_elements import (
+    FLOW_TYPE,
     LONDON,
     NHS_NUMBER,
     ODS,
@@ -64,6 +65,7 @@ class Trust:
         self.town = TOWNS[number % len(TOWNS)]
         self.practices = max(1, round(PRACTICES * min(share, 12)))
         self.services: list[Json] = []
+        self.assessing: Json = {}
         self.bookings: list[Booking] = []
         self.people: list[Person] = []
 
@@ -175,7 +177,7 @@ class Trust:
         yield role
 
     def healthcare_services(self) -> Iterator[Json]:
-        """One clinic that takes referrals for each specialty."""
+        """One clinic that takes bookings for each specialty, and one service that assesses referrals first."""
         for place, (slug, code, name, _) in enumerate(SPECIALTIES):
             service = {
                 "resourceType": "HealthcareService",
@@ -187,6 +189,7 @@ class Trust:
                 "category": [coded("http://terminology.hl7.org/CodeSystem/service-category", "27",
                                    "Specialist Medical")],
                 "specialty": [coded(SNOMED, code, name)],
+                "characteristic": [coded(FLOW_TYPE, "BOOKABLE", "Bookable")],
                 "location": [ref("Location", f"site-{self.number}-{place % SITES + 1}")],
                 "name": f"{name} outpatients, {self.town}",
                 "telecom": self.telephone(),
@@ -201,6 +204,18 @@ class Trust:
             }  # fmt: skip
             self.services.append(service)
             yield service
+        slug, _, name, _ = SPECIALTIES[0]
+        self.assessing = {
+            key: value for key, value in self.services[0].items() if key != "availableTime"
+        } | {
+            "id": f"{slug}-assessment-{self.number}",
+            "text": narrative(f"{name} referral assessment, {self.town}"),
+            "identifier": [{"system": SERVICE_ID, "value": f"{self.number}{len(SPECIALTIES):04}"}],
+            "characteristic": [coded(FLOW_TYPE, "REVIEW", "Review")],
+            "name": f"{name} referral assessment, {self.town}",
+            "appointmentRequired": False,
+        }
+        yield self.assessing
 
     def clinics(self) -> Iterator[Json]:
         """The clinicians of every service, each with a schedule and its slots."""
@@ -307,6 +322,8 @@ class Trust:
             referral = Referral(
                 self.number, count, self.today, person, service, booking, self.random
             )
+            if referral.waits_for_triage:
+                referral.service = self.assessing
             yield from referral.resources()
 
     def person(self, count: int, booking: Booking | None, engaged: set[tuple[str, date]]) -> Person:

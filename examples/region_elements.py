@@ -18,6 +18,7 @@ SERVICE_ID = "https://fhir.nhs.uk/Id/ers-service"
 USER_ID = "https://fhir.nhs.uk/Id/sds-user-id"
 PRIORITY = "https://fhir.nhs.uk/CodeSystem/eRS-Priority"
 WORKFLOW = "https://fhir.nhs.uk/CodeSystem/Workflow-Code"
+FLOW_TYPE = "https://fhir.nhs.uk/CodeSystem/eRS-RequestFlowType"
 SNOMED = "http://snomed.info/sct"
 LONDON = ZoneInfo("Europe/London")
 

@@ -69,7 +69,6 @@ class Referral:
         self.person = person
         self.service = service
         self.booking = booking
-        self.reason = REASONS[service["id"].partition("-")[0]]
         self.priority = chance.choices(PRIORITIES, (7, 2, 1))[0]
         self.sent = min(today, booking.day if booking else today) - timedelta(
             days=chance.randrange(7, 75)
@@ -82,10 +81,19 @@ class Referral:
         )
 
     @property
+    def waits_for_triage(self) -> bool:
+        """Whether a service is to assess it before anybody can book."""
+        return self.booking is None and self.waits_for in ("TRIAGE_DEFERRAL", "withdrawn")
+
+    @property
     def status(self) -> str:
         if self.booking is None:
             return "revoked" if self.waits_for == "withdrawn" else "active"
         return "completed" if self.past and not self.missed else "active"
+
+    @property
+    def reason(self) -> str:
+        return REASONS[self.service["id"].partition("-")[0]]
 
     @property
     def written(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.write import index
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import Store
 
 _PAGE = 500
@@ -25,7 +25,7 @@ def differences(store: Store, context: Context) -> Iterator[tuple[str, int, int]
                 version = versions.get(key)
                 if version is None:
                     continue  # deleted meanwhile
-                wanted = index(parse(version.body), context)
+                wanted = index(parse_stored(version.body), context)
                 missing, surplus = transaction.index_difference(key, wanted)
                 yield f"{version.resource_type}/{version.logical_id}", missing, surplus
         after = keys[-1]

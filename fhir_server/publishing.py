@@ -18,7 +18,7 @@ from fhir_server.interactions.write import index, moment, stamp
 from fhir_server.reindexing import LOCK
 from fhir_server.search.custom import Catalogue, Custom, State, definitions
 from fhir_server.spec.errors import FhirError
-from fhir_server.spec.json_format import parse, serialise
+from fhir_server.spec.json_format import parse_stored, serialise
 from fhir_server.spec.published import Identity, own_definitions
 from fhir_server.store.contract import HistoryQuery, ReadTransaction, Store, Transaction
 
@@ -53,7 +53,7 @@ def _outdated(transaction: ReadTransaction) -> list[Identity]:
     return [
         identity
         for identity, resource in own.items()
-        if identity not in stored or _older(parse(stored[identity].body), resource)
+        if identity not in stored or _older(parse_stored(stored[identity].body), resource)
     ]
 
 

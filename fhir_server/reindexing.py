@@ -19,7 +19,7 @@ from fhir_server.search.custom import Catalogue, Custom
 from fhir_server.search.extraction import parameter_entries
 from fhir_server.search.parameters import SearchParameter, made
 from fhir_server.spec.errors import FhirError
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse, parse_stored
 from fhir_server.store.contract import PURGED, Defined, Store, Transaction
 
 LOG = logging.getLogger("fhir_server.reindexing")
@@ -110,7 +110,10 @@ def _index(item: Defined, transaction: Transaction, context: Context) -> None:
     parameter = parameter_of(item)
     for key, version in transaction.by_key(keys).items():
         found = parameter_entries(
-            parse(version.body), parameter, base_urls=(context.base_url,), zone=context.policy.zone
+            parse_stored(version.body),
+            parameter,
+            base_urls=(context.base_url,),
+            zone=context.policy.zone,
         )
         catalogue.replace(key, item.number, found)
     catalogue.change(item.number, "indexing", keys[-1])
@@ -138,7 +141,7 @@ def _anew(key: int, context: Context, transaction: Transaction) -> tuple[str, st
         current = transaction.current(version.resource_type, version.logical_id)
         if current is None or current.deleted:
             return None
-        changed = transaction.reindex(key, index(parse(current.body), context))
+        changed = transaction.reindex(key, index(parse_stored(current.body), context))
         return name, "changed" if changed else ""
     return None
 

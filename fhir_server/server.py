@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import itertools
+import logging
 import random
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -49,6 +50,8 @@ from fhir_server.validation.profiles.guides import with_global_profiles
 from fhir_server.validation.profiles.library import CoreDefinitions, Library
 from fhir_server.validation.profiles.packages import Folder, Packages
 from fhir_server.validation.schemas.documents import Schemas
+
+LOG = logging.getLogger("fhir_server")
 
 _SWEEP_SECONDS = 1.0
 _SWEEPS_A_CLEARING = 600
@@ -210,16 +213,24 @@ class Application:
 
     async def _sweep(self) -> None:
         """Let go of expired holds and old replies, and keep waits true, as long as the server lives."""
+        duties: list[tuple[int, Callable[[], object]]] = [
+            (1, partial(sweep, self.store, self.context)),
+            (1, self.refresher.step),
+            (_SWEEPS_A_CLEARING, partial(forget_replies, self.store, self.context)),
+        ]
         loop = asyncio.get_running_loop()
         for turn in itertools.count(1):
             await asyncio.sleep(_SWEEP_SECONDS)
-            with contextlib.suppress(FhirError):
-                await loop.run_in_executor(self.lanes.threads, sweep, self.store, self.context)
-                await loop.run_in_executor(self.lanes.threads, self.refresher.step)
-                if turn % _SWEEPS_A_CLEARING == 0:
-                    await loop.run_in_executor(
-                        self.lanes.threads, forget_replies, self.store, self.context
-                    )
+            for every, duty in duties:
+                if turn % every:
+                    continue
+                try:
+                    await loop.run_in_executor(self.lanes.threads, duty)
+                except FhirError:
+                    continue  # the database is away or busy; there is another turn
+                except Exception:
+                    # A fault in one duty must not end the others.
+                    LOG.exception("a duty of the server's own failed")
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/schedule-definitions.html#Schedule.actor
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ from fhir_server.interactions.call import Context, Parameters
 from fhir_server.interactions.matching import criteria_of, matches
 from fhir_server.spec import errors
 from fhir_server.spec.json_format import parse_stored
-from fhir_server.store.contract import ReadTransaction
+from fhir_server.store.contract import ReadTransaction, StoredVersion
 
 Json = dict[str, Any]
 _MOST = 400
@@ -26,9 +26,15 @@ _LOCAL = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 
 
 def schedules_of(
-    inputs: Inputs, context: Context, transaction: ReadTransaction
+    inputs: Inputs,
+    referrals: Sequence[StoredVersion] | None,
+    context: Context,
+    transaction: ReadTransaction,
 ) -> tuple[list[set[str]], dict[tuple[str, str], Json]]:
-    """For each kind of actor that is asked for, the ids of the schedules that have one of them; and the schedules."""
+    """For each kind of actor that is asked for, the ids of the schedules that have one of them; and the schedules.
+
+    referrals: those whose services are asked for, None when no referral is named.
+    """
     known: dict[tuple[str, str], Json] = {}
 
     def found(resource_type: str, *criteria: Parameters) -> list[str]:
@@ -73,9 +79,8 @@ def schedules_of(
         places += found("Location", (("name", text),), (("address", text),)) or ["Location/-"]
     if places:
         kinds.append(schedules(places))
-    referral = inputs.one("referral-identifier")
-    if referral is not None:
-        performers = _performers(referral, context, transaction)
+    if referrals is not None:
+        performers = _performers(referrals, context)
         if performers is not None:
             kinds.append(schedules(performers))
     return kinds, known
@@ -85,10 +90,13 @@ def _named(inputs: Inputs, name: str, resource_type: str) -> list[str]:
     return [text if "/" in text else f"{resource_type}/{text}" for text in inputs.texts(name)]
 
 
-def _performers(
-    identifier: Any, context: Context, transaction: ReadTransaction
-) -> list[str] | None:
-    """The performers of the referral with that identifier; None: the referral leaves that open."""
+def referrals_named(
+    inputs: Inputs, context: Context, transaction: ReadTransaction
+) -> list[StoredVersion] | None:
+    """The ServiceRequests with the identifier that is sent; None when none is sent."""
+    identifier = inputs.one("referral-identifier")
+    if identifier is None:
+        return None
     if isinstance(identifier, str) and identifier.startswith("{"):
         try:
             identifier = orjson.loads(identifier)
@@ -101,8 +109,12 @@ def _performers(
             "referral-identifier must be an Identifier with a value", "Parameters.parameter"
         )
     criteria = (("identifier", identifier.lstrip("|")),)
+    return matches("ServiceRequest", criteria, context, transaction, 10)
+
+
+def _performers(referrals: Sequence[StoredVersion], context: Context) -> list[str] | None:
+    """The performers of the referrals; None: they leave that open."""
     performers: list[str] = []
-    referrals = matches("ServiceRequest", criteria, context, transaction, 10)
     for version in referrals:
         listed = parse_stored(version.body).get("performer", ())
         performers += ["/".join(target) for _, target in facts.targets(listed, context)]

@@ -14,7 +14,7 @@ from fhir_server.interactions.change import create, update
 from fhir_server.interactions.rules import lock
 from fhir_server.interactions.write import check, written
 from fhir_server.spec import errors
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import Transaction
 
 Json = dict[str, Any]
@@ -47,7 +47,7 @@ def stored(item: str, transaction: Transaction) -> Json:
         raise errors.not_found("There is no such appointment; search for free slots again")
     if version.deleted:
         raise errors.gone("The appointment was deleted")
-    found: Json = parse(version.body)
+    found: Json = parse_stored(version.body)
     return found
 
 

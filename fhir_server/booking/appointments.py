@@ -14,7 +14,7 @@ from fhir_server.booking.seats import Seats
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.rules import Ruled, in_order
 from fhir_server.interactions.write import Write, append
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.claims import Claim
 from fhir_server.store.contract import Transaction
 
@@ -39,7 +39,7 @@ def apply(
 ) -> Ruled:
     """Take and free seats for a change of one appointment; raises FhirError 409 or 422."""
     previous = write.previous
-    before = None if previous is None or previous.deleted else parse(previous.body)
+    before = None if previous is None or previous.deleted else parse_stored(previous.body)
     if lapsed(before) and statuses.is_live(after):
         raise refusals.hold_expired("Appointment.status")
     statuses.check_transition(before, after)
@@ -66,7 +66,7 @@ def apply(
 def let_go(logical_id: str, after: Json | None, context: Context, transaction: Transaction) -> None:
     """Free the seats that a later write of the same Bundle will not need any more."""
     version = transaction.current("Appointment", logical_id)
-    before = None if version is None or version.deleted else parse(version.body)
+    before = None if version is None or version.deleted else parse_stored(version.body)
     if before is None or not statuses.is_live(before):
         return
     kept = facts.slots_of(after, context) if statuses.is_live(after) else {}
@@ -130,7 +130,7 @@ def _cancel_lapsed(logical_id: str, context: Context, transaction: Transaction) 
     version = transaction.current("Appointment", logical_id)
     if version is None or version.deleted:
         return
-    appointment = parse(version.body)
+    appointment = parse_stored(version.body)
     if not statuses.is_tentative(appointment):
         return
     write = Write("PUT", "Appointment", logical_id, version)

@@ -13,7 +13,7 @@ from typing import Any
 from fhir_server.booking import facts, statuses
 from fhir_server.booking.seats import projected
 from fhir_server.interactions.call import Context
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.claims import Claim
 from fhir_server.store.contract import ReadTransaction, Store
 
@@ -50,7 +50,7 @@ def _current(resource_type: str, store: Store) -> Iterator[tuple[str, Json]]:
     while keys := store.keys(resource_type, after=after, limit=_PAGE):
         with store.read() as transaction:
             for version in transaction.by_key(keys).values():
-                yield version.logical_id, parse(version.body)
+                yield version.logical_id, parse_stored(version.body)
         after = keys[-1]
 
 

@@ -13,7 +13,7 @@ from fhir_server.booking.seats import Seats
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.write import Write, append
 from fhir_server.spec.instants import write_instant
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.claims import Claim
 from fhir_server.store.contract import ReadTransaction, StoredVersion, Transaction
 
@@ -35,7 +35,7 @@ def displaceable(logical_id: str, transaction: Transaction) -> tuple[StoredVersi
     version = transaction.current("Appointment", logical_id)
     if version is None or version.deleted:
         return None
-    appointment = parse(version.body)
+    appointment = parse_stored(version.body)
     return (version, appointment) if appointment["status"] in _AHEAD else None
 
 
@@ -72,7 +72,7 @@ def referrals_of_slots(
     return {
         ("ServiceRequest", item)
         for version in found.values()
-        for item in facts.referrals_of(parse(version.body), context)
+        for item in facts.referrals_of(parse_stored(version.body), context)
     }
 
 

@@ -5,6 +5,7 @@ Kinds of parameters must all hold, repeats of one kind are alternatives. https:/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +28,7 @@ from fhir_server.spec import errors
 from fhir_server.spec.dates import DAY
 from fhir_server.spec.errors import Issue
 from fhir_server.spec.json_format import parse_stored, serialise
-from fhir_server.store.contract import Match, ReadTransaction
+from fhir_server.store.contract import Match, ReadTransaction, StoredVersion
 
 Json = dict[str, Any]
 KNOWN = frozenset(
@@ -67,13 +68,14 @@ class Find:
         after = read_cursor(cursor, scope, context.policy.cursor_key) if cursor else None
         page, following, total = wanted.page(after, transaction)
         known = wanted.schedules(page, transaction)
-        patient_keys = wanted.patient_keys(transaction) if page else []
+        about = wanted.keys_about(transaction) if page else []
         entries = []
         for item in page:
+            item = replace(item, referrals=tuple(wanted.referrals))
             made = proposals.appointment(item, "proposed", known, context)
             keys = [wanted.keys[slot["id"]] for slot in item.slots]
             key = context.policy.cursor_key
-            logical_id = proposals.proposal_id(keys, patient_keys, key) or context.new_id()
+            logical_id = proposals.proposal_id(keys, about, key) or context.new_id()
             named = {"resourceType": "Appointment", "id": logical_id} | made
             entries.append((logical_id, serialise(named)))
         links = [{"relation": "self", "url": f"{context.base_url}/{scope}".rstrip("?")}]
@@ -103,7 +105,9 @@ class _Wanted:
         self.count = min(self.count, context.policy.maximum_count)
         self.shape = runs.read_shape(inputs, context)
         self.patients = self._patients(inputs)
-        self.kinds, self.known = actors.schedules_of(inputs, context, transaction)
+        named = actors.referrals_named(inputs, context, transaction)
+        self.referrals = _open(named or ())
+        self.kinds, self.known = actors.schedules_of(inputs, named, context, transaction)
         self.where = self._where(inputs)
 
     def _period(self, inputs: Inputs) -> tuple[int, int]:
@@ -220,12 +224,23 @@ class _Wanted:
             self.known |= proposals.schedules(missing, self.context, transaction)
         return self.known
 
-    def patient_keys(self, transaction: ReadTransaction) -> list[int]:
-        """The internal keys of the patients that are stored."""
+    def keys_about(self, transaction: ReadTransaction) -> list[int]:
+        """The internal keys of the patients that are stored, and of the referral."""
         named = [{"reference": text} for text in self.patients]
         wanted = [target for _, target in facts.targets(named, self.context)]
         found = transaction.many(wanted)
-        return [found[item].key for item in wanted if item in found]
+        keys = [found[item].key for item in wanted if item in found]
+        return keys + list(self.referrals.values())
+
+
+def _open(named: Sequence[StoredVersion]) -> dict[str, int]:
+    """The referral that an appointment will be based on, with its key: the only one that is open."""
+    found = {
+        version.logical_id: version.key
+        for version in named
+        if parse_stored(version.body).get("status") == "active"
+    }
+    return found if len(found) == 1 else {}
 
 
 def _flat(inputs: Inputs) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from fhir_server.booking.names import CAPACITY, OURS
 from fhir_server.interactions.call import Context, Operation, Result
 from fhir_server.interactions.operation import Level, writable
 from fhir_server.spec import errors
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
@@ -49,7 +49,7 @@ class Generate:
         version = transaction.current("Schedule", call.logical_id or "")
         if version is None or version.deleted:
             raise errors.not_found("There is no such Schedule")
-        slots = list(_slots(parse(version.body), inputs, context))
+        slots = list(_slots(parse_stored(version.body), inputs, context))
         return publish.publish(slots, context, writing)
 
 

@@ -20,7 +20,7 @@ from fhir_server.search.parameters import parameter
 from fhir_server.spec.dates import DAY
 from fhir_server.spec.errors import Issue
 from fhir_server.spec.instants import write_instant
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import Match, ReadTransaction, StoredVersion, Transaction
 
 Json = dict[str, Any]
@@ -212,7 +212,7 @@ def _check_first(
     versions = transaction.by_key([link.source_key for link in links])
     planned = context.pending
     for version in versions.values():
-        other = parse(version.body)
+        other = parse_stored(version.body)
         identity = ("Appointment", version.logical_id)
         if version.logical_id == logical_id or follows_up(other):
             continue
@@ -266,7 +266,8 @@ def _check_schedules(
         others = [
             version.logical_id
             for version in queries.found("Slot", where, transaction, 1000)
-            if version.logical_id not in known and facts.moment(parse(version.body)["end"]) > start
+            if version.logical_id not in known
+            and facts.moment(parse_stored(version.body)["end"]) > start
         ]
         for claim in transaction.claims.of_slots(others):
             if not claim.expired and claim.appointment_id not in ("", logical_id):
@@ -305,7 +306,7 @@ def overlaps(
     found = []
     for patient, place in patients:
         for version in _appointments_of(patient, start, end, transaction):
-            other = parse(version.body)
+            other = parse_stored(version.body)
             if version.logical_id == logical_id or not statuses.is_live(other):
                 continue
             if facts.moment(other.get("end", other["start"])) > start:

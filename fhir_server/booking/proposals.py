@@ -1,6 +1,6 @@
 """Proposed appointments: made from free slots, not stored, and named so that $hold and $book find the slots again.
 
-The id of a proposal holds the internal keys of its slots and patients, signed; so proposing writes nothing.
+The id of a proposal holds the internal keys of its slots, patients and referral, signed; so proposing writes nothing.
 https://profiles.ihe.net/ITI/Scheduling
 """
 
@@ -30,28 +30,29 @@ _COPIED = ("serviceCategory", "serviceType", "specialty", "appointmentType")
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Slots that make one appointment (in the order of their start), for these patients."""
+    """Slots that make one appointment (in the order of their start), for these patients and this referral's id."""
 
     slots: tuple[Json, ...]
     patients: tuple[str, ...] = ()
+    referrals: tuple[str, ...] = ()
 
 
-def proposal_id(slot_keys: Sequence[int], patient_keys: Sequence[int], key: bytes) -> str | None:
-    """The id, or None when so many keys do not fit into one."""
-    text = "-".join(map(_write, slot_keys)) + "." + "-".join(map(_write, patient_keys))
+def proposal_id(slot_keys: Sequence[int], about: Sequence[int], key: bytes) -> str | None:
+    """The id, or None when so many keys do not fit into one; about: the keys of patients and a referral."""
+    text = "-".join(map(_write, slot_keys)) + "." + "-".join(map(_write, about))
     made = f"p.{text}.{_mac(text, key)}"
     return made if len(made) <= _LONGEST else None
 
 
 def read_id(logical_id: str, key: bytes) -> tuple[list[int], list[int]] | None:
-    """The keys of the slots and patients of a proposal, or None for the id of anything else."""
+    """The keys of the slots of a proposal, and of what it is about, or None for the id of anything else."""
     head, _, rest = logical_id.partition(".")
     text, _, mac = rest.rpartition(".")
     if head != "p" or not hmac.compare_digest(mac.encode(), _mac(text, key).encode()):
         return None
-    slots, _, patients = text.partition(".")
+    slots, _, about = text.partition(".")
     return [int(item, 36) for item in slots.split("-")], [
-        int(item, 36) for item in patients.split("-") if item
+        int(item, 36) for item in about.split("-") if item
     ]
 
 
@@ -74,13 +75,15 @@ def proposed(logical_id: str, context: Context, transaction: ReadTransaction) ->
     keys = read_id(logical_id, context.policy.cursor_key)
     if keys is None:
         return None
-    slot_keys, patient_keys = keys
-    found = transaction.by_key([*slot_keys, *patient_keys])
+    slot_keys, about = keys
+    found = transaction.by_key([*slot_keys, *about])
     slots = [parse_stored(found[key].body) for key in slot_keys if key in found]
     if len(slots) != len(slot_keys):
         return None
-    patients = [f"Patient/{found[key].logical_id}" for key in patient_keys if key in found]
-    return Proposal(tuple(slots), tuple(patients))
+    named = [found[key] for key in about if key in found]
+    patients = [f"Patient/{item.logical_id}" for item in named if item.resource_type == "Patient"]
+    referrals = [item.logical_id for item in named if item.resource_type == "ServiceRequest"]
+    return Proposal(tuple(slots), tuple(patients), tuple(referrals))
 
 
 def schedules(
@@ -102,6 +105,8 @@ def appointment(
     start = min([facts.moment(slot["start"]) for slot in slots])
     end = max([facts.moment(slot["end"]) for slot in slots])
     made: Json = {"resourceType": "Appointment", "status": status}
+    if proposal.referrals:
+        made["basedOn"] = [{"reference": f"ServiceRequest/{item}"} for item in proposal.referrals]
     made |= {name: first[name] for name in _COPIED if name in first}
     answer = "accepted" if status == "booked" else "needs-action"
     actors: dict[str, Json] = {}

@@ -27,7 +27,7 @@ from fhir_server.interactions.rules import in_order
 from fhir_server.interactions.write import check, written
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, StoredVersion, Transaction
 
 Json = dict[str, Any]
@@ -142,7 +142,7 @@ def _upsert(
         plain = {name: value for name, value in slot.items() if name != "id"}
         return create(Create("Slot", plain), context, transaction)
     current = transaction.current("Slot", version.logical_id) or version
-    before = parse(current.body)
+    before = parse_stored(current.body)
     if _content(before) == _content(slot):
         return Result(
             200,

@@ -13,7 +13,7 @@ from fhir_server.interactions.rules import Pending, Ruled
 from fhir_server.interactions.write import Write
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.instants import write_instant
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, Transaction
 
 Json = dict[str, Any]
@@ -44,7 +44,7 @@ class BookingRules:
         for identity, after in pending.items():
             if identity[0] == "Appointment":
                 version = transaction.current(*identity)
-                before = None if version is None or version.deleted else parse(version.body)
+                before = None if version is None or version.deleted else parse_stored(version.body)
                 found |= appointments.needed(before, after, context)
         return found
 

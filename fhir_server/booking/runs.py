@@ -21,7 +21,7 @@ from fhir_server.interactions.call import Context
 from fhir_server.search.expression import And
 from fhir_server.spec import errors
 from fhir_server.spec.dates import DAY
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
@@ -230,7 +230,7 @@ def engaged(
     )
     found = []
     for version in queries.found("Appointment", where, transaction, 1000):
-        appointment = parse(version.body)
+        appointment = parse_stored(version.body)
         if statuses.is_live(appointment) and "end" in appointment:
             start, end = facts.moment(appointment["start"]), facts.moment(appointment["end"])
             found.append((start, end))

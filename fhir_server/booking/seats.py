@@ -15,7 +15,7 @@ from fhir_server.interactions.call import Context
 from fhir_server.interactions.write import Write, append, index
 from fhir_server.search.entries import IndexEntries, TokenEntry
 from fhir_server.search.parameters import parameter
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.claims import Claim
 from fhir_server.store.contract import StoredVersion, Transaction
 
@@ -39,7 +39,7 @@ class Seats:
             if planned is not None:
                 self.slots[item] = planned
             elif item in self.stored:
-                self.slots[item] = parse(self.stored[item].body)
+                self.slots[item] = parse_stored(self.stored[item].body)
         self.claims: dict[str, list[Claim]] = {item: [] for item in ids}
         for claim in transaction.claims.of_slots(ids):
             self.claims[claim.slot_id].append(claim)

@@ -24,7 +24,8 @@ _MOST_SCHEDULES = 50_000
 class Follower:
     """Reads on from where it was: one process's place in the histories. since: microseconds.
 
-    The histories are read in spans that are settled, so nothing is missed whichever process wrote it.
+    The histories are read in spans that are settled, so nothing is missed whichever process wrote it. A span begins at
+    the moment at which the last one ended, as more may have been written at it; seen: what was read of that moment.
     """
 
     since: int
@@ -32,14 +33,15 @@ class Follower:
     after: dict[str, tuple[int, int]] = field(default_factory=dict)
     pending: list[str] = field(default_factory=list)
     services: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    seen: set[tuple[int, str, str, int]] = field(default_factory=set)
 
-    def read(self, context: Context, transaction: ReadTransaction) -> dict[str, int]:
-        """Service id -> the latest change that concerns it (microseconds), of at most one page of a type."""
+    def read(self, context: Context, transaction: ReadTransaction) -> list[str]:
+        """The ids of the services that changes concern, of at most one page of a type."""
         if self.until is None:
             self.until = transaction.settled()
             self.pending = list(_TYPES)
         if not self.pending:
-            return {}
+            return []
         resource_type = self.pending[-1]
         hits = transaction.history(
             HistoryQuery(
@@ -50,17 +52,30 @@ class Follower:
                 after=self.after.get(resource_type),
             )
         )
-        found: dict[str, int] = {}
+        found: dict[str, None] = {}
+        read: list[tuple[int, str, str, int]] = []
         for hit in hits:
-            for service in self._concerned(hit.version, context, transaction):
-                found[service] = max(found.get(service, 0), hit.version.last_updated)
+            version = hit.version
+            key = (
+                version.last_updated,
+                version.resource_type,
+                version.logical_id,
+                version.version_id,
+            )
+            if key not in self.seen:
+                found.update(dict.fromkeys(self._concerned(version, context, transaction)))
+                if version.last_updated == self.until:
+                    read.append(key)
+        self.seen.update(read)
         if len(hits) == _PAGE:
             self.after[resource_type] = hits[-1].position
         else:
             self.pending.pop()
         if not self.pending:
+            if self.until > self.since:
+                self.seen = {item for item in self.seen if item[0] == self.until}
             self.since, self.until, self.after = self.until, None, {}
-        return found
+        return list(found)
 
     @property
     def done(self) -> bool:

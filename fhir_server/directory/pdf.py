@@ -1,30 +1,34 @@
-"""A paper as PDF, in a font that has the letters of Europe: a name is not to lose its own.
+"""A paper as PDF: a name is not to lose its letters.
+
+Where Latin-1 has them all, the print is in a font that every reader of PDFs has; else in one that has the letters of
+Europe, of which the print carries what it uses: that takes twenty times as long.
 
 https://hl7.org/fhir/R4/documents.html
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
+from itertools import zip_longest
 
 from fpdf import FPDF
-from fpdf.fonts import FontFace
 
 from fhir_server.directory.html import written
+from fhir_server.directory.lines import lines
 from fhir_server.directory.paper import Block, Paper, Paragraphs
 from fhir_server.directory.paper import Table as Rows
 from fhir_server.spec.instants import SECOND
 
 MEDIA_TYPE = "application/pdf"
-_FONT = "Roboto"
+_PLAIN = "Helvetica"
+_EMBEDDED = "Roboto"
 _FACES = {"": "Roboto-Regular.ttf", "B": "Roboto-Bold.ttf"}
 _MARGIN = 20
+_LINE = 6
 _MISSING = "Characters that this print cannot show stand as ?; the page in HTML shows them."
-# Word by word a line is filled; what has no place in one is broken, so a word must not be a book.
-_LONGEST_WORD = re.compile(r"\S{60}")
 
 
 class Sheets(FPDF):
@@ -33,35 +37,60 @@ class Sheets(FPDF):
     def footer(self) -> None:
         """The number of the page."""
         self.set_y(-15)
-        self.set_font(_FONT, size=9)
+        self.set_font(size=9)
         self.cell(0, 10, f"Page {self.page_no()} of {{nb}}", align="R")
 
 
 def pdf(paper: Paper) -> bytes:
-    """The whole document; what the font does not have is shown as ?, and a line says so."""
-    sheets = _sheets(paper)
+    """The whole document; what no font of ours has is shown as ?, and a line says so."""
+    family = _PLAIN if all(map(_is_latin_1, _texts(paper))) else _EMBEDDED
+    sheets = _sheets(paper, family)
     shown = Shown(sheets)
-    sheets.set_font(_FONT, "B", 18)
-    sheets.multi_cell(0, 9, shown.text(paper.title), new_x="LMARGIN", new_y="NEXT")
-    sheets.set_font(_FONT, size=10)
-    sheets.multi_cell(0, 6, shown.text(written(paper)), new_x="LMARGIN", new_y="NEXT")
+    sheets.set_font(family, "B", 18)
+    shown.text(paper.title, 9)
+    sheets.set_font(family, size=10)
+    shown.text(written(paper))
     for section in paper.sections:
         sheets.ln(4)
-        sheets.set_font(_FONT, "B", 13)
-        sheets.multi_cell(0, 8, shown.text(section.title), new_x="LMARGIN", new_y="NEXT")
-        sheets.set_font(_FONT, size=10)
+        sheets.set_font(family, "B", 13)
+        shown.text(section.title, 8)
+        sheets.set_font(family, size=10)
         for block in section.blocks:
             shown.block(block)
     if shown.missing:
         sheets.ln(4)
-        sheets.multi_cell(0, 6, _MISSING, new_x="LMARGIN", new_y="NEXT")
+        shown.text(_MISSING)
     return bytes(sheets.output())
 
 
-def _sheets(paper: Paper) -> Sheets:
+def _texts(paper: Paper) -> Iterator[str]:
+    """Every text of the paper."""
+    yield paper.title
+    for section in paper.sections:
+        yield section.title
+        for block in section.blocks:
+            if isinstance(block, Paragraphs):
+                yield from block.items
+                continue
+            if isinstance(block, Rows):
+                yield from block.headings
+            for cells in block.rows:
+                yield from cells
+
+
+def _is_latin_1(text: str) -> bool:
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _sheets(paper: Paper, family: str) -> Sheets:
     sheets = Sheets(format="A4")
-    for style, name in _FACES.items():
-        sheets.add_font(_FONT, style, str(files("font_roboto") / "files" / name))
+    if family == _EMBEDDED:
+        for style, name in _FACES.items():
+            sheets.add_font(family, style, str(files("font_roboto") / "files" / name))
     sheets.set_margin(_MARGIN)
     sheets.set_auto_page_break(auto=True, margin=_MARGIN)
     # Metadata are read by search engines and previews: they name the kind of document, never whom it is about.
@@ -78,39 +107,63 @@ class Shown:
     def __init__(self, sheets: Sheets) -> None:
         self.sheets = sheets
         self.missing = False
+        self.widths: dict[tuple[str, float, str], float] = {}
 
-    def text(self, text: str) -> str:
-        """The text in letters that the font has."""
-        known = _letters()
-        kept = "".join(item if ord(item) in known or item == "\n" else "?" for item in text)
-        self.missing = self.missing or kept != text
-        return _LONGEST_WORD.sub(r"\g<0> ", kept)
+    def text(self, text: str, height: float = _LINE) -> None:
+        """Lines over the whole width in the font that is set."""
+        for line in self._lines(text, self.sheets.epw):
+            self.sheets.cell(0, height, line, new_x="LMARGIN", new_y="NEXT")
 
     def block(self, block: Block) -> None:
         """One block of a section."""
         if isinstance(block, Paragraphs):
             for item in block.items:
-                self.sheets.multi_cell(0, 6, self.text(item), new_x="LMARGIN", new_y="NEXT")
+                self.text(item)
                 self.sheets.ln(1)
             return
-        headed = isinstance(block, Rows)
-        bold = FontFace(emphasis="BOLD")
-        widths = (1,) * len(block.headings) if isinstance(block, Rows) else (1, 3)
-        with self.sheets.table(
-            borders_layout="HORIZONTAL_LINES",
-            col_widths=widths,
-            first_row_as_headings=headed,
-            headings_style=bold,
-            line_height=6,
-            text_align="LEFT",
-        ) as table:
-            if isinstance(block, Rows):
-                table.row([self.text(item) for item in block.headings])
-            for cells in block.rows:
-                row = table.row()
-                for place, cell in enumerate(cells):
-                    face = bold if place == 0 and not headed else None
-                    row.cell(self.text(cell), style=face)
+        if isinstance(block, Rows):
+            shares = [1] * len(block.headings)
+            self._row(block.headings, shares, ["B"] * len(shares))
+            faces = [""] * len(shares)
+        else:
+            shares, faces = [1, 3], ["B", ""]
+        for cells in block.rows:
+            self._row(cells, shares, faces)
+
+    def _row(self, cells: Sequence[str], shares: Sequence[int], faces: Sequence[str]) -> None:
+        """Cells side by side with a line below; one that is long goes on over the page."""
+        sheets = self.sheets
+        widths = [sheets.epw * share / sum(shares) for share in shares]
+        columns = []
+        for cell, width, face in zip(cells, widths, faces, strict=True):
+            sheets.set_font(style=face)
+            columns.append(list(self._lines(cell, width)))
+        for texts in zip_longest(*columns, fillvalue=""):
+            if sheets.will_page_break(_LINE):
+                sheets.add_page()
+            for text, width, face in zip(texts, widths, faces, strict=True):
+                sheets.set_font(style=face)
+                sheets.cell(width, _LINE, text)
+            sheets.ln(_LINE)
+        sheets.set_font(style="")
+        sheets.line(sheets.l_margin, sheets.y, sheets.l_margin + sheets.epw, sheets.y)
+
+    def _lines(self, text: str, width: float) -> Iterator[str]:
+        known = _letters()
+        kept = "".join(item if ord(item) in known or item == "\n" else "?" for item in text)
+        self.missing = self.missing or kept != text
+        return lines(kept, width - 2 * self.sheets.c_margin, self._width)
+
+    def _width(self, word: str) -> float:
+        sheets = self.sheets
+        key = (sheets.font_style, sheets.font_size_pt, word)
+        found = self.widths.get(key)
+        if found is None:
+            font = sheets.current_font
+            assert font is not None
+            _, points = font.get_text_width(word, sheets.font_size_pt, None)
+            found = self.widths[key] = points / sheets.k
+        return found
 
 
 @cache

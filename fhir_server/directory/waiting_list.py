@@ -49,7 +49,7 @@ class WaitingList:
         settled = transaction.settled()
         parameters, cursor = take_cursor(call.parameters)
         inputs = read_inputs(replace(call, parameters=parameters), _KNOWN)
-        as_of = _moment(inputs, settled)
+        as_of = _moment(inputs, settled, context.now())
         pinned = Inputs({**inputs.values, "as-of": [write_instant(as_of)]})
         scope = bundles.scope_of("ServiceRequest/$waiting-list", pinned)
         organisation = _organisation(inputs)
@@ -76,13 +76,13 @@ class WaitingList:
         )
 
 
-def _moment(inputs: Inputs, settled: int) -> int:
-    """The moment asked for, or the last one that nothing will be written before any more."""
+def _moment(inputs: Inputs, settled: int, now: int) -> int:
+    """The moment asked for, at the latest the last one that nothing will be written before any more."""
     asked = inputs.moment("as-of")
     latest = settled // MILLISECOND * MILLISECOND
     if asked is None:
         return latest
-    if asked[0] > settled:
+    if asked[0] > max(settled, now):
         told = "as-of has not come yet; leave it out for now"
         issue = Issue("error", "value", told, (_PLACE,))
         raise errors.unprocessable(issue)

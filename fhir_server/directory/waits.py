@@ -80,10 +80,8 @@ class Figures:
         return {"url": WAIT, "extension": listed}
 
 
-def figures(
-    service_id: str, context: Context, transaction: ReadTransaction
-) -> tuple[Figures, int] | None:
-    """The figures of a service, and the moment at which time alone will change them.
+def figures(service_id: str, context: Context, transaction: ReadTransaction) -> Figures | None:
+    """The figures of a service.
 
     None for a service without a clinic and without appointments: there is nothing to tell.
     """
@@ -109,8 +107,7 @@ def figures(
         free_7 = transaction.count(("Slot",), before(midnight(now, 8, zone)))
         free_28 = transaction.count(("Slot",), before(midnight(now, 29, zone)))
         first = _first_free(before(now + 10 * 366 * DAY), transaction)
-    changing = min([midnight(now, 1, zone), *first.values()])
-    found = Figures(
+    return Figures(
         first_free=tuple(first.items()),
         free_7=free_7,
         free_28=free_28,
@@ -118,7 +115,6 @@ def figures(
         percentile_92=statistics.percentile_92(waits) if waits else None,
         sample=len(waits),
     )
-    return found, changing
 
 
 def midnight(now: int, days: int, zone: ZoneInfo) -> int:
@@ -194,6 +190,20 @@ def value(shown: Json, figure: str) -> Any:
 def without_moment(extension: Json) -> list[Json]:
     """The figures of an extension without when they were computed."""
     return [item for item in extension.get("extension", ()) if item.get("url") != "as-of"]
+
+
+def as_of(shown: Json) -> int:
+    """When the figures of the extension were computed, microseconds since 1970."""
+    found = value(shown, "as-of")
+    return 0 if found is None else facts.moment(found)
+
+
+def changing(shown: Json, context: Context) -> int:
+    """The moment at which time alone will change the figures of the extension."""
+    now = context.now()
+    first = (value(shown, f"first-free-slot-{priority}") for priority in _BEYOND)
+    starts = [facts.moment(item) for item in first if item is not None]
+    return min([midnight(now, 1, context.policy.zone), *starts])
 
 
 def indicated_days(service: Json, priority: str, now: int) -> float | None:

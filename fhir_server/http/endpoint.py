@@ -148,11 +148,7 @@ class Endpoint:
             return 204, b"", "options"
         query = parse_query(exchange.query_text()) if exchange.query else ()
         raw_binary = binary.wants_raw(exchange, query)
-        answer = (
-            formats.JSON
-            if raw_binary
-            else _answer(exchange, query, self._others(exchange), lists=True)
-        )
+        answer = formats.JSON if raw_binary else _answer(exchange, query, self._others(exchange))
         pretty = _pretty(query)
         preferences = read_preferences(exchange.header(b"prefer"))
         request = await self._request(exchange, query)
@@ -166,7 +162,8 @@ class Endpoint:
         if answer.is_list:
             if isinstance(call, calls.Search):
                 return await self._list(call, answer, context, exchange, headers)
-            answer = _answer(exchange, query)
+            if not isinstance(call, calls.Operation):
+                answer = _answer(exchange, query)
         try:
             result = await self.lanes.run(
                 call, context, with_body=preferences.representation == "representation"
@@ -182,11 +179,6 @@ class Endpoint:
             refusal.interaction = name  # type: ignore[attr-defined] # for the metrics only
             raise refusal from None
         return status, body, name
-
-    def _others(self, exchange: Exchange) -> tuple[str, ...]:
-        """The media types beside FHIR's in which the operation that is named answers."""
-        _, mark, code = exchange.path.rstrip("/").rpartition("/$")
-        return media_types(code, self.contexts["strict"].operations) if mark else ()
 
     async def _list(
         self,
@@ -206,6 +198,11 @@ class Endpoint:
         if exchange.method == "HEAD":
             return 200, listing.nothing(), "Search"
         return 200, listing.whole(begun, found, writer, self.lanes), "Search"
+
+    def _others(self, exchange: Exchange) -> tuple[str, ...]:
+        """The media types beside FHIR's in which the operation that is named answers; without one, those of lists."""
+        _, mark, code = exchange.path.rstrip("/").rpartition("/$")
+        return media_types(code, self.contexts["strict"].operations) if mark else formats.LISTS
 
     async def _request(self, exchange: Exchange, query: Parameters) -> Request:
         method = exchange.method
@@ -252,14 +249,12 @@ class Endpoint:
         return replace(request, body=_content(exchange, body), provenance=_provenance(exchange))
 
 
-def _answer(
-    exchange: Exchange, query: Parameters, others: tuple[str, ...] = (), *, lists: bool = False
-) -> Answer:
+def _answer(exchange: Exchange, query: Parameters, others: tuple[str, ...] = ()) -> Answer:
     asked = next((value for name, value in query if name == "_format" and value), None)
     accept = exchange.header(b"accept")
     if accept is not None and b"content-type" in exchange.headers:
         formats.check_versions(accept, exchange.header(b"content-type"))
-    return formats.negotiate(accept, asked, others, lists=lists)
+    return formats.negotiate(accept, asked, others)
 
 
 def _for_error(exchange: Exchange) -> tuple[Answer, bool]:

@@ -11,8 +11,6 @@ from fhir_server.spec import errors
 
 # "other" is a body that is no resource, and goes out as it is.
 Format = Literal["json", "xml", "other"]
-# Of searches only: a list has no Bundle around it.
-ListFormat = Literal["ndjson", "csv"]
 
 _FORMATS: dict[str, Format] = {
     "json": "json", "application/json": "json", "application/fhir+json": "json", "text/json": "json",
@@ -23,9 +21,8 @@ _FORMATS: dict[str, Format] = {
 _VERSIONS = ("4.0", "4.0.1")
 _PLAIN = ("application/json", "text/json", "application/xml", "text/xml")
 _NDJSON = ("application/fhir+ndjson", "application/x-ndjson", "application/ndjson")
-_LISTS: dict[str, ListFormat] = {
-    "ndjson": "ndjson", "csv": "csv", "text/csv": "csv", **dict.fromkeys(_NDJSON, "ndjson"),
-}  # fmt: skip
+# What a search is listed in, without a Bundle around it.
+LISTS = ("text/csv", *_NDJSON)
 _PATCHES = {
     "application/json-patch+json": "json-patch",
     "application/xml-patch+xml": "xml-patch",
@@ -39,13 +36,13 @@ FORM = "application/x-www-form-urlencoded"
 class Answer:
     """How to render: the format and the exact media type to name."""
 
-    format: Format | ListFormat
+    format: Format
     media_type: str
 
     @property
     def is_list(self) -> bool:
-        """Whether it can answer a search only."""
-        return self.format in ("ndjson", "csv")
+        """Whether only a search can be answered so."""
+        return self.media_type in LISTS
 
 
 JSON = Answer("json", "application/fhir+json")
@@ -79,17 +76,13 @@ def is_fhir(media_type: str) -> bool:
 
 
 @lru_cache(maxsize=512)
-def negotiate(
-    accept: str | None, asked: str | None, others: tuple[str, ...] = (), *, lists: bool = False
-) -> Answer:
-    """The answer's format from Accept and _format, which wins.
-
-    others: media types that are offered beside FHIR's; lists: whether NDJSON and CSV are offered.
+def negotiate(accept: str | None, asked: str | None, others: tuple[str, ...] = ()) -> Answer:
+    """The answer's format from Accept and _format, which wins; others: media types that are offered beside FHIR's.
 
     Raises FhirError 406 when none of the formats asked for is offered.
     """
     if asked:
-        return _asked(asked, others, lists=lists)
+        return _asked(asked, others)
     if not accept:
         return JSON
     offers = sorted((_accepted(item) for item in accept.split(",")), key=lambda item: -item[0])
@@ -103,8 +96,6 @@ def negotiate(
                     return offer
         if media_type in others:
             return Answer("other", media_type)
-        if lists and media_type in _LISTS and "/" in media_type:
-            return _list(media_type)
         if media_type == "text/*":
             return Answer("json", "text/json")
         if media_type in _FORMATS and "/" in media_type:
@@ -120,23 +111,12 @@ def _answer(media_type: str) -> Answer:
     return Answer(kind, media_type if media_type in _PLAIN else f"application/fhir+{kind}")
 
 
-def _list(media_type: str) -> Answer:
-    kind = _LISTS[media_type]
-    if kind == "csv":
-        return Answer("csv", "text/csv;header=present")
-    return Answer("ndjson", media_type if "/" in media_type else _NDJSON[0])
-
-
-def _asked(asked: str, others: tuple[str, ...], *, lists: bool) -> Answer:
+def _asked(asked: str, others: tuple[str, ...]) -> Answer:
     # A + that was not escaped arrives as a blank.
     media_type = asked.partition(";")[0].strip().lower().replace(" ", "+")
     for other in others:
         if media_type in (other, other.partition("/")[2]):
             return Answer("other", other)
-    if media_type in _LISTS:
-        if lists:
-            return _list(media_type)
-        raise errors.not_acceptable(f"_format is '{asked[:64]}', which only a search is listed in")
     if media_type not in _FORMATS:
         named = ", ".join(("json", *(other.partition("/")[2] for other in others)))
         raise errors.not_acceptable(f"_format is '{asked[:64]}'; use {named} or xml")

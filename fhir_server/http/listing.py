@@ -20,10 +20,11 @@ from fhir_server.interactions.outcome import outcome
 from fhir_server.interactions.search import shaped
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
-from fhir_server.spec.json_format import parse, serialise
+from fhir_server.spec.json_format import parse, parse_stored, serialise
 
 Json = dict[str, Any]
 Headers = list[tuple[bytes, bytes]]
+_CSV = "text/csv"
 
 
 class Writer(Protocol):
@@ -87,7 +88,7 @@ class CsvWriter:
             return None if body is None else parse(body)
 
         for item in page.matches:
-            writer.writerow(row(parse(item.body), self._columns, resolve))
+            writer.writerow(row(parse_stored(item.body), self._columns, resolve))
         return text.getvalue().encode()
 
     def failed(self, refusal: FhirError) -> bytes:
@@ -98,13 +99,14 @@ class CsvWriter:
 
 def writer_of(answer: Answer, listing: Listing) -> Writer:
     """The writer of a format; FhirError 400 when it cannot tell what is asked for."""
-    return CsvWriter(listing) if answer.format == "csv" else NdjsonWriter(listing)
+    return CsvWriter(listing) if answer.media_type == _CSV else NdjsonWriter(listing)
 
 
 def headings(answer: Answer, listing: Listing) -> Headers:
     """The response headers; what the search did not understand is told there."""
+    heading = ";header=present" if answer.media_type == _CSV else ""
     found = [
-        (b"content-type", f"{answer.media_type};charset=utf-8".encode()),
+        (b"content-type", f"{answer.media_type};charset=utf-8{heading}".encode()),
         (b"cache-control", b"no-store"),
         (b"vary", b"Accept, Prefer, Origin"),
         (b"x-content-type-options", b"nosniff"),

@@ -12,7 +12,7 @@ from fhir_server.interactions.call import Context
 from fhir_server.interactions.matching import matches
 from fhir_server.search.escaping import escape
 from fhir_server.search.expression import And, Query
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse, parse_stored
 from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
@@ -46,4 +46,4 @@ class Stored:
         """Every ConceptMap."""
         query = Query(("ConceptMap",), And(()), limit=_MOST_MAPS)
         for hit in self._transaction.search(query):
-            yield parse(hit.version.body)
+            yield parse_stored(hit.version.body)

@@ -16,7 +16,7 @@ from fhir_server.interactions.matching import single_held
 from fhir_server.interactions.preconditions import check_if_match
 from fhir_server.interactions.write import Write, check, refuse_criteria, store, written
 from fhir_server.spec import errors
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.spec.json_patch import apply_json_patch
 from fhir_server.spec.xml_patch import apply_xml_patch
 from fhir_server.store.contract import StoredVersion, Transaction
@@ -33,7 +33,7 @@ def patch(call: Patch, context: Context, transaction: Transaction) -> Result:
     if previous.deleted:
         raise errors.gone(f"{call.resource_type}/{call.logical_id} was deleted")
     check_if_match(call.conditions, previous, context)
-    before = parse(previous.body)
+    before = parse_stored(previous.body)
     after = apply(call.document, before)
     for name in ("resourceType", "id"):
         if after.get(name) != before[name]:

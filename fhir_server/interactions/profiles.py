@@ -13,7 +13,7 @@ from typing import Any, Final
 from fhir_server.search.expression import Query, UriMatch
 from fhir_server.search.parameters import parameter
 from fhir_server.spec.errors import FhirError, Issue
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, Transaction
 from fhir_server.validation import Validator, status
 from fhir_server.validation.issues import refused
@@ -120,7 +120,7 @@ class _Stored:
         query = Query((resource_type,), where, limit=_MOST_OF_ONE_URL)
         hits = sorted(transaction.search(query), key=lambda hit: -hit.version.last_updated)
         for hit in hits:
-            found: Json = parse(hit.version.body)
+            found: Json = parse_stored(hit.version.body)
             if version is None or str(found.get("version", "")).startswith(version):
                 return found
         return None

@@ -31,7 +31,7 @@ from fhir_server.interactions.references import Resolve
 from fhir_server.interactions.rules import Pending, lock
 from fhir_server.interactions.write import check, refuse_subset
 from fhir_server.spec.errors import FhirError
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, VersionConflict
 from fhir_server.store.contract import Transaction as StoreTransaction
 
@@ -252,7 +252,7 @@ def _check_integrity(
     def check_references(entry: Entry) -> None:
         version = transaction.current(*entry.identity) if entry.identity else None
         if version is not None and not version.deleted:
-            integrity.check_references(parse(version.body), transaction, context)
+            integrity.check_references(parse_stored(version.body), transaction, context)
 
     for entry in settled.writing:
         _at(entry, check_references)

@@ -21,7 +21,7 @@ from fhir_server.search.parameters import parameter
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError, Issue
 from fhir_server.spec.instants import MILLISECOND, write_instant
-from fhir_server.spec.json_format import parse, serialise
+from fhir_server.spec.json_format import parse_stored, serialise
 from fhir_server.store.contract import Method, StoredVersion, Transaction
 
 Json = dict[str, Any]
@@ -174,7 +174,7 @@ def _unique(resource: Json, found: IndexEntries, context: Context) -> Iterator[U
 def _previous_entries(previous: StoredVersion | None, context: Context) -> IndexEntries | None:
     if previous is None or previous.deleted:
         return frozenset()
-    return index(parse(previous.body), context)
+    return index(parse_stored(previous.body), context)
 
 
 def moment(previous: StoredVersion | None, context: Context, transaction: Transaction) -> int:

@@ -19,7 +19,7 @@ from fhir_server.operations.standard import Output
 from fhir_server.operations.terminology import refusal
 from fhir_server.spec import errors
 from fhir_server.spec.errors import Issue
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import StoredVersion, Transaction
 from fhir_server.terminology import Terminology, TerminologyFault
 
@@ -75,7 +75,7 @@ class _Table:
     def with_concepts(self, concepts: Iterable[Json]) -> Output:
         """The table with the concepts that it had not; what is told is what they add."""
         version = self._existing()
-        before = _entries(parse(version.body))
+        before = _entries(parse_stored(version.body))
         after = self._extended(before, concepts)
         if after != before:
             version = self._stored(after)
@@ -91,8 +91,8 @@ class _Table:
             raise errors.not_found(
                 f"The closure table '{self._name[:64]}' has no version '{version_id[:32]}'; begin it anew"
             )
-        now = _entries(parse(version.body))
-        return self._told(_difference(now, _entries(parse(found.body))), version)
+        now = _entries(parse_stored(version.body))
+        return self._told(_difference(now, _entries(parse_stored(found.body))), version)
 
     def _existing(self) -> StoredVersion:
         if self._version is None or self._version.deleted:

@@ -17,7 +17,7 @@ from fhir_server.search.expression import Table
 from fhir_server.search.parameters import parameter
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import resource_types
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, StoredVersion, Transaction
 
 Json = dict[str, Any]
@@ -35,7 +35,7 @@ def meta(call: Operation, inputs: Inputs, context: Context, transaction: Transac
     del inputs, context
     if call.resource_type is not None and call.logical_id is not None:
         version = _current(call, transaction)
-        return Output(parse(version.body)["meta"], version)
+        return Output(parse_stored(version.body)["meta"], version)
     types = resource_types() if call.resource_type is None else (call.resource_type,)
     found: Json = {}
     for name, code, table in _LISTS:
@@ -53,7 +53,7 @@ def _in_use(name: str, table: Table, numbers: list[int], transaction: ReadTransa
         raise errors.too_costly(f"More than {_MOST} are in use; ask one type for its {name}")
     found: dict[object, Any] = {}
     for version in transaction.by_key(sorted(set(keys))).values():
-        for item in parse(version.body)["meta"].get(name, ()):
+        for item in parse_stored(version.body)["meta"].get(name, ()):
             found.setdefault(_identity(item), item)
     return [found[key] for key in sorted(found, key=repr)]
 
@@ -98,7 +98,7 @@ def _change(
     assert call.logical_id is not None
     transaction.lock([(call.resource_type, call.logical_id)])
     version = _current(call, transaction)
-    resource = parse(version.body)
+    resource = parse_stored(version.body)
     before: Json = resource["meta"]
     after = _with_lists(
         before, ((name, changed(before.get(name, []), name)) for name, _, _ in _LISTS)
@@ -110,7 +110,7 @@ def _change(
     refuse_subset(resource)
     write = Write("PUT", call.resource_type, call.logical_id, version)
     stored = version_of(store(write, resource, context, transaction))
-    return Output(parse(stored.body)["meta"], stored)
+    return Output(parse_stored(stored.body)["meta"], stored)
 
 
 def _with_lists(meta: Json, lists: Iterable[tuple[str, list[Any]]]) -> Json:

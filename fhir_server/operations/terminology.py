@@ -16,7 +16,7 @@ from fhir_server.interactions.write import check
 from fhir_server.operations.inputs import Inputs, read_inputs
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError, Issue
-from fhir_server.spec.json_format import parse, serialise
+from fhir_server.spec.json_format import parse_stored, serialise
 from fhir_server.spec.operations import OperationDefinition, operation_definition
 from fhir_server.store.contract import ReadTransaction
 from fhir_server.terminology import Terminology, TerminologyFault
@@ -58,7 +58,7 @@ class Question:
             raise errors.not_found(f"There is no {kind}/{logical_id}")
         if found.deleted:
             raise errors.gone(f"{kind}/{logical_id} was deleted")
-        resource: Json = parse(found.body)
+        resource: Json = parse_stored(found.body)
         return resource
 
     def definition(self, name: str, url: str, version: str = "") -> Json | None:

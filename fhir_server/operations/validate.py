@@ -16,7 +16,7 @@ from fhir_server.operations.inputs import Inputs
 from fhir_server.operations.standard import Output
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError, Issue
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, StoredVersion, Transaction
 from fhir_server.validation.issues import is_shape
 
@@ -37,7 +37,7 @@ def validate(call: Operation, inputs: Inputs, context: Context, transaction: Tra
     if resource is None:
         if stored is None:
             raise errors.required("Send the resource to validate", "Parameters.parameter")
-        resource = parse(stored.body)
+        resource = parse_stored(stored.body)
     issues = context.profiles.explain(
         resource, transaction, resource_type=call.resource_type, profile=profile
     )

@@ -19,7 +19,7 @@ from fhir_server.referral.definitions import actions, appointment_group, provide
 from fhir_server.referral.requests import task_for
 from fhir_server.referral.shortlist import check_flow
 from fhir_server.referral.tasks import appointment_of
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, Transaction
 
 Json = dict[str, Any]
@@ -36,7 +36,7 @@ def apply(
 ) -> None:
     """Check an Appointment that the rules of booking allow, and do what follows for its referrals; FhirError 422."""
     previous = write.previous
-    before = None if previous is None or previous.deleted else parse(previous.body)
+    before = None if previous is None or previous.deleted else parse_stored(previous.body)
     ids = sorted({*referrals_of(before, context), *referrals_of(after, context)})
     if not ids:
         return

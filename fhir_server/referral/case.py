@@ -17,7 +17,7 @@ from fhir_server.referral.definitions import appointment_group, is_open
 from fhir_server.referral.kinds import Kind, kind_of, stored_referral, task_code
 from fhir_server.search.parameters import parameter
 from fhir_server.spec.instants import MILLISECOND
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import HistoryQuery, ReadTransaction, StoredVersion
 
 Json = dict[str, Any]
@@ -88,7 +88,7 @@ def related(case: Case, context: Context, transaction: ReadTransaction) -> Case:
     target = ("ServiceRequest", case.logical_id)
     links = transaction.links_to([target], _parameters(), _MOST)
     for found in transaction.by_key([link.source_key for link in links]).values():
-        resource = parse(found.body)
+        resource = parse_stored(found.body)
         if not is_about(resource, case.logical_id, context):
             continue
         case.versions[found.resource_type, found.logical_id] = found
@@ -168,7 +168,7 @@ def _since(identity: Identity, holds: Any, transaction: ReadTransaction) -> int:
     while True:
         hits = transaction.history(HistoryQuery(*identity, limit=20, after=after))
         for hit in hits:
-            if hit.version.deleted or not holds(parse(hit.version.body)):
+            if hit.version.deleted or not holds(parse_stored(hit.version.body)):
                 return moment
             moment = hit.version.last_updated
         if len(hits) < 20:

@@ -50,7 +50,8 @@ def _started(resource: Json, before: Json | None, kind: Kind, context: Context) 
                 f"The start of the pathway must not be in the future, nor more than {oldest} days ago",
                 _PLACE,
             )
-    elif sent is None and kind == "referral" and not context.recording:
+    elif before is None and kind == "referral" and not context.recording:
+        # Of a referral that was recorded without a start nobody knows it: it is not now.
         sent = write_instant(now)
     if sent is None:
         return resource
@@ -99,6 +100,7 @@ def _stopped(resource: Json, before: Json | None, kind: Kind, context: Context) 
         or kind == "advice"
         or context.recording
         or resource["status"] not in _STOPPING
+        or (before is not None and before["status"] in _STOPPING)
     ):
         return resource
     reason = extensions.value(extensions.one(resource, extension("status-reason")))

@@ -17,7 +17,7 @@ from fhir_server.referral.definitions import actions, task
 from fhir_server.referral.shortlist import check_flow, services_of
 from fhir_server.search.expression import And, Query
 from fhir_server.spec.dates import DAY
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import Transaction
 
 Json = dict[str, Any]
@@ -104,7 +104,7 @@ def _has_slots(service_id: str, referral: Json, context: Context, transaction: T
     )
     query = Query(("Slot",), where, queries.by_date("Slot", "start"), limit=_MOST)
     for hit in transaction.search(query):
-        slot = parse(hit.version.body)
+        slot = parse_stored(hit.version.body)
         if serves(referral, slot) and not _reserved(slot, now):
             return True
     return False

@@ -19,7 +19,7 @@ from fhir_server.referral.kinds import Kind
 from fhir_server.referral.refusals import invalid_state
 from fhir_server.referral.rules import ReferralRules
 from fhir_server.spec import errors
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, Transaction, VersionConflict
 
 Json = dict[str, Any]
@@ -77,7 +77,7 @@ class Doing:
         """A resource as it is by now."""
         version = self.transaction.current(resource_type, logical_id)
         assert version is not None
-        resource: Json = parse(version.body)
+        resource: Json = parse_stored(version.body)
         return resource
 
     def answer(self, resource_type: str, logical_id: str, status: int = 200) -> Result:
@@ -95,7 +95,7 @@ def _wanted(case: Case) -> set[Identity]:
 
 def _stored(result: Result) -> Json:
     assert result.body is not None
-    resource: Json = parse(result.body)
+    resource: Json = parse_stored(result.body)
     return resource
 
 

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Literal
 
 from fhir_server.referral.definitions import system, table, task_systems
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import StoredVersion
 
 Json = dict[str, Any]
@@ -77,7 +77,7 @@ def stored_referral(version: StoredVersion | None) -> Json | None:
     """The referral or request for advice in that version; None when it is neither, deleted or not there."""
     if version is None or version.deleted or _mark() not in version.body:
         return None
-    found: Json = parse(version.body)
+    found: Json = parse_stored(version.body)
     return found if kind_of(found) else None
 
 

@@ -17,7 +17,7 @@ from fhir_server.referral.definitions import extension, is_sent, table
 from fhir_server.referral.kinds import stored_referral
 from fhir_server.referral.state import code_of
 from fhir_server.search.parameters import parameter
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, Transaction
 
 Json = dict[str, Any]
@@ -90,7 +90,7 @@ def _number() -> int:
 def _related(logical_id: str, transaction: ReadTransaction) -> set[str]:
     links = transaction.links_to([("ServiceRequest", logical_id)], [_number()], _MOST)
     versions = transaction.by_key([link.source_key for link in links])
-    return {item.logical_id for item in versions.values() if _is_letter(parse(item.body))}
+    return {item.logical_id for item in versions.values() if _is_letter(parse_stored(item.body))}
 
 
 def _is_letter(resource: Json) -> bool:

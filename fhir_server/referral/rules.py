@@ -15,7 +15,7 @@ from fhir_server.referral.case import load, referrals_of
 from fhir_server.referral.definitions import terminal
 from fhir_server.referral.kinds import kind_of, task_code
 from fhir_server.spec.errors import FhirError
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, Transaction
 
 Json = dict[str, Any]
@@ -57,7 +57,7 @@ class ReferralRules:
                     ending.add(logical_id)
             elif resource_type in self.resource_types:
                 version = versions.get((resource_type, logical_id))
-                stored = None if version is None else parse(version.body)
+                stored = None if version is None else parse_stored(version.body)
                 about = {*referrals_of(stored, context), *referrals_of(after, context)}
                 if resource_type == "Task" and not (task_code(after) or task_code(stored)):
                     continue
@@ -143,4 +143,4 @@ class ReferralRules:
 
 def _before(write: Write) -> Json | None:
     previous = write.previous
-    return None if previous is None or previous.deleted else parse(previous.body)
+    return None if previous is None or previous.deleted else parse_stored(previous.body)

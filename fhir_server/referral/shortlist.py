@@ -71,9 +71,11 @@ def check_references(
             wanted[identity] = (
                 f"ServiceRequest.{name}[{number}]" if several else f"ServiceRequest.{name}"
             )
-    found = facts.resources(wanted, context, transaction) if wanted else {}
-    for identity, place in wanted.items():
-        if identity not in found and context.pending.get(identity) is None:
+    asked = [identity for identity in wanted if context.pending.get(identity) is None]
+    found = transaction.many(asked) if asked else {}
+    for identity in asked:
+        place = wanted[identity]
+        if identity not in found:
             raise refusals.reference_not_found(
                 f"There is no {'/'.join(identity)}; create it first, or in the same transaction",
                 place,

@@ -126,7 +126,7 @@ def check_sent(sent: Json, before: Json | None, derived: State | None, context: 
     if derived is None or code != derived.code:
         follows = f"it is {derived.code}" if derived else "there is none"
         raise refusals.state_is_derived(
-            f"The state follows from the referral, its Tasks and Appointments: {follows}; leave it out",
+            f"The state follows from the Tasks and Appointments: {follows}; leave it out, or read it again",
             _PLACE,
         )
 

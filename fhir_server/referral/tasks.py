@@ -17,7 +17,7 @@ from fhir_server.referral.case import Case, check_there, load, referrals_of
 from fhir_server.referral.definitions import is_open, task, terminal
 from fhir_server.referral.kinds import task_code
 from fhir_server.referral.requests import task_for, with_due
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, Transaction
 
 Json = dict[str, Any]
@@ -33,7 +33,7 @@ def apply(
 ) -> Ruled:
     """Allow a change of a Task of a referral and do what follows; FhirError 409 or 422."""
     previous = write.previous
-    before = None if previous is None or previous.deleted else parse(previous.body)
+    before = None if previous is None or previous.deleted else parse_stored(previous.body)
     code = task_code(after) or task_code(before)
     if code is None:
         return Ruled(after)
@@ -162,7 +162,7 @@ def _check_priority(
         earlier = transaction.version("ServiceRequest", case.logical_id, version.version_id - 1)
         if earlier is None or earlier.deleted:
             return
-        if parse(earlier.body).get("priority", "routine") != priority:
+        if parse_stored(earlier.body).get("priority", "routine") != priority:
             raise refusals.priority_not_current("Task.focus")
 
 

@@ -159,12 +159,18 @@ def _reference(value: Any, number: int, scope: Scope, add: Add) -> None:
         add(ReferenceEntry(number, *read_reference(text, scope.base_urls)))
     else:
         add(ReferenceEntry(number, "", "", LOGICAL, ""))
+    if "identifier" in value:
+        logical_reference(value, number, add)
+    if "display" in value:
+        _words(value["display"], number, add)
+
+
+def logical_reference(value: Json, number: int, add: Add) -> None:
+    """What :identifier finds a Reference by."""
     logical = value.get("identifier")
     if isinstance(logical, dict) and logical.get("value"):
         system, code = _text(logical.get("system")), _text(logical.get("value"))
         add(TokenEntry(number + IDENTIFIER, system, code))
-    if "display" in value:
-        _words(value["display"], number, add)
 
 
 def _canonical_reference(value: Any, number: int, _: Scope, add: Add) -> None:

@@ -15,6 +15,7 @@ from fhir_server.search.converters import (
     Converter,
     Scope,
     family,
+    logical_reference,
     own_canonical,
 )
 from fhir_server.search.parameters import SearchParameter
@@ -34,6 +35,8 @@ class Leg(NamedTuple):
 
 
 Legs = dict[str, tuple[Leg, ...]]
+# What tells the type that a Reference is to.
+_TELLING = frozenset({"reference", "type"})
 
 
 def follow(legs: Legs, value: Json, scope: Scope, add: Add) -> None:
@@ -51,6 +54,18 @@ def follow(legs: Legs, value: Json, scope: Scope, add: Add) -> None:
                     convert(item, number, scope, add)
                 if below:
                     follow(below, item, scope, add)
+            if condition is not None and condition.kind == "target":
+                _untyped(values, conversions, add)
+
+
+def _untyped(
+    values: Collection[Any], conversions: Iterable[tuple[Converter, int]], add: Add
+) -> None:
+    """A Reference that only has an identifier may be to any of the types, so by that it is found under each."""
+    for item in values:
+        if item.__class__ is dict and "identifier" in item and not item.keys() & _TELLING:
+            for _, number in conversions:
+                logical_reference(item, number, add)
 
 
 def nodes(path: Path, value: Json, scope: Scope) -> list[Json]:

@@ -24,8 +24,10 @@ _LONGEST_INT = 18
 _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
 
 
-# What may be a number that is no small whole one, in compact JSON (or, rarely, a part of a string that looks like it).
-_EXACT = re.compile(rb'(?:":|[\[,])(?:-?[0-9]+[.eE]|-?[0-9]{18}|-0)')
+# What may be a number that is no small whole one, or a list of numbers, in compact JSON (or, rarely, a part of a string
+# that looks like it). Each begins with characters that are looked for quickly.
+_EXACT = re.compile(rb'":(?:-?[0-9]+[.eE]|-?[0-9]{18}|-0)')
+_LISTED = re.compile(rb"\[-?[0-9]")
 
 
 class FhirDecimal(Decimal):
@@ -125,7 +127,7 @@ def parse(body: bytes) -> Any:
 
 def parse_stored(body: bytes) -> Any:
     """The same value of a body that parse has read before: it is good, and only decimals need the slow reader."""
-    return parse(body) if _EXACT.search(body) else orjson.loads(body)
+    return parse(body) if _EXACT.search(body) or _LISTED.search(body) else orjson.loads(body)
 
 
 def _too_deep() -> FhirError:

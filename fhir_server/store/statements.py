@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression, Query, SortKey, Table
-from fhir_server.spec import errors
 from fhir_server.store import search_sql
 from fhir_server.store.catalogue import SqlCatalogue
 from fhir_server.store.contract import (
@@ -23,7 +22,9 @@ from fhir_server.store.contract import (
     Transaction,
     VersionConflict,
 )
-from fhir_server.store.rows import METHODS, Row, rows, type_names, type_numbers
+from fhir_server.store.driver import Driver
+from fhir_server.store.index_rows import INSERT_ROW, IndexRows
+from fhir_server.store.rows import METHODS, Row, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
 from fhir_server.store.search_chains import is_chained, resolved
 from fhir_server.store.search_plan import Plan, plan
@@ -56,50 +57,6 @@ _UPDATE_RESOURCE = (
 )
 _CHUNK = 500
 
-INSERT_ROW = {
-    table: f"INSERT INTO {table} (parameter, {', '.join(columns)}) VALUES ({', '.join('?' * (len(columns) + 1))})"
-    for table, columns in INDEX_COLUMNS.items()
-}
-INSERT_UNIQUE = f"{INSERT_ROW['unique_identifier']} ON CONFLICT DO NOTHING"
-DELETE_ROW = {
-    table: f"DELETE FROM {table} WHERE parameter = ? AND "
-    + " AND ".join(f"{item} = ?" for item in columns)
-    for table, columns in INDEX_COLUMNS.items()
-}
-
-
-class Driver(Protocol):
-    """Runs statements with ? marks on one connection inside one transaction."""
-
-    @property
-    def clock(self) -> str:
-        """SQL for the database's clock: microseconds since 1970."""
-
-    def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
-        """All rows of a query."""
-
-    def change(self, text: str, values: Sequence[Any]) -> int:
-        """How many rows a change touched."""
-
-    def change_many(self, text: str, rows: Sequence[Row]) -> None:
-        """The same change for many rows."""
-
-    # Whether the next question is the only one that is asked of a read, so that it needs no snapshot.
-    alone: bool
-
-    def next_seq(self) -> int:
-        """A number for a new version, higher than all before it in this transaction."""
-
-    @property
-    def floor(self) -> int:
-        """See Transaction.floor."""
-
-    def settled(self) -> int:
-        """See ReadTransaction.settled."""
-
-    def lock(self, identities: Sequence[Identity]) -> None:
-        """See Transaction.lock."""
-
 
 def _stored(row: Row) -> StoredVersion:
     return StoredVersion(
@@ -116,6 +73,7 @@ class SqlTransaction:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._index = IndexRows(driver)
 
     @property
     def floor(self) -> int:
@@ -296,25 +254,15 @@ class SqlTransaction:
 
     def index_difference(self, key: int, entries: IndexEntries) -> tuple[int, int]:
         """Compare with the rows of the index tables."""
-        wanted, stored = rows(entries, key), self._rows(key)
-        none: set[Row] = set()
-        missing = sum(len(listed - stored.get(table, none)) for table, listed in wanted.items())
-        surplus = sum(len(listed - wanted.get(table, none)) for table, listed in stored.items())
-        return missing, surplus
+        return self._index.difference(key, entries)
 
     def stray_rows(self) -> dict[Identity, int]:
         """Index rows without a current resource."""
-        found: dict[Identity, int] = {}
-        for table in INDEX_COLUMNS:
-            text = (
-                f"SELECT t.key, r.type, r.logical_id, COUNT(*) FROM {table} t LEFT JOIN resource r ON r.key = t.key"
-                " WHERE r.key IS NULL OR r.deleted = 1 GROUP BY t.key, r.type, r.logical_id"
-            )
-            for key, number, logical_id, count in self._driver.fetch(text, ()):
-                known = number is not None
-                identity = (type_names()[number], logical_id) if known else ("", str(key))
-                found[identity] = found.get(identity, 0) + count
-        return found
+        return self._index.strays()
+
+    def reindex(self, key: int, entries: IndexEntries) -> bool:
+        """Make the index rows of a resource those of the entries."""
+        return self._index.rewrite(key, entries)
 
     def keys(self, resource_type: str | None, after: int, limit: int) -> list[int]:
         """Internal keys of current resources, ascending."""
@@ -350,15 +298,6 @@ class SqlTransaction:
         kept = self.secret(name)
         assert kept is not None
         return kept
-
-    def _rows(self, key: int) -> dict[str, set[Row]]:
-        found: dict[str, set[Row]] = {}
-        for table, columns in INDEX_COLUMNS.items():
-            text = f"SELECT parameter, {', '.join(columns)} FROM {table} WHERE key = ?"
-            listed = self._driver.fetch(text, (key,))
-            if listed:
-                found[table] = set(listed)
-        return found
 
     def put(
         self,
@@ -404,56 +343,10 @@ class SqlTransaction:
                 body,
             ),
         )
-        self._index(key, previous, entries, previous_entries)
+        self._index.write(key, previous, entries, previous_entries)
         return StoredVersion(
             key, resource_type, logical_id, version_id, last_updated, method, created, body
         )
-
-    def _index(
-        self,
-        key: int,
-        previous: StoredVersion | None,
-        entries: IndexEntries,
-        previous_entries: IndexEntries | None,
-    ) -> None:
-        """Write the difference of index rows."""
-        if previous is None:
-            before: dict[str, set[Row]] = {}
-        elif previous_entries is None:
-            before = self._rows(key)
-        else:
-            # Entries that differ may still be equal as rows (shortened values), so rows are what is compared.
-            before = rows(previous_entries, key)
-        self._write(before, rows(entries, key))
-
-    def reindex(self, key: int, entries: IndexEntries) -> bool:
-        """Make the index rows of a resource those of the entries."""
-        before, after = self._rows(key), rows(entries, key)
-        self._write(before, after)
-        return before != after
-
-    def _write(self, before: dict[str, set[Row]], after: dict[str, set[Row]]) -> None:
-        """Write the difference of index rows."""
-        none: set[Row] = set()
-        for table, listed in before.items():
-            gone = listed - after.get(table, none)
-            if gone:
-                self._driver.change_many(DELETE_ROW[table], list(gone))
-        for table, listed in after.items():
-            new = listed - before.get(table, none)
-            if table == "unique_identifier":
-                self._claim(new)
-            elif new:
-                self._driver.change_many(INSERT_ROW[table], list(new))
-
-    def _claim(self, new: set[Row]) -> None:
-        """One by one and in one order, as each waits for another transaction that has claimed the same."""
-        for row in sorted(new):
-            if self._driver.change(INSERT_UNIQUE, row) != 1:
-                raise errors.duplicate(
-                    "Another resource has one of the identifiers, and its system is declared to be unique",
-                    "identifier",
-                )
 
 
 def keep_secret(name: str, transaction: Transaction) -> bytes:

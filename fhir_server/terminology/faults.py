@@ -50,4 +50,4 @@ class Refused(Exception):
 
 
 # What reading a definition raises that is not of the form that R4 gives it: packages are taken as they come.
-UNREADABLE: Final = (AttributeError, KeyError, TypeError, ValueError)
+UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError)

@@ -207,15 +207,27 @@ def test_several_patients_must_all_have_time(clinic):
 def test_find_by_referral_looks_at_its_services(clinic):
     slot = clinic.slot()
     value = str(uuid.uuid4())
-    clinic.post({"resourceType": "ServiceRequest", "status": "active", "intent": "order", "subject": {"display": "x"},
-                 "identifier": [{"system": "u", "value": value}],
-                 "performer": [ref(f"HealthcareService/service-{clinic.number}")]})  # fmt: skip
+    referral = clinic.post(
+        {"resourceType": "ServiceRequest", "status": "active", "intent": "order", "subject": {"display": "x"},
+         "identifier": [{"system": "u", "value": value}],
+         "performer": [ref(f"HealthcareService/service-{clinic.number}")]}
+    ).json()  # fmt: skip
     period = {
         "start": clinic.start.isoformat(),
         "end": (clinic.start + timedelta(hours=9)).isoformat(),
     }
     answer = call(clinic, "$find", **period, referral_identifier={"system": "u", "value": value})
-    assert [slots_of(item) for item in matches(answer.json())] == [[slot["id"]]]
+    (proposal,) = matches(answer.json())
+    assert slots_of(proposal) == [slot["id"]]
+    # What is booked of it is booked for the referral.
+    based_on = [ref(f"ServiceRequest/{referral['id']}")]
+    assert proposal["basedOn"] == based_on
+    (hold,) = matches(
+        call(clinic, "$hold", appointment_reference=ref(f"Appointment/{proposal['id']}")).json()
+    )
+    answer = call(clinic, "$book", appointment_reference=ref(f"Appointment/{hold['id']}"))
+    (booked,) = matches(answer.json())
+    assert (booked["status"], booked["basedOn"]) == ("booked", based_on)
 
 
 def test_an_unknown_parameter_is_400(clinic):

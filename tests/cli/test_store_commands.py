@@ -169,3 +169,29 @@ def test_capability_prints_the_statement():
     assert done.exit_code == 0
     assert statement["implementation"]["url"] == "https://a.example/fhir"
     assert len(statement["rest"][0]["resource"]) == len(resource_types())
+
+
+def test_a_referral_in_a_state_that_does_not_follow_is_found(run, tmp_path, database):
+    snomed = {"system": "http://snomed.info/sct", "code": "3457005"}
+    kind = "https://fhir.nhs.uk/CodeSystem/message-category-servicerequest"
+    referral = {
+        "resourceType": "ServiceRequest",
+        "id": "r",
+        "status": "active",
+        "intent": "order",
+        "category": [{"coding": [snomed]}, {"coding": [{"system": kind, "code": "referral"}]}],
+        "subject": {"display": "Somebody"},
+    }
+    file = tmp_path / "referral.json"
+    file.write_text(json.dumps(referral))
+    assert run("load", file).exit_code == 0
+    assert run("check-store").exit_code == 0
+    body = (
+        "convert_to(replace(convert_from(body, 'UTF8'), 'NOT_BOOKED', 'BOOKED'), 'UTF8')"
+        if database.startswith("postgresql")
+        else "CAST(replace(CAST(body AS TEXT), 'NOT_BOOKED', 'BOOKED') AS BLOB)"
+    )
+    change(database, f"UPDATE version SET body = {body} WHERE logical_id = 'r'")
+    done = run("check-store")
+    assert done.exit_code == 1
+    assert "ServiceRequest/r carries the state BOOKED, but NOT_BOOKED follows\n" in done.stderr

@@ -226,6 +226,14 @@ def test_a_very_long_text_is_cut_and_says_so(directory, referral):
     assert fetch(directory, referral, "application/pdf").status_code == 200
 
 
+def test_a_font_is_carried_only_for_letters_that_every_reader_does_not_have(
+    directory, patient, referral
+):
+    assert b"/FontFile2" in fetch(directory, referral, "application/pdf").content
+    directory.put(patient | {"name": [{"family": "Brontë", "given": ["Zoë"]}]})
+    assert b"/FontFile2" not in fetch(directory, referral, "application/pdf").content
+
+
 def test_letters_that_the_font_does_not_have_do_not_stop_a_print(directory, patient, referral):
     directory.put(patient | {"name": [{"text": "王小明 علي 😀"}]})
     assert fetch(directory, referral, "application/pdf").status_code == 200

@@ -213,6 +213,10 @@ def test_the_report_is_valid_r4_and_comes_alone_for_count_0(directory):
     assert {item["severity"] for item in answer.json()["issue"]} <= {"information", "warning"}
 
 
+def test_a_moment_after_the_last_write_has_passed_too(directory):
+    assert waiting(directory, as_of=instant(datetime.now(UTC)))["type"] == "searchset"
+
+
 def test_a_moment_to_come_is_422(directory):
     tomorrow = instant(directory.now + timedelta(days=1))
     (issue,) = waiting(directory, 422, as_of=tomorrow)["issue"]

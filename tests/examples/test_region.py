@@ -60,7 +60,7 @@ def test_the_region_has_the_size_that_is_promised(region: list[Json]) -> None:
     counts = Counter(item["resourceType"] for item in region)
     assert counts["Slot"] == 2000
     assert counts["Patient"] == 120
-    assert counts["HealthcareService"] == 12
+    assert counts["HealthcareService"] == 13
     assert counts["ServiceRequest"] == counts["Task"] > 100
     statuses = Counter(slot["status"] for slot in of_type(region, "Slot"))
     assert set(statuses) == {"free", "busy", "busy-unavailable", "busy-tentative"}

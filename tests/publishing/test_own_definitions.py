@@ -38,7 +38,7 @@ def without_meta(resource):
 
 
 def test_each_is_read_by_its_id_and_found_by_its_url(client):
-    assert {kind for kind, _ in own_definitions()} == KINDS
+    assert {kind for kind, _ in own_definitions()} >= KINDS
     for (kind, logical_id), resource in own_definitions().items():
         assert without_meta(client.get(f"{kind}/{logical_id}").json()) == resource
         found = client.get(kind, params={"url": resource["url"]}).json()

@@ -52,9 +52,11 @@ class Direct:
         return Answer(result.status, parse(result.body) if result.body else None)
 
     def put(self, path: str, *, json: Json, headers: Any = None) -> Answer:
+        del headers
         return self.ask("PUT", path, json)
 
     def post(self, path: str, *, json: Json, headers: Any = None) -> Answer:
+        del headers
         return self.ask("POST", path, json)
 
     def get(self, path: str, params: Json | None = None) -> Answer:

@@ -283,6 +283,7 @@ REFERRALS = Resources(
         ("subject", "Patient/1/_history/2", {"old"}),
         ("subject", "https://else.example/Patient/1", {"else"}),
         ("subject:identifier", "nhs|9", {"logical"}),
+        ("patient:identifier", "nhs|9", {"logical"}),
         ("subject:missing", "true", {"none"}),
     ],
 )

@@ -149,6 +149,14 @@ BROKEN: list[Json] = [
         }
     },
     {"snapshot": {"element": [{"path": 1}]}},
+    {
+        "differential": {
+            "element": [
+                {"path": "Patient"},
+                {"path": "Patient.deceased[x]", "type": [{"code": ""}]},
+            ]
+        }
+    },
     {"type": None},
 ]
 

@@ -279,3 +279,9 @@ def test_a_structure_definition_that_lacks_what_r4_requires_is_refused_by_that_a
     }
     place = "StructureDefinition.differential.element[0]"
     assert errors(broken) == [("required", f"{place}.path"), ("invariant", place)]
+
+
+def test_a_structure_definition_with_an_empty_type_is_refused_by_that_alone() -> None:
+    broken = profile("x", "Patient", element("Patient.deceased[x]", type=[{"code": ""}]))
+    place = "StructureDefinition.differential.element[1].type[0].code"
+    assert errors(broken) == [("value", place)]

@@ -1,6 +1,6 @@
 """Put mutated inputs through parsing and validation, and tell what broke or took too long.
 
-Usage: python -m tools.validation_fuzz [--count N] [--seed S] [--profiles FOLDER] [FOLDER ...]
+Usage: python -m tools.validation_fuzz [--count N] [--first N] [--seed S] [--profiles FOLDER] [FOLDER ...]
 
 The inputs are made from the JSON and XML files of the folders, and of this project's own definitions. The exit status
 is 1 when anything but FhirError was raised, or an input took longer than its size allows.
@@ -24,6 +24,7 @@ def main() -> int:
     """Run and report."""
     parser = argparse.ArgumentParser(prog="python -m tools.validation_fuzz", description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first input")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--profiles", type=Path, action="append", default=[], help="a folder of definitions"
@@ -35,10 +36,10 @@ def main() -> int:
     sources += [Folder(item) for item in (ROOT / "profiles", *given.profiles)]
     corpus = read_corpus((ROOT / "profiles", ROOT / "capability", *given.folders))
     run = Run(Validator(Library(sources)), corpus, given.seed)
-    for done in range(given.count):
+    for done in range(given.first, given.first + given.count):
         run.step(done)
         if (done + 1) % 50_000 == 0:
-            print(run.told(), flush=True)
+            print(run.told(), *run.failures, sep="\n  ", flush=True)
     print(run.told())
     for failure in run.failures.values():
         print(failure.told())

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from fhir_server.fhirpath import FhirPathError, Node, compile_expression
 from fhir_server.spec.errors import Issue
+from fhir_server.terminology.faults import UNREADABLE
 from fhir_server.validation.issues import fault, shown
 from fhir_server.validation.profiles.run import Run
 from fhir_server.validation.resources.answers import TYPES, answer_issues, value_of
@@ -38,7 +39,7 @@ def response_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
         return
     try:
         yield from _Response(questionnaire, resource, run).issues(path)
-    except (AttributeError, KeyError, TypeError):
+    except UNREADABLE:
         # The questionnaire of a package is taken as it comes.
         told = f"{path}.questionnaire is {shown(canonical)}, which is not readable as one"
         yield Issue("warning", "not-found", told, (f"{path}.questionnaire",))

@@ -26,6 +26,7 @@ Json = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PREFIX = "#/$defs/"
+_EXTENSION = "Extension"
 
 
 class Schemas:
@@ -69,12 +70,33 @@ class Schemas:
             url = profiles.named[name]
             profile = self._library.profile(url)
             assert profile is not None
-            return {"allOf": [reference(profile.type), profiles.of(url)]}
+            asked = profiles.of(url)
+            # An extension is one by the schema that it stands in already.
+            return (
+                asked if profile.type == _EXTENSION else {"allOf": [reference(profile.type), asked]}
+            )
         if name == SIBLING:
             return sibling_schema()
         if name == "Resource":
             return resource_schema()
-        return primitive_schema(name) if name in PRIMITIVES else type_schema(rules_of(name))
+        if name in PRIMITIVES:
+            return primitive_schema(name)
+        made = type_schema(rules_of(name))
+        if name == _EXTENSION:
+            # Whatever it stands in, one with a url of ours is as we define it.
+            made["allOf"] += [
+                {"if": {"properties": {"url": {"const": url}}}, "then": profiles.refer(url)}
+                for url in _own_extensions()
+            ]
+        return made
+
+
+def _own_extensions() -> list[str]:
+    return [
+        resource["url"]
+        for resource in own_definitions().values()
+        if resource.get("derivation") == "constraint" and resource["type"] == _EXTENSION
+    ]
 
 
 def own_profiles() -> dict[str, Json]:

@@ -1,0 +1,1 @@
+"""What a day of the nation's referrals asks of the server."""

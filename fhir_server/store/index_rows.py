@@ -1,0 +1,110 @@
+"""The rows of the index tables: those of a resource are written as the difference to those that were there.
+
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+from fhir_server.search.entries import IndexEntries
+from fhir_server.spec import errors
+from fhir_server.store.contract import StoredVersion
+from fhir_server.store.driver import Driver
+from fhir_server.store.rows import Row, rows, type_names
+from fhir_server.store.schema import INDEX_COLUMNS
+
+Identity = tuple[str, str]
+
+INSERT_ROW = {
+    table: f"INSERT INTO {table} (parameter, {', '.join(columns)}) VALUES ({', '.join('?' * (len(columns) + 1))})"
+    for table, columns in INDEX_COLUMNS.items()
+}
+_INSERT_UNIQUE = f"{INSERT_ROW['unique_identifier']} ON CONFLICT DO NOTHING"
+_DELETE_ROW = {
+    table: f"DELETE FROM {table} WHERE parameter = ? AND "
+    + " AND ".join(f"{item} = ?" for item in columns)
+    for table, columns in INDEX_COLUMNS.items()
+}
+
+
+class IndexRows:
+    """The index tables over a driver."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def write(
+        self,
+        key: int,
+        previous: StoredVersion | None,
+        entries: IndexEntries,
+        previous_entries: IndexEntries | None,
+    ) -> None:
+        """Write what a new version changes; without previous_entries the rows that are there are read."""
+        if previous is None:
+            before: dict[str, set[Row]] = {}
+        elif previous_entries is None:
+            before = self.of(key)
+        else:
+            # Entries that differ may still be equal as rows (shortened values), so rows are what is compared.
+            before = rows(previous_entries, key)
+        self._change(before, rows(entries, key))
+
+    def rewrite(self, key: int, entries: IndexEntries) -> bool:
+        """Make the index rows of a resource those of the entries."""
+        before, after = self.of(key), rows(entries, key)
+        self._change(before, after)
+        return before != after
+
+    def difference(self, key: int, entries: IndexEntries) -> tuple[int, int]:
+        """Compare with the rows of the index tables."""
+        wanted, stored = rows(entries, key), self.of(key)
+        none: set[Row] = set()
+        missing = sum(len(listed - stored.get(table, none)) for table, listed in wanted.items())
+        surplus = sum(len(listed - wanted.get(table, none)) for table, listed in stored.items())
+        return missing, surplus
+
+    def strays(self) -> dict[Identity, int]:
+        """Index rows without a current resource."""
+        found: dict[Identity, int] = {}
+        for table in INDEX_COLUMNS:
+            text = (
+                f"SELECT t.key, r.type, r.logical_id, COUNT(*) FROM {table} t LEFT JOIN resource r ON r.key = t.key"
+                " WHERE r.key IS NULL OR r.deleted = 1 GROUP BY t.key, r.type, r.logical_id"
+            )
+            for key, number, logical_id, count in self._driver.fetch(text, ()):
+                known = number is not None
+                identity = (type_names()[number], logical_id) if known else ("", str(key))
+                found[identity] = found.get(identity, 0) + count
+        return found
+
+    def of(self, key: int) -> dict[str, set[Row]]:
+        """Those of a resource, by table."""
+        found: dict[str, set[Row]] = {}
+        for table, columns in INDEX_COLUMNS.items():
+            text = f"SELECT parameter, {', '.join(columns)} FROM {table} WHERE key = ?"
+            listed = self._driver.fetch(text, (key,))
+            if listed:
+                found[table] = set(listed)
+        return found
+
+    def _change(self, before: dict[str, set[Row]], after: dict[str, set[Row]]) -> None:
+        none: set[Row] = set()
+        for table, listed in before.items():
+            gone = listed - after.get(table, none)
+            if gone:
+                self._driver.change_many(_DELETE_ROW[table], list(gone))
+        for table, listed in after.items():
+            new = listed - before.get(table, none)
+            if table == "unique_identifier":
+                self._claim(new)
+            elif new:
+                self._driver.change_many(INSERT_ROW[table], list(new))
+
+    def _claim(self, new: set[Row]) -> None:
+        """One by one and in one order, as each waits for another transaction that has claimed the same."""
+        for row in sorted(new):
+            if self._driver.change(_INSERT_UNIQUE, row) != 1:
+                raise errors.duplicate(
+                    "Another resource has one of the identifiers, and its system is declared to be unique",
+                    "identifier",
+                )

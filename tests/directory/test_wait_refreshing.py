@@ -1,0 +1,209 @@
+"""What was written lately is looked at first, whatever else there is to do, and whatever the time of day does.
+
+docs/referrals-directory.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from service_directory import WAIT, instant, value_of
+
+from fhir_server.directory import waits
+from fhir_server.directory.refresh import REST_SECONDS, STEP_SECONDS, Refresher
+from fhir_server.interactions.call import Conditions, Context, Policy, Update
+from fhir_server.interactions.perform import perform
+from fhir_server.spec import errors
+from fhir_server.spec.json_format import parse
+from fhir_server.store.open import open_store
+
+
+class Times:
+    """The time of day, and a clock that runs on by itself."""
+
+    def __init__(self) -> None:
+        # A noon that has passed: no test crosses midnight by chance. Stores take their own time where it is later.
+        today = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+        self.now = today - timedelta(days=1)
+        self.seconds = 0.0
+        self.each_look = 0.0
+
+    def clock(self) -> float:
+        self.seconds += self.each_look
+        return self.seconds
+
+
+class Practice:
+    """A store with services and clinics, and refreshers of it."""
+
+    def __init__(self, url: str) -> None:
+        self.store = open_store(url)
+        self.times = Times()
+        ids = count(1)
+        self.context = Context(
+            Policy(),
+            lambda: int(self.times.now.timestamp() * 1_000_000),
+            lambda: f"made-{next(ids)}",
+        )
+
+    def put(self, resource: dict[str, Any]) -> None:
+        call = Update(resource["resourceType"], resource["id"], resource, Conditions())
+        self.store.write(lambda transaction: perform(call, self.context, transaction))
+
+    def service(self, name: str) -> None:
+        self.put({"resourceType": "HealthcareService", "id": name, "active": True})
+        actor = [{"reference": f"HealthcareService/{name}"}]
+        self.put({"resourceType": "Schedule", "id": name, "actor": actor})
+
+    def slot(self, service: str, number: int, days: int = 3) -> None:
+        start = self.times.now + timedelta(days=days, hours=number)
+        self.put(
+            {
+                "resourceType": "Slot",
+                "id": f"{service}-{number}",
+                "schedule": {"reference": f"Schedule/{service}"},
+                "status": "free",
+                "start": instant(start),
+                "end": instant(start + timedelta(minutes=20)),
+            }
+        )
+
+    def refresher(self) -> Refresher:
+        return Refresher(self.store, self.context, clock=self.times.clock)
+
+    def free(self, service: str) -> object:
+        """How many free slots the service shows within seven days."""
+        with self.store.read() as transaction:
+            version = transaction.current("HealthcareService", service)
+        assert version is not None
+        for item in parse(version.body).get("extension", ()):
+            if item["url"] == WAIT:
+                return {each["url"]: value_of(each) for each in item["extension"]}[
+                    "free-slots-7-days"
+                ]
+        return None
+
+    def rest(self) -> None:
+        self.times.seconds += REST_SECONDS
+
+
+@pytest.fixture
+def practice(new_database: Callable[[], str]) -> Iterator[Practice]:
+    made = Practice(new_database())
+    yield made
+    made.store.close()
+
+
+def test_what_was_written_goes_before_what_was_there_at_the_start(practice: Practice) -> None:
+    practice.times.now -= timedelta(minutes=1)
+    for number in range(30):
+        practice.service(f"old-{number}")
+    practice.times.now += timedelta(minutes=1)
+    practice.service("new")
+    refresher = practice.refresher()
+    # A step has time for a look or two.
+    practice.times.each_look = STEP_SECONDS / 8
+    refresher.step()
+    practice.slot("new", 1)
+    # Some to read on, one to look.
+    for _ in range(4):
+        practice.rest()
+        refresher.step()
+    assert practice.free("new") == 1
+    assert len(refresher.backlog) > 20
+
+
+def test_a_clock_that_stands_or_goes_back_stops_nothing(practice: Practice) -> None:
+    practice.service("s")
+    refresher = practice.refresher()
+    refresher.step()
+    for number, back in enumerate((0, 3600), 1):
+        practice.times.now -= timedelta(seconds=back)
+        practice.slot("s", number)
+        practice.rest()
+        refresher.step()
+        assert practice.free("s") == number
+
+
+def test_at_midnight_one_process_computes_for_all(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    practice.service("s")
+    practice.slot("s", 1, days=8)
+    first, second = practice.refresher(), practice.refresher()
+    for refresher in (first, second):
+        refresher.step()
+    assert practice.free("s") == 0
+    practice.times.now += timedelta(days=1)
+    practice.rest()
+    looked: list[str] = []
+    figures = waits.figures
+    monkeypatch.setattr(waits, "figures", lambda *given: looked.append("") or figures(*given))
+    assert (first.step(), len(looked)) == (1, 1)
+    assert practice.free("s") == 1
+    # The version that the first has written concerns no figure.
+    assert (second.step(), len(looked)) == (0, 1)
+    practice.times.now += timedelta(days=1)
+    practice.rest()
+    assert second.step() == 0
+    assert len(looked) == 2
+
+
+def test_a_midnight_that_comes_twice_is_seen_twice(practice: Practice) -> None:
+    practice.service("s")
+    practice.slot("s", 1, days=8)
+    refresher = practice.refresher()
+    for days, free in ((0, 0), (1, 1), (-1, 1), (1, 1)):
+        practice.times.now += timedelta(days=days)
+        practice.rest()
+        refresher.step()
+        assert practice.free("s") == free
+        if days:
+            assert refresher.due
+
+
+def test_what_fails_is_tried_again(practice: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    practice.service("s")
+    refresher = practice.refresher()
+    refresher.step()
+    practice.slot("s", 1)
+    practice.rest()
+
+    def fail(*_: object) -> None:
+        raise errors.invalid("Not now")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(waits, "figures", fail)
+        assert refresher.step() == 0
+    practice.rest()
+    refresher.step()
+    assert practice.free("s") == 1
+
+
+def test_what_was_looked_at_is_not_looked_at_again_while_nothing_is_written(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    practice.service("s")
+    refresher = practice.refresher()
+    practice.slot("s", 1)
+    for _ in range(2):
+        refresher.step()
+        practice.rest()
+    assert practice.free("s") == 1
+    looked: list[str] = []
+    figures = waits.figures
+    monkeypatch.setattr(waits, "figures", lambda *given: looked.append("") or figures(*given))
+    for _ in range(3):
+        refresher.step()
+        practice.rest()
+    assert looked == []
+
+
+def test_a_service_without_slots_shows_that_none_is_free(practice: Practice) -> None:
+    practice.service("s")
+    practice.refresher().step()
+    assert practice.free("s") == 0
