@@ -91,7 +91,7 @@ class Desk:
     def __init__(self, client: httpx.Client) -> None:
         self.client = client
         self.number = uuid.uuid4().hex[:12]
-        self.start = datetime(2036, 1, 7, 9, tzinfo=UTC) + timedelta(days=next(_STARTS))
+        self.start = datetime(2030, 1, 7, 9, tzinfo=UTC) + timedelta(days=next(_STARTS))
         self.places = itertools.count()
         self.patient = {"reference": f"Patient/p-{self.number}"}
         self.requester = {"reference": f"PractitionerRole/r-{self.number}"}
