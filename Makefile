@@ -45,7 +45,7 @@ demo: $(STAMP) ## Play the journey of a referral on a server and a database of i
 	$(BIN)/python -m tools.demo
 
 test: $(STAMP) ## Run the tests on SQLite and PostgreSQL
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style, formatting, types and the direction of imports
 	$(BIN)/ruff check .
