@@ -30,7 +30,7 @@ LOG = logging.getLogger("fhir_server.directory")
 
 # The share of its time that a step may take, and how long a service that keeps changing is left alone between two.
 STEP_SECONDS = 0.2
-REST_SECONDS = 10.0
+REST_SECONDS = 5.0
 _SERVICES_AT_ONCE = 200
 _TYPE = "HealthcareService"
 
