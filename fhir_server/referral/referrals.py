@@ -69,7 +69,8 @@ def apply(
     after = advice.with_pathway(after, before, context, transaction)
     after = clock.with_clock(after, before, kind, context)
     case = Case(write.logical_id, before or after, kind, write.previous if before else None)
-    if write.previous is not None or context.pending:
+    # What is loaded may have come before the referral that it is about; clients cannot write in that order.
+    if write.previous is not None or context.pending or context.recording:
         related(case, context, transaction)
     current = state.derive(case, context, transaction) if before is not None else None
     if not context.recording:

@@ -171,19 +171,35 @@ def test_capability_prints_the_statement():
     assert len(statement["rest"][0]["resource"]) == len(resource_types())
 
 
-def test_a_referral_in_a_state_that_does_not_follow_is_found(run, tmp_path, database):
-    snomed = {"system": "http://snomed.info/sct", "code": "3457005"}
-    kind = "https://fhir.nhs.uk/CodeSystem/message-category-servicerequest"
-    referral = {
-        "resourceType": "ServiceRequest",
-        "id": "r",
-        "status": "active",
-        "intent": "order",
-        "category": [{"coding": [snomed]}, {"coding": [{"system": kind, "code": "referral"}]}],
-        "subject": {"display": "Somebody"},
+REFERRAL = {
+    "resourceType": "ServiceRequest",
+    "id": "r",
+    "status": "active",
+    "intent": "order",
+    "identifier": [{"system": "https://fhir.nhs.uk/Id/UBRN", "value": "000000000018"}],
+    "subject": {"display": "Somebody"},
+}
+
+
+def test_a_referral_that_is_loaded_after_its_appointment_has_the_state_that_follows(run, tmp_path):
+    appointment = {
+        "resourceType": "Appointment",
+        "status": "booked",
+        "start": "2026-03-02T09:00:00Z",
+        "end": "2026-03-02T09:20:00Z",
+        "basedOn": [{"reference": "ServiceRequest/r"}],
+        "participant": [{"actor": {"display": "Somebody"}, "status": "accepted"}],
     }
+    file = tmp_path / "late.ndjson"
+    file.write_text("\n".join(map(json.dumps, [appointment | {"id": "a"}, REFERRAL])))
+    assert run("load", file).exit_code == 0
+    done = run("check-store")
+    assert (done.exit_code, done.stderr) == (0, "")
+
+
+def test_a_referral_in_a_state_that_does_not_follow_is_found(run, tmp_path, database):
     file = tmp_path / "referral.json"
-    file.write_text(json.dumps(referral))
+    file.write_text(json.dumps(REFERRAL))
     assert run("load", file).exit_code == 0
     assert run("check-store").exit_code == 0
     body = (
