@@ -25,6 +25,7 @@ from fhir_server.store.contract import (
     AGAIN,
     Defined,
     ReadTransaction,
+    Soon,
     Transaction,
     VersionConflict,
 )
@@ -232,7 +233,7 @@ class PostgresqlStore:
         except (psycopg.Error, PoolTimeout) as error:
             raise _refusal(error) from error
 
-    def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
+    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Future[T]:  # noqa: ARG002 - not of use here
         """Run the work in a transaction on one of the store's threads."""
         try:
             return self._threads.submit(self._run, work)
