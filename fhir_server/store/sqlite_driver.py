@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from fhir_server.spec import errors
 from fhir_server.store.checks import UnsafeDatabase
 from fhir_server.store.contract import VersionConflict
 from fhir_server.store.rows import Row
+from fhir_server.store.schema import INSERT_ROW
 
 BUSY_SECONDS = 5.0
 # So many steps of SQLite's machine lie between two looks at the clock.
@@ -78,6 +79,11 @@ class SqliteDriver:
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows."""
         self.cursor.executemany(text, rows)
+
+    def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
+        """A statement for each table."""
+        for table, rows in tables.items():
+            self.cursor.executemany(INSERT_ROW[table], rows)
 
     def next_seq(self) -> int:
         """The number after the highest: there is one writer at a time."""

@@ -10,13 +10,13 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
+from writing import current, put, write
 
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
 from fhir_server.store.contract import Transaction
 from fhir_server.store.open import open_store
 from fhir_server.store.sqlite import SqliteStore
-from tests.store.writing import current, put, write
 
 
 class Loop:
