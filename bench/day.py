@@ -51,7 +51,7 @@ def read_options() -> Given:
     parser = argparse.ArgumentParser(prog="python -m bench.day", description=__doc__)
     parser.add_argument("--database", default="sqlite", help="sqlite, postgresql or a URL")
     parser.add_argument("--share", type=float, default=0.01, help="of the day's referrals")
-    parser.add_argument("--workers", type=int, default=0, help="0: 1 on SQLite, else 2")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--services", type=int, default=4_500, help="the nation has 45,000")
     parser.add_argument("--slots", type=int, default=40, help="of each service")
@@ -93,7 +93,6 @@ def settle(usage: Usage) -> tuple[float, float]:
 def main() -> int:
     """Print Markdown; exit status 1 when an answer was not the one expected."""
     given = read_options()
-    workers = given.workers or (1 if given.database.startswith("sqlite") else 2)
     today = datetime.now(LONDON).date()
     country = Country(given.services, given.slots, given.patients, today)
     number = max(1, round(REFERRALS * given.share))
@@ -104,7 +103,7 @@ def main() -> int:
         unit = uvloop.run(yardstick(Options(url, 1.0, given.clients, 3, 1, 0.0, 1, ()))).median(
             lambda item: item.server_cost
         )
-        with ServerProcess(url, workers=workers) as server:
+        with ServerProcess(url, workers=given.workers) as server:
             usage = Usage(server)
             settling = settle(usage)
             # Statements are compiled and caches filled by referrals that are not counted.
@@ -116,7 +115,7 @@ def main() -> int:
             memory = [resident_bytes(pid) for pid in usage.pids]
         facts = Facts(
             database=url.partition(":")[0].partition("+")[0],
-            workers=workers,
+            workers=given.workers,
             clients=given.clients,
             country=country,
             resources=resources,
