@@ -13,7 +13,7 @@ from fhir_server.interactions.call import Context
 from fhir_server.interactions.rules import Rules
 from fhir_server.referral import clock, extensions, refusals
 from fhir_server.referral.act import Act, Ledger
-from fhir_server.referral.case import load, referrals_of
+from fhir_server.referral.case import check_there, load, referrals_of
 from fhir_server.referral.definitions import extension, terminal
 from fhir_server.referral.kinds import kind_of, stored_referral, ubrn_of
 from fhir_server.referral.requests import task_for
@@ -119,9 +119,12 @@ def apply(
 ) -> None:
     """A Communication that is sent gives the turn to the other side; FhirError 422 when the conversation is over."""
     ids = sorted(set(referrals_of(after, context)))
-    if context.recording or after is None or not ids or after.get("status") != "completed":
+    if context.recording or after is None or not ids:
         return
-    if before is not None and before.get("status") == "completed":
+    if before is None:
+        for item in ids:
+            check_there(item, "Communication.basedOn", transaction)
+    if after.get("status") != "completed" or (before or {}).get("status") == "completed":
         return
     transaction.lock([("ServiceRequest", item) for item in ids])
     for item in ids:

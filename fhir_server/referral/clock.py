@@ -60,9 +60,16 @@ def _started(resource: Json, before: Json | None, kind: Kind, context: Context) 
 
 
 def _paused(resource: Json, before: Json | None, context: Context) -> Json:
-    """A pause begins with on-hold and ends with it; pauses that were told before are not lost."""
+    """A pause begins with on-hold and ends with it; only what is recorded may have others."""
     url = extension("clock-pause")
-    listed = extensions.all_of(resource, url) or extensions.all_of(before or {}, url)
+    sent, listed = extensions.all_of(resource, url), extensions.all_of(before or {}, url)
+    if sent and context.recording:
+        listed = sent
+    elif sent and sent != listed:
+        raise refusals.state_is_derived(
+            "The clock stands still while the status is on-hold; leave its pauses as they are",
+            _PLACE,
+        )
     now = write_instant(context.now())
     held = resource["status"] == "on-hold"
     running = [item for item in listed if not extensions.part(item, "period").get("end")]

@@ -103,3 +103,26 @@ def test_the_appointment_and_the_review_change_at_once_without_a_deadlock(shared
         assert shared.read(booked)["status"] == "cancelled"
         assert shared.read(slot)["status"] == "free"
         assert shared.state(referral) in ("REJECTED", "APPT_CANCELLED_BY_PROVIDER")
+
+
+def test_the_letter_that_a_sent_referral_takes_up_is_not_deleted_meanwhile(shared: Desk) -> None:
+    service = shared.service()
+    for _ in range(6):
+        old, new = (shared.made(letter()) for _ in range(2))
+        referral = shared.referral(service, supportingInfo=[reference(old)])
+        shared.made(shared.task(referral, "TRIAGE_DEFERRAL", service))
+        changed = shared.read(referral) | {"supportingInfo": [reference(new)]}
+        path = f"{shared.client.base_url}DocumentReference/{new['id']}"
+        taken, _ = at_once(put(shared, changed), lambda path=path: httpx.delete(path, timeout=30))
+        named = shared.read(referral)["supportingInfo"]
+        assert named == [reference(new if taken.status_code == 200 else old)]
+        assert shared.client.get(named[0]["reference"]).status_code == 200
+
+
+def letter() -> dict[str, Any]:
+    content = [{"attachment": {"contentType": "text/plain", "data": "SGVsbG8="}}]
+    return {"resourceType": "DocumentReference", "status": "current", "content": content}
+
+
+def reference(resource: dict[str, Any]) -> dict[str, str]:
+    return {"reference": f"{resource['resourceType']}/{resource['id']}"}
