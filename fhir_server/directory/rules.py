@@ -14,7 +14,6 @@ from fhir_server.interactions.call import Context
 from fhir_server.interactions.rules import NoRules, Ruled
 from fhir_server.interactions.write import Write
 from fhir_server.spec import errors
-from fhir_server.spec.json_format import parse
 from fhir_server.store.contract import Transaction
 
 Json = dict[str, Any]
@@ -32,9 +31,7 @@ class DirectoryRules(NoRules):
         del transaction
         if after is None:
             return Ruled(None)
-        previous = write.previous
-        before = None if previous is None or previous.deleted else parse(previous.body)
-        held = extensions(before, WAIT) if before is not None else []
+        held = extensions(write.before or {}, WAIT)
         sent = extensions(after, WAIT)
         if sent == held:
             return Ruled(after)

@@ -36,6 +36,12 @@ class Write:
     logical_id: str
     previous: StoredVersion | None
 
+    @property
+    def before(self) -> Json | None:
+        """The resource as it is stored, read anew at each call; None when there is none, or it was deleted."""
+        found = self.previous
+        return None if found is None or found.deleted else parse_stored(found.body)
+
 
 def check(resource: Json, resource_type: str, context: Context) -> None:
     """Refuse a resource that is not valid: FhirError 400 (not FHIR) or 422 (against a rule), with every issue.

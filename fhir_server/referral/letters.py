@@ -11,6 +11,7 @@ from typing import Any
 
 from fhir_server.booking import facts
 from fhir_server.interactions.call import Context
+from fhir_server.interactions.write import Write
 from fhir_server.referral import extensions, refusals
 from fhir_server.referral.case import referrals_of
 from fhir_server.referral.definitions import extension, is_sent, table
@@ -58,14 +59,9 @@ def check_referral(
             raise refusals.letter_required("ServiceRequest.supportingInfo")
 
 
-def apply(
-    logical_id: str,
-    before: Json | None,
-    after: Json | None,
-    context: Context,
-    transaction: Transaction,
-) -> None:
+def apply(write: Write, after: Json | None, context: Context, transaction: Transaction) -> None:
     """Refuse (422) a change of a letter that leaves a referral without any."""
+    logical_id, before = write.logical_id, write.before
     if before is None or not _is_letter(before) or context.recording:
         return
     ids = with_letter(logical_id, before, context, transaction)
