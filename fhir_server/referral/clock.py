@@ -60,10 +60,12 @@ def _started(resource: Json, before: Json | None, kind: Kind, context: Context) 
 
 
 def _paused(resource: Json, before: Json | None, context: Context) -> Json:
-    """A pause begins with on-hold and ends with it; only what is recorded may have others."""
+    """A pause begins with on-hold and ends with it; a pathway that began elsewhere may tell of pauses that ended."""
     url = extension("clock-pause")
     sent, listed = extensions.all_of(resource, url), extensions.all_of(before or {}, url)
-    if sent and context.recording:
+    if sent and (before is None or context.recording):
+        if not context.recording:
+            _check_pauses(sent, resource, context)
         listed = sent
     elif sent and sent != listed:
         raise refusals.state_is_derived(
@@ -83,6 +85,18 @@ def _paused(resource: Json, before: Json | None, context: Context) -> Json:
     elif not held and running and (before or {}).get("status") == "on-hold":
         listed = [_ended(item, now) if item in running else item for item in listed]
     return extensions.with_only(resource, url, listed)
+
+
+def _check_pauses(pauses: list[Json], resource: Json, context: Context) -> None:
+    started = start_of(resource)
+    least = moment(started) if started else context.now()
+    for period in (extensions.part(item, "period") for item in pauses):
+        times = [moment(period[name]) for name in ("start", "end") if name in period]
+        if len(times) < 2 or not least <= times[0] <= times[1] <= context.now():
+            raise refusals.invalid_value(
+                "A pause that is told of begins after the pathway and has ended; a new one begins with on-hold",
+                _PLACE,
+            )
 
 
 def _ended(pause: Json, now: str) -> Json:

@@ -81,7 +81,16 @@ def test_a_referral_tells_start_stop_and_pauses():
 def test_without_a_start_the_clock_starts_with_the_referral_but_not_with_a_question():
     referral = {"authoredOn": "2026-01-01"}
     assert clock_of(referral) == Clock(interval("2026-01-01")[0], False, None, ())
-    advice = {"code": {"coding": [{"code": "advice-and-guidance"}]}}
+    advice = {
+        "code": {
+            "coding": [
+                {
+                    "system": "https://fhir.nhs.uk/CodeSystem/servicerequest-code",
+                    "code": "advice-and-guidance",
+                }
+            ]
+        }
+    }
     assert clock_of(referral | advice) is None
     assert clock_of({}) is None
 

@@ -129,12 +129,33 @@ def test_the_pauses_of_the_clock_are_kept_by_the_server(desk: Desk, write: Any) 
     reason = {"url": "reason", "valueCodeableConcept": {"text": "Away"}}
     other = {"extension": [{"url": "period", "valuePeriod": period}, reason]}
     more = {"extension": [*made["extension"], {"url": PAUSE} | other]}
-    new = with_extension(desk.referral_to(desk.service()), PAUSE, **other)
-    for changed in (with_extension(made, PAUSE, **other), made | more, new):
+    for changed in (with_extension(made, PAUSE, **other), made | more):
         refused(write(changed), 422, RULE, "STATE_IS_DERIVED", "extension")
     for same in (made, with_extension(made, PAUSE)):
         assert write(same).status_code == 200
         assert extension(desk.read(made), PAUSE) == pause
+
+
+def test_a_pathway_that_began_elsewhere_tells_of_pauses_that_ended(desk: Desk, write: Any) -> None:
+    now = datetime.now(UTC)
+    days = [(now - timedelta(days=count)).isoformat(timespec="seconds") for count in range(10)]
+    began = {"url": PATHWAY, "valueInstant": days[5]}
+    reason = {"url": "reason", "valueCodeableConcept": {"text": "Away"}}
+
+    def paused(**period: str) -> dict[str, Any]:
+        told = {"url": PAUSE, "extension": [{"url": "period", "valuePeriod": period}, reason]}
+        return desk.referral_to(desk.service(), extension=[began, told])
+
+    ahead = (now + timedelta(days=1)).isoformat(timespec="seconds")
+    for wrong in (
+        {"start": days[4]},
+        {"start": days[6], "end": days[3]},
+        {"start": days[4], "end": ahead},
+    ):
+        refused(write(paused(**wrong)), 422, "value", "INVALID_VALUE", "extension")
+    good = paused(start=days[4], end=days[3])
+    assert write(good).status_code in (200, 201)
+    assert extension(desk.made(good), PAUSE) == good["extension"][1]
 
 
 def test_a_ubrn_has_twelve_digits_and_is_had_once(desk: Desk, write: Any) -> None:
