@@ -70,6 +70,11 @@ class Rules(Protocol):
     def unique(self, resource: Json) -> tuple[tuple[str, str], ...]:
         """(system, value) pairs that no other resource of the type may have (409)."""
 
+    def duplicated(
+        self, resource: Json, refusal: FhirError, transaction: ReadTransaction
+    ) -> FhirError:
+        """How a resource is refused that has a pair, or another identifier, which must be unique."""
+
     def contended(self, refusal: FhirError) -> FhirError:
         """How a write is refused that waited too long for others."""
 
@@ -114,6 +119,13 @@ class NoRules:
         """None."""
         del resource
         return ()
+
+    def duplicated(
+        self, resource: Json, refusal: FhirError, transaction: ReadTransaction
+    ) -> FhirError:
+        """As it is."""
+        del resource, transaction
+        return refusal
 
     def contended(self, refusal: FhirError) -> FhirError:
         """As it is."""

@@ -9,11 +9,12 @@ from fhir_server.booking import facts
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.rules import NoRules, Pending, Ruled, Rules
 from fhir_server.interactions.write import Write
-from fhir_server.referral import advice, bookings, letters, referrals, tasks, ubrn
+from fhir_server.referral import advice, bookings, letters, referrals, refusals, tasks, ubrn
 from fhir_server.referral.act import Acts, Ledger
 from fhir_server.referral.case import load, referrals_of
 from fhir_server.referral.definitions import terminal
-from fhir_server.referral.kinds import kind_of, task_code
+from fhir_server.referral.kinds import kind_of, task_code, ubrn_of
+from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, Transaction
 
@@ -117,3 +118,12 @@ class ReferralRules(NoRules):
     def unique(self, resource: Json) -> tuple[tuple[str, str], ...]:
         """The UBRN of each kind."""
         return ubrn.unique(resource) if resource["resourceType"] == _REFERRAL else ()
+
+    def duplicated(
+        self, resource: Json, refusal: FhirError, transaction: ReadTransaction
+    ) -> FhirError:
+        """With the code of the rule, when it is the UBRN that another one has."""
+        number = ubrn_of(resource)
+        if number is not None and kind_of(resource) in ubrn.kinds_with(number, transaction):
+            return refusals.duplicate_number("ServiceRequest.identifier")
+        return refusal

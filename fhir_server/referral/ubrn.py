@@ -19,7 +19,7 @@ from fhir_server.search.expression import And, Query, Token, TokenMatch
 from fhir_server.search.parameters import parameter
 from fhir_server.spec.errors import unavailable
 from fhir_server.spec.json_format import parse_stored
-from fhir_server.store.contract import Transaction
+from fhir_server.store.contract import ReadTransaction, Transaction
 
 Json = dict[str, Any]
 _DIGITS = re.compile(r"[0-9]{12}")
@@ -43,10 +43,7 @@ def is_valid(number: str) -> bool:
 def with_number(
     resource: Json, before: Json | None, context: Context, transaction: Transaction
 ) -> Json:
-    """The resource with its number: its own, the one that it had, or a new one.
-
-    FhirError 422 for a wrong one, 409 for that of another resource of the kind.
-    """
+    """The resource with its number: its own, the one that it had, or a new one; FhirError 422 for a wrong one."""
     sent = ubrn_of(resource)
     kept = ubrn_of(before) if before is not None else None
     if sent is None:
@@ -62,10 +59,6 @@ def with_number(
             "A UBRN has twelve digits; leave it out, and the server issues one",
             "ServiceRequest.identifier",
         )
-    if kept is None and not context.recording:
-        transaction.lock([("UBRN", sent)])
-        if kind_of(resource) in _kinds(sent, transaction):
-            raise refusals.duplicate_number("ServiceRequest.identifier")
     return resource
 
 
@@ -77,12 +70,12 @@ def issue(context: Context, transaction: Transaction) -> str:
         number = digits + check_digit(digits)
         # Whoever else draws it waits here until this one is stored, and then sees it.
         transaction.lock([("UBRN", number)])
-        if not _kinds(number, transaction):
+        if not kinds_with(number, transaction):
             return number
     raise unavailable("No free UBRN was found; try again")
 
 
-def _kinds(number: str, transaction: Transaction) -> set[Kind | None]:
+def kinds_with(number: str, transaction: ReadTransaction) -> set[Kind | None]:
     """The kinds of the resources that have the number: at most one of each."""
     identifier = parameter("ServiceRequest", "identifier")
     assert identifier is not None
