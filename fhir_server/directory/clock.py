@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fhir_server.directory.names import CLOCK_PAUSE, CLOCK_STOP, PATHWAY_START
+from fhir_server.directory.names import CLOCK_PAUSE, CLOCK_STOP
+from fhir_server.referral.clock import start_of
 from fhir_server.referral.extensions import all_of, typed
 from fhir_server.referral.kinds import kind_of
 from fhir_server.spec.dates import LATEST, interval
@@ -49,7 +50,7 @@ def clock_of(referral: Json) -> Clock | None:
 
     None when neither is told, and for a question (advice and guidance) whose clock nobody started.
     """
-    start = _moment(typed(referral, PATHWAY_START, "valueInstant"))
+    start = _moment(start_of(referral))
     stated = start is not None
     if start is None and kind_of(referral) != "advice":
         start = _moment(referral.get("authoredOn"))

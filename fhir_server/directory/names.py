@@ -7,7 +7,6 @@ from fhir_server.booking.names import OURS
 WAIT = f"{OURS}/StructureDefinition/service-wait"
 ELIGIBILITY = f"{OURS}/StructureDefinition/service-eligibility"
 COMMISSIONER = f"{OURS}/StructureDefinition/service-commissioner"
-PATHWAY_START = f"{OURS}/StructureDefinition/referral-pathway-start"
 CLOCK_STOP = f"{OURS}/StructureDefinition/referral-clock-stop"
 CLOCK_PAUSE = f"{OURS}/StructureDefinition/referral-clock-pause"
 WAITING_FIGURES = f"{OURS}/CodeSystem/waiting-list-figure"

@@ -30,8 +30,8 @@ def with_clock(resource: Json, before: Json | None, kind: Kind, context: Context
 
 def start_of(resource: Json | None) -> str | None:
     """The instant at which the clock started."""
-    found = extensions.value(extensions.one(resource or {}, extension("pathway-start")))
-    return found if isinstance(found, str) else None
+    found: str | None = extensions.typed(resource or {}, extension("pathway-start"), "valueInstant")
+    return found
 
 
 def _started(resource: Json, before: Json | None, kind: Kind, context: Context) -> Json:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from referral_desk import (
+    AVAILABILITY,
     CONVERSION,
     PATHWAY,
     PRIORITY,
@@ -219,3 +220,54 @@ def test_a_task_that_is_sent_gets_the_day_by_which_it_is_to_be_done(desk: Desk) 
     referral = desk.referral(service)
     task = desk.made(desk.task(referral, "TRIAGE_DEFERRAL", service))
     assert task["restriction"]["period"]["end"] > datetime.now(UTC).isoformat()
+
+
+def test_an_operation_sends_to_services_that_take_it(desk: Desk) -> None:
+    review, bookable = desk.service("REVIEW"), desk.service("BOOKABLE")
+    referral = desk.referral(review, bookable)
+    for service in (bookable, desk.service("REVIEW")):  # it does not triage; it is not asked
+        answer = desk.operation(referral, "send-for-triage", service=service["id"])
+        refused(answer, 422, RULE, "INAPPROPRIATE_VALUE", "owner")
+    booking = desk.appointment(referral, desk.slot(review))
+    parameter = {"name": "appointment-resource", "resource": booking}
+    body = {"resourceType": "Parameters", "parameter": [parameter]}
+    answer = desk.client.post("Appointment/$book", json=body)
+    (entry,) = answer.json()["entry"]
+    (issue,) = entry["resource"]["issue"]
+    assert (answer.status_code, issue["code"]) == (422, RULE)
+    assert issue["details"]["coding"][1]["code"] == "INAPPROPRIATE_VALUE"
+    assert state_of(desk.read(referral)) == "NOT_BOOKED"
+
+
+def test_a_conversion_names_services_as_a_shortlist_does(desk: Desk) -> None:
+    authorised = [{"url": CONVERSION, "valueCode": "AUTHORISED_TO_CONVERT"}]
+    request = desk.made(desk.advice_to(desk.service(), extension=authorised))
+    once, closed = desk.service()["id"], desk.service(active=False)["id"]
+    for services, code, rule in (
+        ([once] * 2, "duplicate", "DUPLICATE_SERVICE"),
+        ([once, closed], RULE, "SERVICE_UNAVAILABLE"),
+        ([once, "nowhere"], "not-found", "REFERENCE_NOT_FOUND"),
+        ([f"s-{number}" for number in range(21)], RULE, "TOO_MANY_ITEMS"),
+    ):
+        listed = [{"name": "service", "valueString": item} for item in services]
+        body = {"resourceType": "Parameters", "parameter": listed}
+        answer = desk.client.post(f"ServiceRequest/{request['id']}/$convert-advice", json=body)
+        refused(answer, 422, code, rule, "performer[1]" if len(services) == 2 else "performer")
+    assert desk.read(request) == request
+
+
+@pytest.mark.parametrize(
+    ("availability", "code"), [("THREATS_FOUND", "security"), ("VALIDATION_FAILED", "invalid")]
+)
+def test_an_outcome_adds_no_document_that_is_not_clean(
+    desk: Desk, availability: str, code: str
+) -> None:
+    referral = in_triage(desk)
+    content = [{"attachment": {"contentType": "text/plain", "data": "SGVsbG8="}}]
+    told = [{"url": AVAILABILITY, "valueCode": availability}]
+    letter = desk.made({"resourceType": "DocumentReference", "status": "current",
+                        "content": content, "extension": told})  # fmt: skip
+    given = {"outcome": "ACCEPT", "comment": "x", "document": reference(letter)}
+    answer = desk.operation(referral, "record-outcome", **given)
+    refused(answer, 422, code, availability, "supportingInfo[0]")
+    assert desk.read(referral) == referral
