@@ -13,7 +13,7 @@ from fhir_server.interactions import call as calls
 from fhir_server.interactions.call import Call, Context, Result
 from fhir_server.interactions.operation import is_brief
 from fhir_server.interactions.perform import changes, execute, look, perform, prepare
-from fhir_server.store.contract import OverBudget, ReadTransaction, Store
+from fhir_server.store.contract import OverBudget, ReadTransaction, Soon, Store
 
 T = TypeVar("T")
 
@@ -105,18 +105,26 @@ class Lanes:
 
     async def _write(self, call: Call, context: Context, *, with_body: bool) -> Result:
         """Prepare here (a large Bundle in a thread), then wait for the store without holding a thread."""
+        loop = asyncio.get_running_loop()
         entries = call.bundle.get("entry") if isinstance(call, calls.Transaction) else None
+        soon: Soon | None = None
         if isinstance(entries, list) and len(entries) > _SMALL_BUNDLE:
-            loop = asyncio.get_running_loop()
             prepared = await loop.run_in_executor(self.threads, prepare, call, context)
         else:
             prepared = prepare(call, context)
+            if not isinstance(call, calls.Operation):
+                soon = partial(_after_answers, loop)
         work = partial(perform, prepared, context, with_body=with_body)
-        return await self.arrivals.of(self.store.submit(work))
+        return await self.arrivals.of(self.store.submit(work, soon))
 
     def close(self) -> None:
         """Let running calls end."""
         self.threads.shutdown(wait=True)
+
+
+def _after_answers(loop: asyncio.AbstractEventLoop, turn: Callable[[], None]) -> None:
+    """Have a turn of the writer run when what has arrived is answered: those clients may want to be part of it."""
+    loop.call_soon_threadsafe(lambda: loop.call_soon(turn))
 
 
 def _is_read(call: Call, context: Context) -> bool:

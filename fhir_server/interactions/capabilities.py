@@ -19,7 +19,7 @@ from fhir_server.search.parameters import SearchParameter, parameters, supported
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import STRUCTURE, resource_types
 from fhir_server.spec.json_format import serialise
-from fhir_server.spec.published import own_definitions, promised
+from fhir_server.spec.published import own_definitions, own_urls, promised
 
 Json = dict[str, Any]
 RELEASED = "2026-11-23"
@@ -96,6 +96,9 @@ def statement(
     if listed:
         rest["operation"] = [_operation(item) for item in listed]
     return _head("CapabilityStatement", policy) | {
+        "instantiates": [
+            url for url, (kind, _) in own_urls().items() if kind == "CapabilityStatement"
+        ],
         "fhirVersion": "4.0.1",
         "format": facts["format"],
         "patchFormat": facts["patchFormat"],

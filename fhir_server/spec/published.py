@@ -29,7 +29,8 @@ def folder(name: str) -> Path:
 def own_definitions() -> Mapping[Identity, Json]:
     """The conformance resources that are part of the program, by (type, id)."""
     found = {}
-    for place in (folder("capability") / "operations", folder("profiles")):
+    capability = folder("capability")
+    for place in (capability / "operations", capability / "statements", folder("profiles")):
         for path in sorted(place.glob("*.json")):
             resource = parse(path.read_bytes())
             found[resource["resourceType"], resource["id"]] = resource

@@ -5,39 +5,23 @@ https://hl7.org/fhir/R4/searchparameter.html
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
-
 from fhir_server.search.custom import State
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.parameters import CANONICAL, CUSTOM, IDENTIFIER, OF_TYPE, TEXT
 from fhir_server.store.contract import PURGED, Defined
-from fhir_server.store.rows import Row, rows, type_names, type_numbers
+from fhir_server.store.driver import Driver
+from fhir_server.store.rows import rows, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
 
 _OFFSETS = (0, IDENTIFIER, OF_TYPE, TEXT, CANONICAL)
 _COLUMNS = "number, url, type, code, definition, state, defined_at, last_key"
 
 
-class Statements(Protocol):
-    """Runs statements (see statements.Driver)."""
-
-    def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
-        """All rows of a query."""
-
-    def change(self, text: str, values: Sequence[Any]) -> int:
-        """How many rows a change touched."""
-
-    def change_many(self, text: str, rows: Sequence[Row]) -> None:
-        """The same change for many rows."""
-
-
 class SqlCatalogue:
     """A CatalogueTransaction over a driver."""
 
-    def __init__(self, driver: Statements, insert_row: dict[str, str]) -> None:
+    def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._insert_row = insert_row
 
     def listed(self) -> list[Defined]:
         """All of them, by number."""
@@ -91,8 +75,7 @@ class SqlCatalogue:
                 f"DELETE FROM {table} WHERE key = ? AND parameter IN (?, ?, ?, ?, ?)",
                 (key, *numbers),
             )
-        for table, listed in rows(entries, key).items():
-            self._driver.change_many(self._insert_row[table], list(listed))
+        self._driver.add_rows({name: list(found) for name, found in rows(entries, key).items()})
 
     def purge(self, number: int, limit: int) -> bool:
         """Delete rows of a retired parameter, at most limit of a table at once."""

@@ -19,6 +19,7 @@ from fhir_server.store.claims import Claims, ReadClaims, Replies
 T = TypeVar("T")
 # How often a work that lost a race is run again before its caller is told to (503).
 AGAIN = 3
+Soon = Callable[[Callable[[], None]], object]
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -300,9 +301,11 @@ class Store(Protocol):
         search that takes longer than the deployment allows raises FhirError too_costly.
         """
 
-    def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
+    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Future[T]:
         """Run work in one transaction, on a thread of the store's.
 
+        soon is given for a work that takes a few milliseconds at most: it has the store's function called on a thread
+        that may run such works too, without waiting for it; what is durable is still told by the future.
         The future holds its result once everything is durable, or what it raised once nothing of it remains. Work
         may be run again from the start after a VersionConflict, a deadlock or a lost group (at most AGAIN times, then
         FhirError 503), so it must not have effects of its own.

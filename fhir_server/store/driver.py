@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from fhir_server.store.rows import Row
@@ -25,6 +25,9 @@ class Driver(Protocol):
 
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows."""
+
+    def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
+        """New rows of index tables; the order of the tables and of their rows is not kept."""
 
     # Whether the next question is the only one that is asked of a read, so that it needs no snapshot.
     alone: bool

@@ -5,19 +5,17 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fhir_server.search.entries import IndexEntries
 from fhir_server.spec import errors
 from fhir_server.store.contract import StoredVersion
 from fhir_server.store.driver import Driver
 from fhir_server.store.rows import Row, rows, type_names
-from fhir_server.store.schema import INDEX_COLUMNS
+from fhir_server.store.schema import INDEX_COLUMNS, INSERT_ROW
 
 Identity = tuple[str, str]
 
-INSERT_ROW = {
-    table: f"INSERT INTO {table} (parameter, {', '.join(columns)}) VALUES ({', '.join('?' * (len(columns) + 1))})"
-    for table, columns in INDEX_COLUMNS.items()
-}
 _INSERT_UNIQUE = f"{INSERT_ROW['unique_identifier']} ON CONFLICT DO NOTHING"
 _DELETE_ROW = {
     table: f"DELETE FROM {table} WHERE parameter = ? AND "
@@ -93,14 +91,11 @@ class IndexRows:
             gone = listed - after.get(table, none)
             if gone:
                 self._driver.change_many(_DELETE_ROW[table], list(gone))
-        for table, listed in after.items():
-            new = listed - before.get(table, none)
-            if table == "unique_identifier":
-                self._claim(new)
-            elif new:
-                self._driver.change_many(INSERT_ROW[table], list(new))
+        new = {table: list(listed - before.get(table, none)) for table, listed in after.items()}
+        self._claim(new.pop("unique_identifier", ()))
+        self._driver.add_rows({table: listed for table, listed in new.items() if listed})
 
-    def _claim(self, new: set[Row]) -> None:
+    def _claim(self, new: Iterable[Row]) -> None:
         """One by one and in one order, as each waits for another transaction that has claimed the same."""
         for row in sorted(new):
             if self._driver.change(_INSERT_UNIQUE, row) != 1:

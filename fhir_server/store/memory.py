@@ -28,6 +28,7 @@ from fhir_server.store.contract import (
     Method,
     ReadTransaction,
     Reference,
+    Soon,
     StoredVersion,
     Transaction,
     VersionConflict,
@@ -61,7 +62,7 @@ class MemoryStore:
         with self._lock:
             yield MemoryTransaction(self)
 
-    def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
+    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Future[T]:  # noqa: ARG002 - not of use here
         """Run the work here and now; undo what it put when it raises."""
         future: Future[T] = Future()
         if self._closed:

@@ -19,7 +19,8 @@ from fhir_server.store.checks import (
 )
 from fhir_server.store.contract import Store
 from fhir_server.store.memory import MemoryStore
-from fhir_server.store.sqlite import SqliteStore, connect, create_file
+from fhir_server.store.sqlite import SqliteStore
+from fhir_server.store.sqlite_driver import connect, create_file
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x66686972

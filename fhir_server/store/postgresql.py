@@ -9,7 +9,7 @@ import hashlib
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -17,7 +17,10 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors as pg
+from psycopg.types.numeric import Int8Dumper
 from psycopg_pool import ConnectionPool, PoolTimeout
+from sqlalchemy import Column
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 
 from fhir_server.spec import errors
@@ -25,15 +28,18 @@ from fhir_server.store.contract import (
     AGAIN,
     Defined,
     ReadTransaction,
+    Soon,
     Transaction,
     VersionConflict,
 )
 from fhir_server.store.rows import Row
+from fhir_server.store.schema import INDEX_TABLES
 from fhir_server.store.search_composer import EACH, VARIES
 from fhir_server.store.statements import SqlTransaction, keep_secret
 
 T = TypeVar("T")
 
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _UNARY = re.compile(r"(?<=[ (])\+(?=[a-z])")
 _POOL_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0
@@ -59,13 +65,13 @@ SELECT now, now - max((now - objid::bigint - 2147483648) & 4294967295) FROM
 GROUP BY now
 """
 _MORE_SEQS = "SELECT nextval('version_seq_seq') FROM generate_series(1, 4)"
-# In one INSERT: few enough that statements of as many rows come again and stay prepared.
-_ROWS = 25
 _BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # Planning costs ten times what most searches do, so plans are kept; where the values decide, they are made anew.
 _PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
 _PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
 _KEPT_STATEMENTS = 500
+# A pipeline, as the driver makes it for many changes, costs more than to wait for a few answers.
+_FEW = 3
 
 
 @lru_cache(maxsize=4096)
@@ -73,6 +79,33 @@ def marked(text: str) -> str:
     """The statement with PostgreSQL's marks, without the unary + that steers SQLite's planner."""
     text = _UNARY.sub("", text).replace(EACH, "OFFSET 0").removeprefix(VARIES)
     return text.replace("%", "%%").replace("?", "%s")
+
+
+@lru_cache(maxsize=256)
+def _additions(tables: tuple[str, ...]) -> str:
+    """The statement that adds rows to tables."""
+    parts = []
+    for name in tables:
+        columns = INDEX_TABLES[name].columns
+        lists = ", ".join(f"%s::{_type(item)}[]" for item in columns)
+        parts.append(
+            f"INSERT INTO {name} ({', '.join(columns.keys())}) SELECT * FROM unnest({lists})"
+        )
+    *before, last = parts
+    within = ", ".join(f"added{n} AS ({part})" for n, part in enumerate(before))
+    return f"WITH {within} {last}" if within else last
+
+
+def _type(column: Column[Any]) -> str:
+    return column.type.compile(_DIALECT).partition(" COLLATE ")[0]
+
+
+def _list(values: Sequence[Any]) -> str:
+    """The values of a column as PostgreSQL writes an array."""
+    if isinstance(values[0], str):
+        quoted = (item.replace("\\", "\\\\").replace('"', '\\"') for item in values)
+        return '{"' + '","'.join(quoted) + '"}'
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def _lock_number(identity: tuple[str, str]) -> int:
@@ -156,15 +189,20 @@ class PostgresqlDriver:
 
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows, in one order so that two transactions cannot wait for each other."""
-        ordered = sorted(rows)
-        head, values, row_marks = marked(text).partition(" VALUES ")
-        if not values:
-            self.cursor.executemany(head, ordered)
+        statement = marked(text)
+        if len(rows) > _FEW:
+            self.cursor.executemany(statement, sorted(rows))
             return
-        for start in range(0, len(ordered), _ROWS):
-            part = ordered[start : start + _ROWS]
-            several = f"{head} VALUES {', '.join([row_marks] * len(part))}"
-            self.cursor.execute(several, [value for row in part for value in row])
+        for row in sorted(rows):
+            self.cursor.execute(statement, row)
+
+    def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
+        """One statement for all tables, with a list for each column: it stays the same whatever their number."""
+        if tables:
+            lists = [
+                _list(column) for rows in tables.values() for column in zip(*rows, strict=True)
+            ]
+            self.cursor.execute(_additions(tuple(tables)), lists)
 
     def next_seq(self) -> int:
         """The next number of the sequence behind version.seq; the first came with BEGIN."""
@@ -209,6 +247,8 @@ class PostgresqlStore:
         connection.prepare_threshold = 3
         milliseconds = int(self.search_timeout * 1000)
         connection.prepared_max = _KEPT_STATEMENTS
+        # Numbers are sent as one type whatever their size: a statement with others is another one to be prepared.
+        connection.adapters.register_dumper(int, Int8Dumper)
         connection.execute(_PLAN_ONCE)
         # Shorter than the statement's own time, so that who waits for a lock is told of the lock.
         waiting = min(int(self.lock_timeout * 1000), milliseconds * 9 // 10)
@@ -232,7 +272,7 @@ class PostgresqlStore:
         except (psycopg.Error, PoolTimeout) as error:
             raise _refusal(error) from error
 
-    def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
+    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Future[T]:  # noqa: ARG002 - not of use here
         """Run the work in a transaction on one of the store's threads."""
         try:
             return self._threads.submit(self._run, work)

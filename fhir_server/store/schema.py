@@ -175,6 +175,12 @@ INDEX_TABLES = {name: _index_table(name, columns) for name, columns in INDEX_COL
 Index("date_high", *(INDEX_TABLES["date"].c[item] for item in ("parameter", "high", "low", "key")))
 
 
+INSERT_ROW = {
+    table: f"INSERT INTO {table} (parameter, {', '.join(columns)}) VALUES ({', '.join('?' * (len(columns) + 1))})"
+    for table, columns in INDEX_COLUMNS.items()
+}
+
+
 @lru_cache(maxsize=4096)
 def system_number(system: str) -> int:
     """A system as 64 bits: the digest of its text, so that nothing has to be agreed between processes."""

@@ -23,7 +23,7 @@ from fhir_server.store.contract import (
     VersionConflict,
 )
 from fhir_server.store.driver import Driver
-from fhir_server.store.index_rows import INSERT_ROW, IndexRows
+from fhir_server.store.index_rows import IndexRows
 from fhir_server.store.rows import METHODS, Row, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
 from fhir_server.store.search_chains import is_chained, resolved
@@ -83,7 +83,7 @@ class SqlTransaction:
     @property
     def catalogue(self) -> SqlCatalogue:
         """The search parameters of the deployment's own."""
-        return SqlCatalogue(self._driver, INSERT_ROW)
+        return SqlCatalogue(self._driver)
 
     def alone(self) -> None:
         """The next question is the only one."""

@@ -18,7 +18,14 @@ from fhir_server.spec.published import CANONICAL_BASE, own_definitions, own_urls
 from tools.serving import ServerProcess
 
 REFERRAL = "StructureDefinition/referral"
-KINDS = {"StructureDefinition", "ValueSet", "CodeSystem", "SearchParameter", "OperationDefinition"}
+KINDS = {
+    "CapabilityStatement",
+    "CodeSystem",
+    "OperationDefinition",
+    "SearchParameter",
+    "StructureDefinition",
+    "ValueSet",
+}
 
 
 @pytest.fixture
@@ -73,6 +80,24 @@ def test_what_the_capability_statement_names_of_ours_is_here(client):
     }
     parameters = {url for kind, url in ours if kind == "SearchParameter"}
     assert parameters == {url for url in own_urls() if "/SearchParameter/" in url}
+
+
+def test_the_server_offers_what_the_statement_that_it_instantiates_requires(client):
+    told = client.get("metadata").json()
+    (url,) = told["instantiates"]
+    (entry,) = client.get("CapabilityStatement", params={"url": url}).json()["entry"]
+    (required,), (offered,) = entry["resource"]["rest"], told["rest"]
+    assert required["interaction"]
+    assert all(item in offered["interaction"] for item in required["interaction"])
+    by_type = {item["type"]: item for item in offered["resource"]}
+    for resource in required["resource"]:
+        there = by_type[resource["type"]]
+        assert set(resource.get("supportedProfile", ())) <= set(there.get("supportedProfile", ()))
+        assert all(item in there["interaction"] for item in resource["interaction"])
+        for part in ("searchParam", "operation"):
+            facts = [(item["name"], item["definition"]) for item in there.get(part, ())]
+            for item in resource.get(part, ()):
+                assert (item["name"], item["definition"]) in facts
 
 
 def refused(answer, place):

@@ -9,10 +9,10 @@ from referral_acts import ACTS, Act, Direct
 from referral_desk import Desk
 
 from fhir_server.store.postgresql import PostgresqlDriver
-from fhir_server.store.sqlite import SqliteDriver
+from fhir_server.store.sqlite_driver import SqliteDriver
 
 DRIVERS = (SqliteDriver, PostgresqlDriver)
-CHANGES = ("change", "change_many")
+CHANGES = ("change", "change_many", "add_rows")
 
 
 class Broken(Exception):

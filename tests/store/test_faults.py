@@ -42,15 +42,15 @@ def refusal_of(store: Store, identity: str, **options: object) -> FhirError:
 
 def test_a_full_disk_is_507_and_what_was_stored_stays(sqlite_store: SqliteStore) -> None:
     made = write(sqlite_store, "Patient/a")
-    pages = sqlite_store._connection.execute("PRAGMA page_count").fetchone()[0]
-    sqlite_store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    pages = sqlite_store._writer._connection.execute("PRAGMA page_count").fetchone()[0]
+    sqlite_store._writer._connection.execute(f"PRAGMA max_page_count = {pages}")
     refusal = refusal_of(sqlite_store, "Patient/big", body=b"x" * 100_000)
     assert (refusal.status, refusal.issues[0].code) == (507, "no-store")
     assert current(sqlite_store, "Patient/big") is None
     assert current(sqlite_store, "Patient/a") == made
     assert sqlite_store.ready()
     # There is room again: the store goes on without a restart.
-    sqlite_store._connection.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    sqlite_store._writer._connection.execute(f"PRAGMA max_page_count = {pages + 1000}")
     assert write(sqlite_store, "Patient/big", body=b"x" * 100_000).version_id == 1
 
 
@@ -58,10 +58,10 @@ def test_a_full_disk_in_the_middle_of_a_group_loses_nothing_that_was_acknowledge
     sqlite_store: SqliteStore,
 ) -> None:
     """Whatever SQLite takes back by itself, a future with a result is stored and one with an error is not."""
-    pages = sqlite_store._connection.execute("PRAGMA page_count").fetchone()[0]
-    sqlite_store._connection.execute(f"PRAGMA max_page_count = {pages + 60}")
+    pages = sqlite_store._writer._connection.execute("PRAGMA page_count").fetchone()[0]
+    sqlite_store._writer._connection.execute(f"PRAGMA max_page_count = {pages + 60}")
     # A small cache makes SQLite write, and fail, before the commit.
-    sqlite_store._connection.execute("PRAGMA cache_size = 10")
+    sqlite_store._writer._connection.execute("PRAGMA cache_size = 10")
     let_go = threading.Event()
     sqlite_store.submit(lambda _: let_go.wait(5))
 
@@ -77,7 +77,7 @@ def test_a_full_disk_in_the_middle_of_a_group_loses_nothing_that_was_acknowledge
     assert there == {f"p{n}" for n, error in enumerate(outcomes) if error is None}
     assert {error.status for error in outcomes if isinstance(error, FhirError)} == {507}
     assert 0 < len(there) < 40
-    assert sqlite_store._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert sqlite_store._writer._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 _LIMITED = """
@@ -120,12 +120,12 @@ def test_files_that_cannot_grow_refuse_and_recover(empty_database: Callable[[str
 
 def test_a_file_that_became_read_only_is_503_and_readable(sqlite_store: SqliteStore) -> None:
     made = write(sqlite_store, "Patient/a")
-    sqlite_store._connection.execute("PRAGMA query_only = 1")
+    sqlite_store._writer._connection.execute("PRAGMA query_only = 1")
     refusal = refusal_of(sqlite_store, "Patient/b")
     assert refusal.status == 503
     assert "only be read" in refusal.issues[0].diagnostics
     assert current(sqlite_store, "Patient/a") == made
-    sqlite_store._connection.execute("PRAGMA query_only = 0")
+    sqlite_store._writer._connection.execute("PRAGMA query_only = 0")
     write(sqlite_store, "Patient/b")
 
 
@@ -161,7 +161,7 @@ def test_a_lock_of_another_process_is_503_and_nothing_hangs(
     sqlite_store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = write(sqlite_store, "Patient/a")
-    sqlite_store._connection.execute("PRAGMA busy_timeout = 50")
+    sqlite_store._writer._connection.execute("PRAGMA busy_timeout = 50")
     other = sqlite3.connect(sqlite_store.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     futures = [sqlite_store.submit(lambda t, n=n: put(t, f"Patient/p{n}")) for n in range(5)]

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy.engine import make_url
 from writing import plain, write
 
-from fhir_server.store import sqlite
+from fhir_server.store import sqlite, sqlite_driver, sqlite_writer
 from fhir_server.store.checks import UnsafeDatabase
 from fhir_server.store.open import open_store, prepare_database
 from tools.temporary_postgresql import temporary_postgresql
@@ -104,13 +104,14 @@ def test_every_connection_to_sqlite_is_in_wal_with_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[sqlite3.Connection] = []
-    connect = sqlite.connect
+    connect = sqlite_driver.connect
 
     def remember(path: str, *patience: float) -> sqlite3.Connection:
         made.append(connect(path, *patience))
         return made[-1]
 
-    monkeypatch.setattr(sqlite, "connect", remember)
+    for module in (sqlite, sqlite_writer):
+        monkeypatch.setattr(module, "connect", remember)
     store = open_store(f"sqlite:///{tmp_path}/fhir.sqlite")
     write(store, "Patient/a")
     with store.read() as view:
@@ -129,7 +130,7 @@ def test_every_connection_to_sqlite_is_in_wal_with_full(
 def test_a_file_that_does_not_take_wal_is_refused() -> None:
     # A database in memory has no journal to write ahead in.
     with pytest.raises(UnsafeDatabase, match="journal_mode=memory"):
-        sqlite.connect(":memory:")
+        sqlite_driver.connect(":memory:")
 
 
 def test_the_file_is_readable_for_its_owner_only(tmp_path: Path) -> None:

@@ -146,6 +146,21 @@ def test_the_index_follows_every_version(store: Store) -> None:
         assert view.index_difference(key, frozenset(ENTRIES)) == (5, 0)
 
 
+def test_any_text_and_number_is_indexed_as_it_is(store: Store) -> None:
+    texts = ('"', "\\", '\\"', "{a,b}", "NULL", "null", " a ", "a,b", "'", "%s", "?", "é\n\t", "$1")
+    entries = frozenset(
+        {
+            *(TokenEntry(1, "", text or "-") for text in texts),
+            *(StringEntry(2, text, text) for text in texts),
+            *(NumberEntry(3, low, 1e300) for low in (-1e300, 5e-324, 0.1, 1 / 3, -0.0)),
+            DateEntry(4, -(2**62), 2**62),
+        }
+    )
+    version = write(store, "Patient/a", entries)
+    with store.read() as view:
+        assert view.index_difference(version.key, entries) == (0, 0)
+
+
 def test_index_difference_counts_missing_and_surplus_rows(store: Store) -> None:
     key = write(store, "Patient/a", ENTRIES[:3]).key
     with store.read() as view:

@@ -1,0 +1,143 @@
+"""SQLite's connections and statements. https://www.sqlite.org/wal.html"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fhir_server.spec import errors
+from fhir_server.store.checks import UnsafeDatabase
+from fhir_server.store.contract import VersionConflict
+from fhir_server.store.rows import Row
+from fhir_server.store.schema import INSERT_ROW
+
+BUSY_SECONDS = 5.0
+# So many steps of SQLite's machine lie between two looks at the clock.
+STEPS = 5_000
+# Of 4 kB: the longer the log, the fewer of its pages are copied back for each write.
+_CHECKPOINT_PAGES = 16_000
+_FULL = 2
+# A newest version that is further ahead of the clock was written when the clock was wrong; time goes on without it.
+_LONGEST_LEAP = 60_000_000
+
+
+def connect(path: str, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """A connection in autocommit mode, WAL and FULL, that any thread may use (one at a time).
+
+    Raises UnsafeDatabase when the file does not take these modes, as on some network file systems.
+    """
+    connection = sqlite3.connect(
+        path,
+        timeout=busy_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=512,
+    )
+    journal = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    connection.execute("PRAGMA synchronous=FULL")
+    synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+    if (journal, synchronous) != ("wal", _FULL):
+        connection.close()
+        raise UnsafeDatabase(
+            f"SQLite works with journal_mode={journal}, synchronous={synchronous} on this file, but acknowledged"
+            " writes are safe in WAL with FULL (2) only; keep the database on a local disk"
+        )
+    connection.execute("PRAGMA mmap_size=2147418112")
+    connection.execute("PRAGMA cache_size=-16000")
+    # What a savepoint may need to take back stays in memory instead of a file that is made and removed each time.
+    connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+    return connection
+
+
+class SqliteDriver:
+    """Statements on one connection."""
+
+    # Julian days as microseconds since 1970: SQLite before 3.42 has no finer clock.
+    clock = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.cursor = connection.cursor()
+        self.floor = 0
+        # A snapshot costs next to nothing here.
+        self.alone = False
+        self._seq = 0
+
+    def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
+        """All rows."""
+        return self.cursor.execute(text, values).fetchall()
+
+    def change(self, text: str, values: Sequence[Any]) -> int:
+        """One change."""
+        return self.cursor.execute(text, values).rowcount
+
+    def change_many(self, text: str, rows: Sequence[Row]) -> None:
+        """The same change for many rows."""
+        self.cursor.executemany(text, rows)
+
+    def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
+        """A statement for each table."""
+        for table, rows in tables.items():
+            self.cursor.executemany(INSERT_ROW[table], rows)
+
+    def next_seq(self) -> int:
+        """The number after the highest: there is one writer at a time."""
+        self._seq += 1
+        return self._seq
+
+    def newest(self) -> int:
+        """The moment of the newest version, 0 when there is none."""
+        found = self.cursor.execute("SELECT MAX(last_updated) FROM version").fetchone()[0]
+        return found or 0
+
+    def settled(self) -> int:
+        """Transactions follow one another, and none puts a version older than what was there (floor)."""
+        return self.newest()
+
+    def begin_write(self) -> None:
+        """Keep everybody else from writing, and look where they stopped."""
+        self.cursor.execute("BEGIN IMMEDIATE")
+        newest = self.newest()
+        self.floor = newest if newest < time.time_ns() // 1000 + _LONGEST_LEAP else 0
+        self._seq = self.cursor.execute("SELECT MAX(seq) FROM version").fetchone()[0] or 0
+
+    def lock(self, identities: Sequence[tuple[str, str]]) -> None:
+        """BEGIN IMMEDIATE has locked everything."""
+
+
+def error_code(error: BaseException) -> int:
+    """SQLite's primary result code (https://www.sqlite.org/rescode.html), 0 for an error of Python's."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def refusal(error: BaseException) -> errors.FhirError:
+    """What a caller is told of a database error: never its text, which may quote values."""
+    if isinstance(error, VersionConflict):
+        return errors.contended()
+    match error_code(error):
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return errors.contended()
+        case sqlite3.SQLITE_INTERRUPT:
+            return errors.too_costly("The search takes too long; narrow it by another parameter")
+        case sqlite3.SQLITE_FULL:
+            return errors.no_space()
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return errors.damaged()
+        case sqlite3.SQLITE_READONLY:
+            return errors.unavailable(
+                "The database can only be read at present; nothing was stored"
+            )
+    return errors.unavailable("The database is busy or cannot be written; try again")
+
+
+def create_file(path: str) -> None:
+    """Make the database file readable for its owner only, before SQLite opens it."""
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
