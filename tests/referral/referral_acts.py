@@ -56,7 +56,8 @@ class Direct:
             call = parse_call(Request(method, path, pairs, Conditions(), copy.deepcopy(body)))
             result = execute(call, context, self.store)
         except FhirError as refusal:
-            return Answer(refusal.status, outcome(refusal.issues), refusal.headers)
+            told = parse(refusal.body) if refusal.body else outcome(refusal.issues)
+            return Answer(refusal.status, told, refusal.headers)
         return Answer(result.status, parse(result.body) if result.body else None, result.headers)
 
     def put(self, path: str, *, json: Json, headers: Json | None = None) -> Answer:
