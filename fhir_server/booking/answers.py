@@ -79,15 +79,18 @@ def in_bundle(work: Callable[[], Result], context: Context) -> Result:
         return work()
     except FhirError as refusal:
         if refusal.status in (404, 409, 422):
-            issues = tuple(replace(item, severity="fatal") for item in refusal.issues)
-            bundle = {
-                "resourceType": "Bundle",
-                "id": context.new_id(),
-                "type": "searchset",
-                "total": 0,
-                "entry": [_outcome_entry(issues, context)],
-            }
-            raise FhirError(
-                refusal.status, issues, refusal.headers, body=serialise(bundle)
-            ) from None
+            raise refused(refusal, context) from None
         raise
+
+
+def refused(refusal: FhirError, context: Context) -> FhirError:
+    """The refusal as a Bundle that holds only the outcome."""
+    issues = tuple(replace(item, severity="fatal") for item in refusal.issues)
+    bundle = {
+        "resourceType": "Bundle",
+        "id": context.new_id(),
+        "type": "searchset",
+        "total": 0,
+        "entry": [_outcome_entry(issues, context)],
+    }
+    return FhirError(refusal.status, issues, refusal.headers, body=serialise(bundle))

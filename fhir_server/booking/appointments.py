@@ -38,8 +38,7 @@ def apply(
     transaction: Transaction,
 ) -> Ruled:
     """Take and free seats for a change of one appointment; raises FhirError 409 or 422."""
-    previous = write.previous
-    before = None if previous is None or previous.deleted else parse_stored(previous.body)
+    before = write.before
     if lapsed(before) and statuses.is_live(after):
         raise refusals.hold_expired("Appointment.status")
     statuses.check_transition(before, after)

@@ -34,6 +34,7 @@ class Hold:
     levels: frozenset[Level] = frozenset({"type", "instance"})
     resource_types: frozenset[str] = frozenset({"Appointment"})
     affects_state: bool = True
+    refused = staticmethod(answers.refused)
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with the pending Appointment and Expires; 404, 409 or 422 with a Bundle that holds the outcome."""

@@ -9,7 +9,7 @@ from fhir_server.booking import appointments, gp_connect, refusals, slots
 from fhir_server.booking.displacement import referrals_of_slots
 from fhir_server.booking.policy import BookingPolicy
 from fhir_server.interactions.call import Context, Parameters
-from fhir_server.interactions.rules import Pending, Ruled
+from fhir_server.interactions.rules import NoRules, Pending, Ruled
 from fhir_server.interactions.write import Write
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.instants import write_instant
@@ -22,7 +22,7 @@ _MINUTE = 60_000_000
 
 
 @dataclass(frozen=True)
-class BookingRules:
+class BookingRules(NoRules):
     """See fhir_server.interactions.rules.Rules."""
 
     policy: BookingPolicy = field(default_factory=BookingPolicy)
@@ -82,16 +82,6 @@ class BookingRules:
         elif self.policy.gp_connect and focus is not None and focus[0] == "Patient":
             gp_connect.check_patient_search(parameters, context)
         return parameters
-
-    def follow(
-        self, write: Write, after: Json | None, context: Context, transaction: Transaction
-    ) -> None:
-        """Nothing: who writes an appointment or a slot without asking is booking itself."""
-
-    def unique(self, resource: Json) -> tuple[tuple[str, str], ...]:
-        """None."""
-        del resource
-        return ()
 
     def contended(self, refusal: FhirError) -> FhirError:
         """409 with Retry-After: who waited too long has lost, for now."""

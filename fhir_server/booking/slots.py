@@ -13,7 +13,6 @@ from fhir_server.booking.seats import Seats, projected
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.rules import Ruled
 from fhir_server.interactions.write import Write
-from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.claims import Claim
 from fhir_server.store.contract import Transaction, VersionConflict
 
@@ -23,8 +22,7 @@ _FIXED = ("start", "end", "schedule")
 
 def apply(write: Write, after: Json | None, context: Context, transaction: Transaction) -> Ruled:
     """Allow a change of one slot and bring its blocks and its status in line; raises FhirError 409 or 422."""
-    previous = write.previous
-    before = None if previous is None or previous.deleted else parse_stored(previous.body)
+    before = write.before
     statuses.check_transition(before, after)
     referrals: set[tuple[str, str]] = set()
     if context.lenient and _takes_away(before, after):

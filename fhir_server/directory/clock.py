@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fhir_server.directory.names import ADVICE, CLOCK_PAUSE, CLOCK_STOP, PATHWAY_START
+from fhir_server.directory.names import CLOCK_PAUSE, CLOCK_STOP
+from fhir_server.referral.clock import start_of
+from fhir_server.referral.extensions import all_of, typed
+from fhir_server.referral.kinds import kind_of
 from fhir_server.spec.dates import LATEST, interval
 
 Json = dict[str, Any]
@@ -47,23 +50,23 @@ def clock_of(referral: Json) -> Clock | None:
 
     None when neither is told, and for a question (advice and guidance) whose clock nobody started.
     """
-    start = _moment(extension_value(referral, PATHWAY_START, "valueInstant"))
+    start = _moment(start_of(referral))
     stated = start is not None
-    if start is None and not is_advice(referral):
+    if start is None and kind_of(referral) != "advice":
         start = _moment(referral.get("authoredOn"))
     if start is None:
         return None
     stops = [
         moment
-        for item in extensions(referral, CLOCK_STOP)
-        if (moment := _moment(extension_value(item, "instant", "valueInstant"))) is not None
+        for item in all_of(referral, CLOCK_STOP)
+        if (moment := _moment(typed(item, "instant", "valueInstant"))) is not None
     ]
     return Clock(start, stated, min(stops, default=None), tuple(sorted(_pauses(referral))))
 
 
 def _pauses(referral: Json) -> Iterator[Span]:
-    for item in extensions(referral, CLOCK_PAUSE):
-        period = extension_value(item, "period", "valuePeriod")
+    for item in all_of(referral, CLOCK_PAUSE):
+        period = typed(item, "period", "valuePeriod")
         if isinstance(period, dict):
             low, high = period.get("start"), period.get("end")
             if isinstance(low, str):
@@ -73,21 +76,6 @@ def _pauses(referral: Json) -> Iterator[Span]:
 def _end(text: str) -> int:
     # The end of a Period that is a day belongs to it (datatypes.html#Period).
     return interval(text)[0 if "T" in text else 1]
-
-
-def is_advice(referral: Json) -> bool:
-    """Whether a ServiceRequest asks for advice and guidance, not for an appointment."""
-    return any(item.get("code") == ADVICE for item in referral.get("code", {}).get("coding", ()))
-
-
-def extensions(element: Json, url: str) -> list[Json]:
-    """The extensions of an element with that url."""
-    return [item for item in element.get("extension", ()) if item.get("url") == url]
-
-
-def extension_value(element: Json, url: str, name: str) -> Any:
-    """The value of the first extension with that url, or None."""
-    return next((item.get(name) for item in extensions(element, url)), None)
 
 
 def _moment(text: Any) -> int | None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from fhir_server.booking import refusals
 from fhir_server.directory import waits, words
-from fhir_server.directory.clock import is_advice
 from fhir_server.directory.gathered import Gathered
 from fhir_server.directory.names import UBRN
 from fhir_server.directory.paper import Paper, Section, facts, paragraphs, section, table
 from fhir_server.directory.summary import appointments, patient
+from fhir_server.referral.kinds import kind_of
 from fhir_server.spec import errors
 
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ def letter(gathered: Gathered) -> Paper:
     if referral.get("status") != "active":
         told = "The referral is not active; there is nothing that the patient could book"
         raise refusals.invalid_state(422, told, "ServiceRequest.status")
-    if is_advice(referral):
+    if kind_of(referral) == "advice":
         told = "The referral asks a clinician for advice; there is no letter to the patient"
         issue = refusals.issue(
             422, "business-rule", "INVALID_REQUEST_TYPE", told, "ServiceRequest.code"

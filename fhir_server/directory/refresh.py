@@ -18,9 +18,10 @@ from typing import Any
 
 from fhir_server.directory import waits
 from fhir_server.directory.following import Follower
-from fhir_server.directory.rules import with_waits
+from fhir_server.directory.names import WAIT
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.write import Write, append
+from fhir_server.referral.extensions import with_only
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse
 from fhir_server.store.contract import Store, StoredVersion, Transaction
@@ -149,7 +150,7 @@ class Refresher:
             self._wait_until(service_id, waits.changing(made, self.context))
         if _same(shown, made):
             return False, False
-        changed = with_waits(service, [] if made is None else [made])
+        changed = with_only(service, WAIT, [] if made is None else [made])
         try:
             written = self.store.write(partial(_write, version, changed, self.context))
         except FhirError as refusal:

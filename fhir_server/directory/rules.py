@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_server.booking import refusals
-from fhir_server.directory.clock import extensions
 from fhir_server.directory.names import WAIT
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.rules import NoRules, Ruled
 from fhir_server.interactions.write import Write
+from fhir_server.referral import extensions
 from fhir_server.spec import errors
-from fhir_server.spec.json_format import parse
 from fhir_server.store.contract import Transaction
 
 Json = dict[str, Any]
@@ -32,22 +31,13 @@ class DirectoryRules(NoRules):
         del transaction
         if after is None:
             return Ruled(None)
-        previous = write.previous
-        before = None if previous is None or previous.deleted else parse(previous.body)
-        held = extensions(before, WAIT) if before is not None else []
-        sent = extensions(after, WAIT)
+        held = extensions.all_of(write.before or {}, WAIT)
+        sent = extensions.all_of(after, WAIT)
         if sent == held:
             return Ruled(after)
         if sent and not context.recording:
             raise _derived(after)
-        return Ruled(with_waits(after, held))
-
-
-def with_waits(service: Json, waits: list[Json]) -> Json:
-    """The service with those extensions in place of its own about waits."""
-    kept = [item for item in service.get("extension", ()) if item.get("url") != WAIT]
-    rest = {name: value for name, value in service.items() if name != "extension"}
-    return rest | {"extension": [*kept, *waits]} if kept or waits else rest
+        return Ruled(extensions.with_only(after, WAIT, held))
 
 
 def _derived(service: Json) -> errors.FhirError:

@@ -13,10 +13,10 @@ from typing import Any
 from fhir_server.booking import facts
 from fhir_server.directory import waits
 from fhir_server.directory.asked import Asked
-from fhir_server.directory.clock import extension_value, extensions
 from fhir_server.directory.names import COMMISSIONER, ELIGIBILITY
 from fhir_server.directory.places import Vector, kilometres
 from fhir_server.interactions.call import Context
+from fhir_server.referral.extensions import all_of, typed
 
 Json = dict[str, Any]
 UNKNOWN = 1e9
@@ -98,7 +98,7 @@ class Sieve:
     def _not_commissioned(self, service: Json) -> str:
         """A service that names no commissioner takes referrals under the rules of any."""
         wanted = self.asked.commissioner
-        named = [item.get("valueReference", {}) for item in extensions(service, COMMISSIONER)]
+        named = [item.get("valueReference", {}) for item in all_of(service, COMMISSIONER)]
         if wanted is None or not named:
             return ""
         commissioners = {"/".join(target) for _, target in facts.targets(named, self.context)}
@@ -107,9 +107,7 @@ class Sieve:
     def _not_eligible(self, service: Json) -> str:
         """Each eligibility that states limits is an alternative."""
         limits = [
-            limit
-            for item in service.get("eligibility", ())
-            for limit in extensions(item, ELIGIBILITY)
+            limit for item in service.get("eligibility", ()) for limit in all_of(item, ELIGIBILITY)
         ]
         if not limits or any(not self._outside(limit) for limit in limits):
             return ""
@@ -117,13 +115,13 @@ class Sieve:
 
     def _outside(self, limit: Json) -> str:
         age, sex = self.asked.age, self.asked.sex
-        low = extension_value(limit, "minimum-age", "valueUnsignedInt")
-        high = extension_value(limit, "maximum-age", "valueUnsignedInt")
+        low = typed(limit, "minimum-age", "valueUnsignedInt")
+        high = typed(limit, "maximum-age", "valueUnsignedInt")
         if age is not None and (
             (low is not None and age < low) or (high is not None and age > high)
         ):
             return "age: it is for patients of other ages"
-        sexes = [item.get("valueCode") for item in extensions(limit, "sex")]
+        sexes = [item.get("valueCode") for item in all_of(limit, "sex")]
         # Only male and female leave out: who is neither, or not known, is for the clinician to judge.
         if sex in ("male", "female") and sexes and sex not in sexes:
             return "sex: it is for patients of another sex"

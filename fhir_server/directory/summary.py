@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhir_server.directory import words
-from fhir_server.directory.clock import extension_value
 from fhir_server.directory.gathered import Gathered
-from fhir_server.directory.names import NHS_NUMBER, PATHWAY_START, UBRN
+from fhir_server.directory.names import NHS_NUMBER, UBRN
 from fhir_server.directory.paper import Paper, Section, facts, paragraphs, section, table
+from fhir_server.referral.clock import start_of
 
 Json = dict[str, Any]
 _REFERRAL_NOTE: Json = {
@@ -70,7 +70,6 @@ def patient(gathered: Gathered) -> Section:
 
 def _referral(gathered: Gathered) -> Section:
     referral, zone = gathered.referral, gathered.context.policy.zone
-    start = extension_value(referral, PATHWAY_START, "valueInstant")
     return section(
         "Referral",
         facts(
@@ -82,7 +81,7 @@ def _referral(gathered: Gathered) -> Section:
             ("Specialty", words.concept(referral.get("performerType"))),
             ("Referred by", _requester(gathered)),
             ("Referred on", words.moment(referral.get("authoredOn"), zone)),
-            ("Clock started", words.moment(start, zone)),
+            ("Clock started", words.moment(start_of(referral), zone)),
         ),
         targets=[referral, gathered.target(referral.get("requester"))],
     )

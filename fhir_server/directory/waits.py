@@ -13,10 +13,11 @@ from zoneinfo import ZoneInfo
 from fhir_server.booking import facts, queries
 from fhir_server.booking.names import PRIORITY
 from fhir_server.directory import statistics
-from fhir_server.directory.clock import clock_of, extensions
+from fhir_server.directory.clock import clock_of
 from fhir_server.directory.names import WAIT
 from fhir_server.directory.statistics import written
 from fhir_server.interactions.call import Context
+from fhir_server.referral import extensions
 from fhir_server.search.expression import And, Expression, Not, Query, SortKey
 from fhir_server.spec.dates import DAY
 from fhir_server.spec.instants import SECOND, write_instant
@@ -178,13 +179,12 @@ def _waits(
 
 def stated(service: Json) -> Json | None:
     """The extension service-wait of a HealthcareService, or None."""
-    return next(iter(extensions(service, WAIT)), None)
+    return extensions.one(service, WAIT)
 
 
 def value(shown: Json, figure: str) -> Any:
     """One figure of the extension, or None."""
-    found = next(iter(extensions(shown, figure)), {})
-    return next((item for name, item in found.items() if name.startswith("value")), None)
+    return extensions.part(shown, figure)
 
 
 def without_moment(extension: Json) -> list[Json]:

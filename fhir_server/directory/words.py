@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fhir_server.directory.clock import extension_value, extensions
+from fhir_server.referral.state import code_of
 from fhir_server.spec.dates import interval
 from fhir_server.spec.instants import SECOND
 
@@ -72,9 +72,4 @@ def moment(text: Any, zone: ZoneInfo) -> str:
 
 def state_of(referral: Json) -> str:
     """The state that the server has derived, where it tells one."""
-    url = "https://fhir.nhs.uk/StructureDefinition/Extension-eRS-ServiceRequest-State"
-    for item in extensions(referral, url):
-        value = extension_value(item, "state", "valueCodeableConcept")
-        if value:
-            return concept(value)
-    return ""
+    return code_of(referral) or ""

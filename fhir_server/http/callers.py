@@ -13,8 +13,8 @@ import orjson
 
 from fhir_server.http.exchange import Exchange
 from fhir_server.http.preferences import Preferences
-from fhir_server.interactions.call import Call, Context, RetryKey
-from fhir_server.interactions.rules import concerns
+from fhir_server.interactions.call import Attributed, Call, Context, RetryKey
+from fhir_server.interactions.contention import concerns
 from fhir_server.spec import errors
 
 ANONYMOUS = "anonymous"
@@ -65,6 +65,9 @@ def _digest(call: Call, exchange: Exchange) -> str:
     """Of everything that decides what the request does."""
     parts: Any = [exchange.method, exchange.path, exchange.query.decode("latin-1")]
     parts += [exchange.header(name) for name in (b"if-match", b"if-none-match", b"if-none-exist")]
+    if isinstance(call, Attributed):
+        parts.append(repr(call.provenance))
+        call = call.change
     content = (
         getattr(call, "resource", None)
         or getattr(call, "bundle", None)

@@ -27,10 +27,10 @@ from fhir_server.interactions.call import (
     PatchDocument,
     Request,
 )
+from fhir_server.interactions.contention import told
 from fhir_server.interactions.grammar import check_address, parse_call, parse_query
 from fhir_server.interactions.listing import Listing
 from fhir_server.interactions.operation import media_types
-from fhir_server.interactions.rules import told
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse

@@ -29,12 +29,12 @@ from fhir_server.interactions.change import (
     delete,
     update,
 )
+from fhir_server.interactions.contention import told
 from fhir_server.interactions.history import history
 from fhir_server.interactions.operation import offered
 from fhir_server.interactions.patch import conditional_patch, patch
 from fhir_server.interactions.read import read, read_version
 from fhir_server.interactions.replay import once
-from fhir_server.interactions.rules import told
 from fhir_server.interactions.search import search
 from fhir_server.interactions.write import check, refuse_criteria, refuse_subset
 from fhir_server.spec import errors

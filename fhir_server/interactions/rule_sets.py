@@ -78,6 +78,14 @@ class RuleSets:
         sets = self._of[resource["resourceType"]]
         return tuple(pair for item in sets for pair in item.unique(resource))
 
+    def duplicated(
+        self, resource: Json, refusal: FhirError, transaction: ReadTransaction
+    ) -> FhirError:
+        """As those about the type tell it, one after the other."""
+        for item in self._of[resource["resourceType"]]:
+            refusal = item.duplicated(resource, refusal, transaction)
+        return refusal
+
     def contended(self, refusal: FhirError) -> FhirError:
         """As the first of them says it."""
         return self.sets[0].contended(refusal) if self.sets else refusal

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fhir_server.spec.errors import Contended, FhirError, Issue
+from fhir_server.spec.errors import FhirError, Issue
 from fhir_server.store.contract import ReadTransaction, Transaction
 
 if TYPE_CHECKING:
-    from fhir_server.interactions.call import Call, Context, Parameters
+    from fhir_server.interactions.call import Context, Parameters
     from fhir_server.interactions.write import Write
 
 Json = dict[str, Any]
@@ -70,30 +70,13 @@ class Rules(Protocol):
     def unique(self, resource: Json) -> tuple[tuple[str, str], ...]:
         """(system, value) pairs that no other resource of the type may have (409)."""
 
+    def duplicated(
+        self, resource: Json, refusal: FhirError, transaction: ReadTransaction
+    ) -> FhirError:
+        """How a resource is refused that has a pair, or another identifier, which must be unique."""
+
     def contended(self, refusal: FhirError) -> FhirError:
         """How a write is refused that waited too long for others."""
-
-
-def told(refusal: FhirError, call: Call, context: Context) -> FhirError:
-    """The refusal as the rules want it told: contention about what they rule is a conflict like losing (409)."""
-    if isinstance(refusal, Contended) and concerns(call, context.rules):
-        return context.rules.contended(refusal)
-    return refusal
-
-
-def concerns(call: Call, rules: Rules) -> bool:
-    """Whether a call may change something that the rules are about."""
-    entries = getattr(call, "bundle", {}).get("entry")
-    if isinstance(entries, list):
-        urls = [_url(entry).partition("?")[0].partition("/")[0] for entry in entries]
-        return any(name in rules.resource_types for name in urls)
-    return getattr(call, "resource_type", None) in rules.resource_types
-
-
-def _url(entry: Any) -> str:
-    request = entry.get("request") if isinstance(entry, dict) else None
-    url = request.get("url") if isinstance(request, dict) else None
-    return url.removeprefix("/") if isinstance(url, str) else ""
 
 
 class NoRules:
@@ -136,6 +119,13 @@ class NoRules:
         """None."""
         del resource
         return ()
+
+    def duplicated(
+        self, resource: Json, refusal: FhirError, transaction: ReadTransaction
+    ) -> FhirError:
+        """As it is."""
+        del resource, transaction
+        return refusal
 
     def contended(self, refusal: FhirError) -> FhirError:
         """As it is."""

@@ -19,7 +19,7 @@ from fhir_server.search import extraction
 from fhir_server.search.entries import IndexEntries, TokenEntry, UniqueEntry
 from fhir_server.search.parameters import parameter
 from fhir_server.spec import errors
-from fhir_server.spec.errors import FhirError, Issue
+from fhir_server.spec.errors import Duplicate, FhirError, Issue
 from fhir_server.spec.instants import MILLISECOND, write_instant
 from fhir_server.spec.json_format import parse_stored, serialise
 from fhir_server.store.contract import Method, StoredVersion, Transaction
@@ -35,6 +35,12 @@ class Write:
     resource_type: str
     logical_id: str
     previous: StoredVersion | None
+
+    @property
+    def before(self) -> Json | None:
+        """The resource as it is stored, read anew at each call; None when there is none, or it was deleted."""
+        found = self.previous
+        return None if found is None or found.deleted else parse_stored(found.body)
 
 
 def check(resource: Json, resource_type: str, context: Context) -> None:
@@ -68,7 +74,10 @@ def store(
         return append(write, resource, context, transaction)
     ruled = context.rules.apply(write, resource, context, transaction)
     assert ruled.resource is not None
-    version = append(write, ruled.resource, context, transaction)
+    try:
+        version = append(write, ruled.resource, context, transaction)
+    except Duplicate as refusal:
+        raise context.rules.duplicated(ruled.resource, refusal, transaction) from None
     return Stored(version, ruled.issues) if ruled.issues else version
 
 

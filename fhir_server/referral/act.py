@@ -5,12 +5,14 @@ All that it wrote is named by one Provenance. https://hl7.org/fhir/R4/provenance
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.rules import Rules
 from fhir_server.interactions.write import Write, append
-from fhir_server.referral.case import Case, expect
+from fhir_server.referral.case import Case, check_there, expect, load, referrals_of
 from fhir_server.referral.state import derive, with_state
 from fhir_server.spec.instants import write_instant
 from fhir_server.store.contract import Transaction
@@ -43,22 +45,39 @@ class Ledger:
         append(Write("POST", "Provenance", context.new_id(), None), resource, context, transaction)
 
 
-class Act:
-    """The changes of one case that follow from one write; booking: the rules of seats, for Appointments."""
+@dataclass(frozen=True, slots=True)
+class Acts:
+    """Makes the acts that one write brings about; booking: the rules of seats, for Appointments."""
 
-    def __init__(
-        self,
-        case: Case,
-        booking: Rules,
-        ledger: Ledger,
-        context: Context,
-        transaction: Transaction,
-    ) -> None:
-        self.case = case
-        self.booking = booking
-        self.ledger = ledger
-        self.context = context
-        self.transaction = transaction
+    booking: Rules
+    ledger: Ledger
+    context: Context
+    transaction: Transaction
+
+    def of(self, case: Case) -> Act:
+        """An act about the case."""
+        return Act(self.booking, self.ledger, self.context, self.transaction, case)
+
+    def about(self, before: Json | None, after: Json | None, place: str) -> Iterator[Act]:
+        """An act for each referral that a Task or an Appointment is or was about, under the locks of all.
+
+        FhirError 422 for a new one about what is not here.
+        """
+        ids = sorted({*referrals_of(before, self.context), *referrals_of(after, self.context)})
+        self.transaction.lock([("ServiceRequest", item) for item in ids])
+        for item in ids:
+            case = load(item, self.context, self.transaction)
+            if case is not None:
+                yield self.of(case)
+            elif before is None and not self.context.recording:
+                check_there(item, place, self.transaction)
+
+
+@dataclass(frozen=True, slots=True)
+class Act(Acts):
+    """The changes of one case that follow from one write."""
+
+    case: Case
 
     def change(self, resource_type: str, logical_id: str, after: Json) -> None:
         """Write the next version of a Task or an Appointment of the case."""

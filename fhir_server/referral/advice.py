@@ -10,10 +10,10 @@ from typing import Any
 
 from fhir_server.booking import facts
 from fhir_server.interactions.call import Context
-from fhir_server.interactions.rules import Rules
+from fhir_server.interactions.write import Write
 from fhir_server.referral import clock, extensions, refusals
-from fhir_server.referral.act import Act, Ledger
-from fhir_server.referral.case import load, referrals_of
+from fhir_server.referral.act import Act, Acts
+from fhir_server.referral.case import check_there, load, referrals_of
 from fhir_server.referral.definitions import extension, terminal
 from fhir_server.referral.kinds import kind_of, stored_referral, ubrn_of
 from fhir_server.referral.requests import task_for
@@ -103,25 +103,22 @@ def _complete(logical_id: str, act: Act) -> None:
     """The request of which a referral was made is done, and so is whoever had the turn."""
     case = load(logical_id, act.context, act.transaction)
     assert case is not None
-    other = Act(case, act.booking, act.ledger, act.context, act.transaction)
+    other = act.of(case)
     for item, _, _ in case.open_tasks():
         other.close(item, "completed")
     other.settle(status="completed")
 
 
-def apply(
-    before: Json | None,
-    after: Json | None,
-    booking: Rules,
-    ledger: Ledger,
-    context: Context,
-    transaction: Transaction,
-) -> None:
+def apply(write: Write, after: Json | None, acts: Acts) -> None:
     """A Communication that is sent gives the turn to the other side; FhirError 422 when the conversation is over."""
+    context, transaction, before = acts.context, acts.transaction, write.before
     ids = sorted(set(referrals_of(after, context)))
-    if context.recording or after is None or not ids or after.get("status") != "completed":
+    if context.recording or after is None or not ids:
         return
-    if before is not None and before.get("status") == "completed":
+    if before is None:
+        for item in ids:
+            check_there(item, "Communication.basedOn", transaction)
+    if after.get("status") != "completed" or (before or {}).get("status") == "completed":
         return
     transaction.lock([("ServiceRequest", item) for item in ids])
     for item in ids:
@@ -134,7 +131,7 @@ def apply(
                 "The conversation is over; make a new request for advice",
                 "Communication.basedOn",
             )
-        act = Act(case, booking, ledger, context, transaction)
+        act = acts.of(case)
         owner = _next(case.referral, after, case.open_tasks("ADVICE_TURN"), context)
         open_tasks = case.open_tasks("ADVICE_TURN")
         if not open_tasks:

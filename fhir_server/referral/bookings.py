@@ -10,45 +10,26 @@ from typing import Any
 from fhir_server.booking import facts, statuses
 from fhir_server.booking.invariants import follows_up
 from fhir_server.interactions.call import Context
-from fhir_server.interactions.rules import Rules
 from fhir_server.interactions.write import Write
 from fhir_server.referral import reasons, refusals, state
-from fhir_server.referral.act import Act, Ledger
-from fhir_server.referral.case import Case, check_there, load, referrals_of
+from fhir_server.referral.act import Act, Acts
+from fhir_server.referral.case import Case, referrals_of
 from fhir_server.referral.definitions import actions, appointment_group, provider_books
 from fhir_server.referral.requests import task_for
 from fhir_server.referral.shortlist import check_flow
 from fhir_server.referral.tasks import appointment_of
-from fhir_server.spec.json_format import parse_stored
-from fhir_server.store.contract import ReadTransaction, Transaction
+from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
 _SERVICE = "HealthcareService"
 
 
-def apply(
-    write: Write,
-    after: Json | None,
-    booking: Rules,
-    ledger: Ledger,
-    context: Context,
-    transaction: Transaction,
-) -> None:
+def apply(write: Write, after: Json | None, acts: Acts) -> None:
     """Check an Appointment that the rules of booking allow, and do what follows for its referrals; FhirError 422."""
-    previous = write.previous
-    before = None if previous is None or previous.deleted else parse_stored(previous.body)
-    ids = sorted({*referrals_of(before, context), *referrals_of(after, context)})
-    if not ids:
-        return
-    transaction.lock([("ServiceRequest", item) for item in ids])
-    for item in ids:
-        case = load(item, context, transaction)
-        if case is None and before is None and not context.recording:
-            check_there(item, "Appointment.basedOn", transaction)
-        if case is None or case.kind != "referral":
-            continue
-        act = Act(case, booking, ledger, context, transaction)
-        follow(act, write.logical_id, before, after, asked=not context.recording)
+    before = write.before
+    for act in acts.about(before, after, "Appointment.basedOn"):
+        if act.case.kind == "referral":
+            follow(act, write.logical_id, before, after, asked=not acts.context.recording)
 
 
 def follow(

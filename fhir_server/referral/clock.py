@@ -30,8 +30,8 @@ def with_clock(resource: Json, before: Json | None, kind: Kind, context: Context
 
 def start_of(resource: Json | None) -> str | None:
     """The instant at which the clock started."""
-    found = extensions.value(extensions.one(resource or {}, extension("pathway-start")))
-    return found if isinstance(found, str) else None
+    found: str | None = extensions.typed(resource or {}, extension("pathway-start"), "valueInstant")
+    return found
 
 
 def _started(resource: Json, before: Json | None, kind: Kind, context: Context) -> Json:
@@ -60,9 +60,18 @@ def _started(resource: Json, before: Json | None, kind: Kind, context: Context) 
 
 
 def _paused(resource: Json, before: Json | None, context: Context) -> Json:
-    """A pause begins with on-hold and ends with it; pauses that were told before are not lost."""
+    """A pause begins with on-hold and ends with it; a pathway that began elsewhere may tell of pauses that ended."""
     url = extension("clock-pause")
-    listed = extensions.all_of(resource, url) or extensions.all_of(before or {}, url)
+    sent, listed = extensions.all_of(resource, url), extensions.all_of(before or {}, url)
+    if sent and (before is None or context.recording):
+        if not context.recording:
+            _check_pauses(sent, resource, context)
+        listed = sent
+    elif sent and sent != listed:
+        raise refusals.state_is_derived(
+            "The clock stands still while the status is on-hold; leave its pauses as they are",
+            _PLACE,
+        )
     now = write_instant(context.now())
     held = resource["status"] == "on-hold"
     running = [item for item in listed if not extensions.part(item, "period").get("end")]
@@ -76,6 +85,18 @@ def _paused(resource: Json, before: Json | None, context: Context) -> Json:
     elif not held and running and (before or {}).get("status") == "on-hold":
         listed = [_ended(item, now) if item in running else item for item in listed]
     return extensions.with_only(resource, url, listed)
+
+
+def _check_pauses(pauses: list[Json], resource: Json, context: Context) -> None:
+    started = start_of(resource)
+    least = moment(started) if started else context.now()
+    for period in (extensions.part(item, "period") for item in pauses):
+        times = [moment(period[name]) for name in ("start", "end") if name in period]
+        if len(times) < 2 or not least <= times[0] <= times[1] <= context.now():
+            raise refusals.invalid_value(
+                "A pause that is told of begins after the pathway and has ended; a new one begins with on-hold",
+                _PLACE,
+            )
 
 
 def _ended(pause: Json, now: str) -> Json:

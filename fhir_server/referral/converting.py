@@ -13,7 +13,6 @@ from fhir_server.booking.names import OURS
 from fhir_server.interactions.call import Context, Operation, Result
 from fhir_server.interactions.operation import Level, writable
 from fhir_server.interactions.rules import Rules
-from fhir_server.referral import advice
 from fhir_server.referral.case import Case
 from fhir_server.referral.definitions import system, table
 from fhir_server.referral.doing import Doing
@@ -52,7 +51,6 @@ class ConvertAdvice:
         referral = _referral(case, services, doing)
         if priority is not None:
             referral["priority"] = read_priority(priority)
-        advice.check_conversion(referral, doing.context, doing.transaction)
         guidance = inputs.text("guidance")
         if guidance is not None:
             doing.create(_message(case, guidance, doing))

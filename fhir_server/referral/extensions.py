@@ -27,6 +27,11 @@ def value(extension: Json | None) -> Any:
     return None
 
 
+def typed(element: Json, url: str, name: str) -> Any:
+    """The value of that type of the first extension with that url, or None: what no profile was asked about."""
+    return (one(element, url) or {}).get(name)
+
+
 def part(extension: Json | None, name: str) -> Any:
     """The value of a part of a complex extension, or None."""
     return value(one(extension, name)) if extension is not None else None

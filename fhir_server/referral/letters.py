@@ -11,6 +11,7 @@ from typing import Any
 
 from fhir_server.booking import facts
 from fhir_server.interactions.call import Context
+from fhir_server.interactions.write import Write
 from fhir_server.referral import extensions, refusals
 from fhir_server.referral.case import referrals_of
 from fhir_server.referral.definitions import extension, is_sent, table
@@ -40,44 +41,57 @@ def check_referral(
     after: Json,
     before: Json | None,
     context: Context,
-    transaction: ReadTransaction,
+    transaction: Transaction,
 ) -> None:
     """Refuse (422) attachments that are not clean, and a referral that loses its last letter."""
     old, new = named_in(before, context), named_in(after, context)
     fresh = {item: place for item, place in new.items() if item not in old}
+    sent = before is not None and is_sent(code_of(before))
+    if sent:
+        # Who deletes one of them meanwhile does not see yet that it is named here.
+        transaction.lock([(_TYPE, item) for item in sorted(fresh)])
     stored = facts.resources([(_TYPE, item) for item in fresh], context, transaction)
     for item, place in fresh.items():
         _check_clean(stored.get((_TYPE, item)), place)
-    if old.keys() - new.keys() and before is not None and is_sent(code_of(before)):
+    if sent and old.keys() - new.keys():
         left = new.keys() | _related(logical_id, transaction)
         if not any(_stands(item, context, transaction) for item in left):
             raise refusals.letter_required("ServiceRequest.supportingInfo")
 
 
-def apply(
-    logical_id: str,
-    before: Json | None,
-    after: Json | None,
-    context: Context,
-    transaction: Transaction,
-) -> None:
+def apply(write: Write, after: Json | None, context: Context, transaction: Transaction) -> None:
     """Refuse (422) a change of a letter that leaves a referral without any."""
-    ids = sorted({*referrals_of(before, context), *referrals_of(after, context)})
-    if not ids or context.recording:
+    logical_id, before = write.logical_id, write.before
+    if before is None or not _is_letter(before) or context.recording:
         return
-    transaction.lock([("ServiceRequest", item) for item in ids])
-    for item in ids:
+    ids = with_letter(logical_id, before, context, transaction)
+    transaction.lock([("ServiceRequest", item) for item in sorted(ids)])
+    for item in sorted(ids & with_letter(logical_id, before, context, transaction)):
         referral = stored_referral(transaction.current("ServiceRequest", item))
-        if referral is None:
+        if referral is None or not is_sent(code_of(referral)):
             continue
-        counts = after is not None and _is_letter(after) and item in referrals_of(after, context)
-        if counts or before is None or not is_sent(code_of(referral)):
+        named = named_in(referral, context)
+        stays = logical_id in named or item in referrals_of(after, context)
+        if stays and after is not None and _is_letter(after):
             continue
-        others = {*named_in(referral, context), *_related(item, transaction)} - {logical_id}
+        others = {*named, *_related(item, transaction)} - {logical_id}
         if not any(_stands(other, context, transaction) for other in others):
             raise refusals.letter_required(
                 "DocumentReference.status" if after else "DocumentReference"
             )
+
+
+def with_letter(
+    logical_id: str, letter: Json | None, context: Context, transaction: ReadTransaction
+) -> set[str]:
+    """The ids of the referrals that a stored DocumentReference names, or that name it."""
+    found = set(referrals_of(letter, context))
+    naming = context.catalogue().find("ServiceRequest", "supporting-info")
+    if naming is not None:
+        links = transaction.links_to([(_TYPE, logical_id)], [naming.parameter.number], _MOST)
+        versions = transaction.by_key([link.source_key for link in links])
+        found |= {item.logical_id for item in versions.values()}
+    return found
 
 
 @cache

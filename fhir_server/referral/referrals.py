@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_server.interactions.call import Context
-from fhir_server.interactions.rules import Ruled, Rules
+from fhir_server.interactions.rules import Ruled
 from fhir_server.interactions.write import Write
 from fhir_server.referral import (
     advice,
@@ -21,7 +21,7 @@ from fhir_server.referral import (
     state,
     ubrn,
 )
-from fhir_server.referral.act import Act, Ledger
+from fhir_server.referral.act import Act, Acts
 from fhir_server.referral.case import Case, expect, referrals_of, related
 from fhir_server.referral.definitions import (
     actions,
@@ -37,15 +37,9 @@ Json = dict[str, Any]
 _NOT_CONTENT = ("meta", "text", "extension")
 
 
-def apply(
-    write: Write,
-    after: Json | None,
-    booking: Rules,
-    ledger: Ledger,
-    context: Context,
-    transaction: Transaction,
-) -> Ruled:
+def apply(write: Write, after: Json | None, acts: Acts) -> Ruled:
     """Allow a change of a referral or a request for advice and do what follows; FhirError 403, 409 or 422."""
+    context, transaction = acts.context, acts.transaction
     before = stored_referral(write.previous)
     if before is None and kind_of(after) is None:
         return Ruled(after)
@@ -76,9 +70,8 @@ def apply(
     if not context.recording:
         _check(write.logical_id, after, before, case, current, context, transaction)
     case.referral = after
-    act = Act(case, booking, ledger, context, transaction)
     if not context.recording:
-        _follow(act, before, after)
+        _follow(acts.of(case), before, after)
     expect(case, context)
     derived = state.derive(case, context, transaction)
     state.check_sent(after, before, derived, context)

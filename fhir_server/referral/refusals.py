@@ -19,6 +19,7 @@ from fhir_server.spec.errors import FhirError
 __all__ = [
     "attachment",
     "conflicting_values",
+    "duplicate_number",
     "duplicate_service",
     "forbidden",
     "inappropriate_value",
@@ -59,6 +60,12 @@ def duplicate_service(*expression: str) -> FhirError:
     """422 duplicate: a service is on the shortlist twice."""
     told = "The service is on the shortlist already; name each service once"
     return _refusal(422, "duplicate", "DUPLICATE_SERVICE", told, *expression)
+
+
+def duplicate_number(*expression: str) -> FhirError:
+    """409 duplicate: another referral, or request for advice, has the UBRN."""
+    told = "Another request has this UBRN; leave the number out, and the server issues one"
+    return _refusal(409, "duplicate", "CONFLICTING_VALUES", told, *expression)
 
 
 def service_unavailable(*expression: str) -> FhirError:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.booking import facts
-from fhir_server.interactions.call import Context, Parameters
-from fhir_server.interactions.rules import Pending, Ruled, Rules
+from fhir_server.interactions.call import Context
+from fhir_server.interactions.rules import NoRules, Pending, Ruled, Rules
 from fhir_server.interactions.write import Write
-from fhir_server.referral import advice, bookings, letters, referrals, tasks, ubrn
-from fhir_server.referral.act import Act, Ledger
+from fhir_server.referral import advice, bookings, letters, referrals, refusals, tasks, ubrn
+from fhir_server.referral.act import Acts, Ledger
 from fhir_server.referral.case import load, referrals_of
 from fhir_server.referral.definitions import terminal
-from fhir_server.referral.kinds import kind_of, task_code
+from fhir_server.referral.kinds import kind_of, task_code, ubrn_of
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, Transaction
@@ -24,7 +24,7 @@ _REFERRAL = "ServiceRequest"
 
 
 @dataclass(frozen=True)
-class ReferralRules:
+class ReferralRules(NoRules):
     """See fhir_server.interactions.rules.Rules.
 
     booking: the rules of seats; ledger: that of an operation, which records it itself; else each act has its own.
@@ -59,6 +59,8 @@ class ReferralRules:
                 version = versions.get((resource_type, logical_id))
                 stored = None if version is None else parse_stored(version.body)
                 about = {*referrals_of(stored, context), *referrals_of(after, context)}
+                if resource_type == "DocumentReference" and stored is not None:
+                    about |= letters.with_letter(logical_id, stored, context, transaction)
                 if resource_type == "Task" and not (task_code(after) or task_code(stored)):
                     continue
                 found |= {(_REFERRAL, item) for item in about}
@@ -70,15 +72,24 @@ class ReferralRules:
                 found |= {("Slot", slot) for slot in facts.slots_of(appointment, context)}
         return found
 
-    def begin(self, pending: Pending, context: Context, transaction: Transaction) -> None:
-        """Nothing: each write brings about what belongs to it."""
-
     def apply(
         self, write: Write, after: Json | None, context: Context, transaction: Transaction
     ) -> Ruled:
         """Allow a write and do what follows from it, told by one Provenance."""
         ledger = self.ledger or Ledger()
-        ruled = self._apply(write, after, ledger, context, transaction)
+        acts = Acts(self.booking, ledger, context, transaction)
+        ruled = Ruled(after)
+        match write.resource_type:
+            case "ServiceRequest":
+                ruled = referrals.apply(write, after, acts)
+            case "Task":
+                ruled = tasks.apply(write, after, acts)
+            case "Appointment":
+                bookings.apply(write, after, acts)
+            case "Communication":
+                advice.apply(write, after, acts)
+            case "DocumentReference":
+                letters.apply(write, after, context, transaction)
         if ledger.targets or self.ledger is not None:
             version_id = write.previous.version_id + 1 if write.previous else 1
             if ruled.resource is not None:
@@ -87,47 +98,19 @@ class ReferralRules:
                 ledger.record(context, transaction)
         return ruled
 
-    def _apply(
-        self,
-        write: Write,
-        after: Json | None,
-        ledger: Ledger,
-        context: Context,
-        transaction: Transaction,
-    ) -> Ruled:
-        match write.resource_type:
-            case "ServiceRequest":
-                return referrals.apply(write, after, self.booking, ledger, context, transaction)
-            case "Task":
-                return tasks.apply(write, after, self.booking, ledger, context, transaction)
-            case "Appointment":
-                bookings.apply(write, after, self.booking, ledger, context, transaction)
-            case "Communication":
-                advice.apply(_before(write), after, self.booking, ledger, context, transaction)
-            case "DocumentReference":
-                letters.apply(write.logical_id, _before(write), after, context, transaction)
-        return Ruled(after)
-
-    def search(
-        self, resource_type: str, focus: Identity | None, parameters: Parameters, context: Context
-    ) -> Parameters:
-        """As they are."""
-        del resource_type, focus, context
-        return parameters
-
     def follow(
         self, write: Write, after: Json | None, context: Context, transaction: Transaction
     ) -> None:
         """An appointment that booking itself has cancelled changes the state of its referrals."""
         if write.resource_type != "Appointment":
             return
-        before = _before(write)
-        ledger = Ledger()
+        before = write.before
+        acts = Acts(self.booking, Ledger(), context, transaction)
         for item in sorted({*referrals_of(before, context), *referrals_of(after, context)}):
             case = load(item, context, transaction)
             if case is not None and case.kind == "referral":
-                act = Act(case, self.booking, ledger, context, transaction)
-                bookings.follow(act, write.logical_id, before, after, asked=False)
+                bookings.follow(acts.of(case), write.logical_id, before, after, asked=False)
+        ledger = acts.ledger
         if ledger.targets and write.previous is not None:
             ledger.add(write.resource_type, write.logical_id, write.previous.version_id + 1)
         ledger.record(context, transaction)
@@ -136,11 +119,11 @@ class ReferralRules:
         """The UBRN of each kind."""
         return ubrn.unique(resource) if resource["resourceType"] == _REFERRAL else ()
 
-    def contended(self, refusal: FhirError) -> FhirError:
-        """As the rules of booking tell it."""
-        return self.booking.contended(refusal)
-
-
-def _before(write: Write) -> Json | None:
-    previous = write.previous
-    return None if previous is None or previous.deleted else parse_stored(previous.body)
+    def duplicated(
+        self, resource: Json, refusal: FhirError, transaction: ReadTransaction
+    ) -> FhirError:
+        """With the code of the rule, when it is the UBRN that another one has."""
+        number = ubrn_of(resource)
+        if number is not None and kind_of(resource) in ubrn.kinds_with(number, transaction):
+            return refusals.duplicate_number("ServiceRequest.identifier")
+        return refusal

@@ -9,11 +9,11 @@ from typing import Any
 
 from fhir_server.booking import facts
 from fhir_server.interactions.call import Context
-from fhir_server.interactions.rules import Ruled, Rules
+from fhir_server.interactions.rules import Ruled
 from fhir_server.interactions.write import Write
 from fhir_server.referral import deferrals, reasons, refusals, state
-from fhir_server.referral.act import Act, Ledger
-from fhir_server.referral.case import Case, check_there, load, referrals_of
+from fhir_server.referral.act import Act, Acts
+from fhir_server.referral.case import Case, referrals_of
 from fhir_server.referral.definitions import is_open, task, terminal
 from fhir_server.referral.kinds import task_code
 from fhir_server.referral.requests import task_for, with_due
@@ -23,34 +23,20 @@ from fhir_server.store.contract import ReadTransaction, Transaction
 Json = dict[str, Any]
 
 
-def apply(
-    write: Write,
-    after: Json | None,
-    booking: Rules,
-    ledger: Ledger,
-    context: Context,
-    transaction: Transaction,
-) -> Ruled:
+def apply(write: Write, after: Json | None, acts: Acts) -> Ruled:
     """Allow a change of a Task of a referral and do what follows; FhirError 409 or 422."""
-    previous = write.previous
-    before = None if previous is None or previous.deleted else parse_stored(previous.body)
+    before = write.before
     code = task_code(after) or task_code(before)
     if code is None:
         return Ruled(after)
     if after is not None and "status" not in after:
         raise refusals.status_required("Task")
-    ids = sorted({*referrals_of(before, context), *referrals_of(after, context)})
-    transaction.lock([("ServiceRequest", item) for item in ids])
-    for item in ids:
-        case = load(item, context, transaction)
-        if case is None:
-            if before is None and not context.recording:
-                check_there(item, "Task.focus", transaction)
-            continue
-        act = Act(case, booking, ledger, context, transaction)
+    context = acts.context
+    for act in acts.about(before, after, "Task.focus"):
+        case = act.case
         if not context.recording:
             after = _checked(code, before, after, act)
-        about = after is not None and item in referrals_of(after, context)
+        about = after is not None and case.logical_id in referrals_of(after, context)
         case.put("Task", write.logical_id, after if about else None)
         if not context.recording and after is not None:
             _follow(write.logical_id, code, before, after, act)

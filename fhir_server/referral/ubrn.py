@@ -18,7 +18,8 @@ from fhir_server.referral.kinds import Kind, kind_of, ubrn_of
 from fhir_server.search.expression import And, Query, Token, TokenMatch
 from fhir_server.search.parameters import parameter
 from fhir_server.spec.errors import unavailable
-from fhir_server.store.contract import Transaction
+from fhir_server.spec.json_format import parse_stored
+from fhir_server.store.contract import ReadTransaction, Transaction
 
 Json = dict[str, Any]
 _DIGITS = re.compile(r"[0-9]{12}")
@@ -69,16 +70,18 @@ def issue(context: Context, transaction: Transaction) -> str:
         number = digits + check_digit(digits)
         # Whoever else draws it waits here until this one is stored, and then sees it.
         transaction.lock([("UBRN", number)])
-        if not _used(number, transaction):
+        if not kinds_with(number, transaction):
             return number
     raise unavailable("No free UBRN was found; try again")
 
 
-def _used(number: str, transaction: Transaction) -> bool:
+def kinds_with(number: str, transaction: ReadTransaction) -> set[Kind | None]:
+    """The kinds of the resources that have the number: at most one of each."""
     identifier = parameter("ServiceRequest", "identifier")
     assert identifier is not None
     where = And((TokenMatch((identifier.number,), (Token(system("ubrn"), number),)),))
-    return bool(transaction.search(Query(("ServiceRequest",), where, limit=1)))
+    hits = transaction.search(Query(("ServiceRequest",), where, limit=2))
+    return {kind_of(parse_stored(hit.version.body)) for hit in hits}
 
 
 def unique(resource: Json) -> tuple[tuple[str, str], ...]:

@@ -117,9 +117,13 @@ def conflict(diagnostics: str, *expression: str) -> FhirError:
     return _error(409, "conflict", diagnostics, *expression)
 
 
-def duplicate(diagnostics: str, *expression: str) -> FhirError:
+class Duplicate(FhirError):
+    """409: another resource has an identifier that must be unique."""
+
+
+def duplicate(diagnostics: str, *expression: str) -> Duplicate:
     """409: what must be unique is there already."""
-    return _error(409, "duplicate", diagnostics, *expression)
+    return Duplicate(409, (Issue("error", "duplicate", diagnostics, expression),))
 
 
 def precondition_failed(diagnostics: str, code: str = "conflict") -> FhirError:

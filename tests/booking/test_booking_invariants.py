@@ -5,7 +5,10 @@ https://hl7.org/fhir/R4/appointment.html
 
 from __future__ import annotations
 
+import base64
+import json
 import sqlite3
+import time
 import uuid
 
 import psycopg
@@ -20,22 +23,34 @@ def ref(text):
     return {"reference": text}
 
 
-def over_rest(clinic, appointment):
-    answer = clinic.post(appointment)
+def over_rest(clinic, appointment, **headers):
+    write = clinic.put if "id" in appointment else clinic.post
+    answer = write(appointment, **headers)
     return answer, answer.json()
 
 
-def in_transaction(clinic, appointment):
-    entry = {"resource": appointment, "request": {"method": "POST", "url": "Appointment"}}
-    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
-    answer = clinic.client.post("", json=bundle, headers=FHIR)
+def transaction(clinic, *requests, **headers):
+    """POST a transaction of (method, url, resource or None)."""
+    entries = [
+        {"request": {"method": method, "url": url}} | ({"resource": resource} if resource else {})
+        for method, url, resource in requests
+    ]
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    return clinic.client.post("", json=bundle, headers=FHIR | headers)
+
+
+def in_transaction(clinic, appointment, **headers):
+    request = ("POST", "Appointment", appointment)
+    if "id" in appointment:
+        request = ("PUT", f"Appointment/{appointment['id']}", appointment)
+    answer = transaction(clinic, request, **headers)
     return answer, answer.json()
 
 
-def by_operation(clinic, appointment):
+def by_operation(clinic, appointment, **headers):
     parameter = {"name": "appointment-resource", "resource": appointment}
     body = {"resourceType": "Parameters", "parameter": [parameter]}
-    answer = clinic.client.post("Appointment/$book", json=body, headers=FHIR)
+    answer = clinic.client.post("Appointment/$book", json=body, headers=FHIR | headers)
     shown = answer.json()
     if answer.status_code != 200:
         (entry,) = shown["entry"]
@@ -43,7 +58,10 @@ def by_operation(clinic, appointment):
     return answer, shown
 
 
-@pytest.fixture(params=[over_rest, in_transaction, by_operation], ids=lambda door: door.__name__)
+DOORS = [over_rest, in_transaction, by_operation]
+
+
+@pytest.fixture(params=DOORS, ids=lambda door: door.__name__)
 def door(request):
     return request.param
 
@@ -156,31 +174,97 @@ def test_i7_a_referral_has_one_live_first_appointment(clinic, door):
 
 def test_i7_two_first_appointments_in_one_transaction_are_refused(clinic):
     own = referral(clinic)
-    entries = [
-        {
-            "resource": clinic.appointment(clinic.slot(place), basedOn=own),
-            "request": {"method": "POST", "url": "Appointment"},
-        }
-        for place in range(2)
-    ]
-    answer = clinic.client.post(
-        "", json={"resourceType": "Bundle", "type": "transaction", "entry": entries}, headers=FHIR
-    )
+    both = [clinic.appointment(clinic.slot(place), basedOn=own) for place in range(2)]
+    answer = transaction(clinic, *[("POST", "Appointment", item) for item in both])
     assert (answer.status_code, codes(answer.json())[0][1][1]) == (409, "INVALID_REQUEST_STATE")
 
 
-def test_i21_a_slot_in_use_is_not_set_free_or_removed(clinic):
+IN_USE = (409, [("conflict", ["REC_CONFLICT", "SLOT_HAS_APPOINTMENT"])])
+
+
+def told(answer):
+    return answer.status_code, codes(answer.json())
+
+
+@pytest.fixture(params=["booked", "held"])
+def used(request, clinic):
+    """A slot with an identifier, that an appointment has."""
+    slot = clinic.slot(identifier=[{"system": "usrn", "value": clinic.number}])
+    if request.param == "booked":
+        clinic.book(slot)
+    else:
+        hold(clinic, slot)
+    return slot
+
+
+def test_i21_a_slot_in_use_is_not_set_free_or_removed(clinic, used):
+    path, by_identifier = f"Slot/{used['id']}", f"Slot?identifier=usrn|{clinic.number}"
+    patch = [{"op": "replace", "path": "/status", "value": "free"}]
+    patched = {"resourceType": "Binary", "contentType": "application/json-patch+json",
+               "data": base64.b64encode(json.dumps(patch).encode()).decode()}  # fmt: skip
+    attempts = [
+        clinic.put(used),
+        clinic.client.put(by_identifier, json=used, headers=FHIR),
+        clinic.client.patch(
+            path, json=patch, headers={"Content-Type": "application/json-patch+json"}
+        ),
+        clinic.client.delete(path),
+        clinic.client.delete(by_identifier),
+        transaction(clinic, ("PUT", path, used)),
+        transaction(clinic, ("PUT", by_identifier, used)),
+        transaction(clinic, ("PATCH", path, patched)),
+        transaction(clinic, ("DELETE", path, None)),
+    ]
+    assert [told(answer) for answer in attempts] == [IN_USE] * len(attempts)
+    assert clinic.status(used) != "free"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Prefer": "handling=lenient"}], ids=["plain", "lenient"])
+def test_i21_a_slot_in_use_is_not_set_free_by_an_operation(clinic, used, headers):
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": used}]}
+    before = clinic.read("Slot", used["id"])
+    for status in ("free", "busy-unavailable", "entered-in-error"):
+        used["status"] = status
+        answer = clinic.client.post("Slot/$publish", json=bundle, headers=FHIR | headers)
+        (entry,) = answer.json()["entry"]
+        assert entry["response"]["status"].startswith("409")
+        assert (409, codes(entry["response"]["outcome"])) == IN_USE
+    assert clinic.read("Slot", used["id"]) == before
+
+
+def hold(clinic, slot, **headers):
+    """A hold on the slot, by the client that the headers name."""
+    parameter = {"name": "appointment-resource", "resource": clinic.appointment(slot)}
+    body = {"resourceType": "Parameters", "parameter": [parameter]}
+    answer = clinic.client.post("Appointment/$hold", json=body, headers=FHIR | headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["entry"][0]["resource"]
+
+
+ONE, OTHER = {"NHSD-End-User-Organisation": "b25l"}, {"NHSD-End-User-Organisation": "b3RoZXI="}
+
+
+def test_i22_a_hold_is_booked_by_its_own_client_only(clinic, door):
     slot = clinic.slot()
-    clinic.book(slot)
-    expected = [("conflict", ["REC_CONFLICT", "SLOT_HAS_APPOINTMENT"])]
-    attempts = [clinic.put(slot), clinic.client.delete(f"Slot/{slot['id']}")]
-    for method, resource in (("PUT", slot), ("DELETE", None)):
-        entry = {"request": {"method": method, "url": f"Slot/{slot['id']}"}}
-        entry |= {"resource": resource} if resource else {}
-        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
-        attempts.append(clinic.client.post("", json=bundle, headers=FHIR))
-    for answer in attempts:
-        assert (answer.status_code, codes(answer.json())) == (409, expected)
+    wanted = hold(clinic, slot, **ONE) | {"status": "booked"}
+    answer, outcome = door(clinic, wanted, **OTHER)
+    assert answer.status_code == 409
+    assert codes(outcome) == [("conflict", ["REC_CONFLICT", "HOLD_EXPIRED"])]
+    assert clinic.status(slot) == "busy-tentative"
+    answer, _ = door(clinic, wanted, **ONE)
+    assert answer.status_code == 200
+    assert clinic.status(slot) == "busy"
+
+
+def test_i22_a_hold_that_expired_is_not_booked(clinic_of):
+    clinic = clinic_of(hold_seconds="1")
+    held = [hold(clinic, clinic.slot(place)) for place in range(len(DOORS))]
+    time.sleep(1.1)
+    for door, appointment in zip(DOORS, held, strict=True):
+        answer, outcome = door(clinic, appointment | {"status": "booked"})
+        assert answer.status_code == 409, answer.text
+        assert codes(outcome) == [("expired", ["REC_CONFLICT", "HOLD_EXPIRED"])]
+        assert clinic.read("Appointment", appointment["id"])["status"] != "booked"
 
 
 def test_i31_an_overlap_of_the_patients_appointments_is_a_warning(clinic, door):
@@ -213,15 +297,38 @@ def test_no_overlap_no_warning(clinic):
     assert (answer.status_code, "warning" in answer.headers) == (201, False)
 
 
+PROVENANCE = {"resourceType": "Provenance", "target": [{"reference": "Appointment/x"}],
+              "recorded": "2034-01-01T09:00:00Z", "agent": [{"who": {"display": "x"}}]}  # fmt: skip
+
+
+def clinic_cancelled(clinic, slot):
+    period = {"start": slot["start"], "end": slot["end"]}
+    listed = [{"name": name, "valueDateTime": value} for name, value in period.items()]
+    body = {"resourceType": "Parameters", "parameter": listed}
+    return clinic.client.post(f"Schedule/{clinic.schedule}/$cancel-clinic", json=body, headers=FHIR)
+
+
 def test_i27_lock_contention_ends_in_409_with_retry_after(serve_process):
-    server, clinic = serve_process(lock_timeout="1")
-    slot = clinic.slot()
+    server, clinic = serve_process(lock_timeout="0.3")
+    slot, other = clinic.slot(), clinic.slot(1)
+    booked = clinic.book(other)
     with locked(server.database):
-        answer = clinic.post(clinic.appointment(slot))
-    assert answer.status_code == 409, answer.text
-    assert int(answer.headers["retry-after"]) >= 1
-    assert codes(answer.json()) == [("lock-error", ["REC_CONFLICT", "LOCKED"])]
-    clinic.book(slot)
+        attempts = [door(clinic, clinic.appointment(slot)) for door in DOORS]
+        others = [
+            clinic.client.delete(f"Appointment/{booked['id']}"),
+            clinic.client.post(f"Appointment/{booked['id']}/$cancel"),
+            clinic.post(clinic.appointment(slot), **{"X-Provenance": json.dumps(PROVENANCE)}),
+            clinic_cancelled(clinic, other),
+        ]
+        attempts += [(answer, answer.json()) for answer in others]
+    for answer, outcome in attempts:
+        assert answer.status_code == 409, answer.text
+        assert int(answer.headers["retry-after"]) >= 1
+        assert codes(outcome) == [("lock-error", ["REC_CONFLICT", "LOCKED"])]
+    assert clinic.status(slot) == "free"
+    assert clinic.read("Appointment", booked["id"]) == booked
+    for door in DOORS:
+        accepted(clinic, door, clinic.appointment(clinic.slot(3)))
 
 
 def locked(database):

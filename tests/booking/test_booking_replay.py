@@ -51,6 +51,22 @@ def test_the_same_key_with_another_body_is_422(clinic, header):
     assert count(clinic, slot) == 1
 
 
+@pytest.mark.parametrize("header", ["Idempotency-Key", "X-Request-Id"])
+def test_a_booking_with_its_provenance_is_done_once_and_another_is_422(clinic, header):
+    slot = clinic.slot(capacity=3)
+    provenance = {"resourceType": "Provenance", "target": [{"reference": "Appointment/x"}],
+                  "recorded": "2034-01-01T09:00:00Z", "agent": [{"who": {"display": "x"}}]}  # fmt: skip
+    headers = {header: str(uuid.uuid4()), "X-Provenance": json.dumps(provenance)}
+    appointment = clinic.appointment(slot)
+    first, again = (clinic.post(appointment, **headers) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json()
+    other = json.dumps(provenance | {"recorded": "2034-01-01T09:00:01Z"})
+    assert clinic.post(clinic.appointment(slot), **headers).status_code == 422
+    assert clinic.post(appointment, **headers | {"X-Provenance": other}).status_code == 422
+    assert count(clinic, slot) == 1
+
+
 def test_a_transaction_is_done_once(clinic):
     slot = clinic.slot(capacity=3)
     entry = {

@@ -106,7 +106,7 @@ def test_the_summary_tells_who_what_for_and_how_urgent(directory, referral):
     assert answer.headers["content-type"] == "text/html;charset=utf-8"
     shown = text_of(answer.text)
     for told in (
-        f"Zoë {FAMILY}", "9990000018", "Friday 29 February 1980", number_of(referral), "Urgent",
+        f"Zoë {FAMILY}", "9990000018", "Friday 29 February 1980", number_of(referral), "Urgent", "NOT_BOOKED",
         "Breathlessness on exertion", "Heart clinic", "Garthby Trust",
     ):  # fmt: skip
         assert told in shown
@@ -248,12 +248,13 @@ def test_a_referral_of_which_little_is_known_has_a_document_too(directory):
 
 
 def test_there_is_no_letter_for_a_referral_that_is_over_or_asks_for_advice(directory):
-    advice = {"coding": [{"code": "advice-and-guidance"}]}
+    system = "https://fhir.nhs.uk/CodeSystem/servicerequest-code"
+    advice = {"coding": [{"system": system, "code": "advice-and-guidance"}]}
     for other, code in (
         ({"status": "revoked"}, "INVALID_REQUEST_STATE"),
         ({"code": advice}, "INVALID_REQUEST_TYPE"),
     ):
-        made = directory.referral(**other)
+        made = directory.referral(directory.service(), subject={"display": "Somebody"}, **other)
         answer = fetch(directory, made, "text/html", type="patient-letter")
         assert answer.status_code == 422
         assert answer.json()["issue"][0]["details"]["coding"][1]["code"] == code

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_server.directory.clock import Clock, clock_of
-from fhir_server.directory.names import CLOCK_PAUSE, CLOCK_STOP, PATHWAY_START
+from fhir_server.directory.names import CLOCK_PAUSE, CLOCK_STOP
 from fhir_server.directory.places import kilometres, middle
 from fhir_server.directory.statistics import median, percentile_92
+from fhir_server.referral.definitions import extension as named
 from fhir_server.search.positions import point
 from fhir_server.spec.dates import DAY, interval
 
@@ -59,7 +60,7 @@ def test_a_referral_tells_start_stop_and_pauses():
     referral = {
         "authoredOn": "2025-12-01",
         "extension": [
-            extension(PATHWAY_START, "valueInstant", "2026-01-01T00:00:00Z"),
+            extension(named("pathway-start"), "valueInstant", "2026-01-01T00:00:00Z"),
             {
                 "url": CLOCK_PAUSE,
                 "extension": [extension("period", "valuePeriod", period)],
@@ -81,7 +82,16 @@ def test_a_referral_tells_start_stop_and_pauses():
 def test_without_a_start_the_clock_starts_with_the_referral_but_not_with_a_question():
     referral = {"authoredOn": "2026-01-01"}
     assert clock_of(referral) == Clock(interval("2026-01-01")[0], False, None, ())
-    advice = {"code": {"coding": [{"code": "advice-and-guidance"}]}}
+    advice = {
+        "code": {
+            "coding": [
+                {
+                    "system": "https://fhir.nhs.uk/CodeSystem/servicerequest-code",
+                    "code": "advice-and-guidance",
+                }
+            ]
+        }
+    }
     assert clock_of(referral | advice) is None
     assert clock_of({}) is None
 

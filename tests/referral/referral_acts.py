@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from referral_desk import CONVERSION, WORKFLOW, Desk, concept
@@ -11,7 +13,9 @@ from referral_desk import CONVERSION, WORKFLOW, Desk, concept
 from fhir_server.booking import checking as booking_checking
 from fhir_server.interactions.call import Conditions, Request
 from fhir_server.interactions.grammar import parse_call
+from fhir_server.interactions.outcome import outcome
 from fhir_server.interactions.perform import execute
+from fhir_server.publishing import publish
 from fhir_server.referral import checking as referral_checking
 from fhir_server.server import context_of, store_of
 from fhir_server.settings import Settings
@@ -24,9 +28,10 @@ Json = dict[str, Any]
 class Answer:
     """What Desk reads off an answer."""
 
-    def __init__(self, status_code: int, body: Any) -> None:
+    def __init__(self, status_code: int, body: Any, headers: Mapping[str, str]) -> None:
         self.status_code = status_code
         self.body = body
+        self.headers = headers
         self.text = str(body)
 
     def json(self) -> Any:
@@ -39,29 +44,33 @@ class Direct:
     def __init__(self, database: str) -> None:
         settings = Settings(database=database)
         self.store = store_of(settings)
+        publish(self.store, context_of(settings, self.store))
         self.context = context_of(settings, self.store)
 
-    def ask(self, method: str, path: str, body: Json | None = None) -> Answer:
+    def ask(self, method: str, path: str, body: Any = None, headers: Json | None = None) -> Answer:
         path, _, query = path.partition("?")
         pairs = tuple(tuple(item.split("=", 1)) for item in query.split("&") if item)
-        call = parse_call(Request(method, path, pairs, Conditions(), body))
+        lenient = (headers or {}).get("Prefer") == "handling=lenient"
+        context = replace(self.context, lenient=lenient)
         try:
-            result = execute(call, self.context, self.store)
+            call = parse_call(Request(method, path, pairs, Conditions(), copy.deepcopy(body)))
+            result = execute(call, context, self.store)
         except FhirError as refusal:
-            return Answer(refusal.status, [item.code for item in refusal.issues])
-        return Answer(result.status, parse(result.body) if result.body else None)
+            told = parse(refusal.body) if refusal.body else outcome(refusal.issues)
+            return Answer(refusal.status, told, refusal.headers)
+        return Answer(result.status, parse(result.body) if result.body else None, result.headers)
 
-    def put(self, path: str, *, json: Json, headers: Any = None) -> Answer:
-        del headers
-        return self.ask("PUT", path, json)
+    def put(self, path: str, *, json: Json, headers: Json | None = None) -> Answer:
+        return self.ask("PUT", path, json, headers)
 
-    def post(self, path: str, *, json: Json, headers: Any = None) -> Answer:
-        del headers
-        return self.ask("POST", path, json)
+    def post(self, path: str, *, json: Json, headers: Json | None = None) -> Answer:
+        return self.ask("POST", path, json, headers)
+
+    def delete(self, path: str, params: Json | None = None) -> Answer:
+        return self.ask("DELETE", _with(path, params))
 
     def get(self, path: str, params: Json | None = None) -> Answer:
-        query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
-        return self.ask("GET", f"{path}?{query}")
+        return self.ask("GET", _with(path, params))
 
     def everything(self) -> list[Any]:
         """All current resources and all claims."""
@@ -80,6 +89,11 @@ class Direct:
         """What the checks of booking and of referrals find."""
         checks = (booking_checking.faults, referral_checking.faults)
         return list(itertools.chain(*(check(self.store, self.context) for check in checks)))
+
+
+def _with(path: str, params: Json | None) -> str:
+    query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
+    return f"{path}?{query}" if query else path
 
 
 Act = Callable[[], Any]

@@ -113,13 +113,10 @@ class Desk:
         for method, resource in entries:
             name = resource["resourceType"]
             url = name if method == "POST" else f"{name}/{resource['id']}"
-            listed.append(
-                {
-                    "fullUrl": f"urn:uuid:{uuid.uuid4()}",
-                    "resource": resource,
-                    "request": {"method": method, "url": url},
-                }
-            )
+            entry: dict[str, Any] = {"request": {"method": method, "url": url}}
+            if method != "DELETE":
+                entry |= {"fullUrl": f"urn:uuid:{uuid.uuid4()}", "resource": resource}
+            listed.append(entry)
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": listed}
         return self.client.post("", json=bundle, headers=FHIR)
 

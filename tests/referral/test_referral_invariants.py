@@ -12,11 +12,13 @@ from referral_desk import (
     AVAILABILITY,
     CONVERSION,
     PATHWAY,
+    PAUSE,
     PRIORITY,
     UBRN,
     WORKFLOW,
     Desk,
     concept,
+    extension,
     refused,
     revoked,
     state_of,
@@ -118,13 +120,58 @@ def test_the_start_of_the_pathway_and_the_ubrn_stay(desk: Desk, write: Any) -> N
     assert [item["valueInstant"] for item in kept["extension"] if item["url"] == PATHWAY] == [start]
 
 
+def test_the_pauses_of_the_clock_are_kept_by_the_server(desk: Desk, write: Any) -> None:
+    held = desk.made(desk.referral(desk.service()) | {"status": "on-hold"})
+    made = desk.made(held | {"status": "active"})
+    pause = extension(made, PAUSE)
+    assert pause is not None
+    period = {"start": "2026-01-01T09:00:00Z", "end": "2026-06-01T09:00:00Z"}
+    reason = {"url": "reason", "valueCodeableConcept": {"text": "Away"}}
+    other = {"extension": [{"url": "period", "valuePeriod": period}, reason]}
+    more = {"extension": [*made["extension"], {"url": PAUSE} | other]}
+    for changed in (with_extension(made, PAUSE, **other), made | more):
+        refused(write(changed), 422, RULE, "STATE_IS_DERIVED", "extension")
+    for same in (made, with_extension(made, PAUSE)):
+        assert write(same).status_code == 200
+        assert extension(desk.read(made), PAUSE) == pause
+
+
+def test_a_pathway_that_began_elsewhere_tells_of_pauses_that_ended(desk: Desk, write: Any) -> None:
+    now = datetime.now(UTC)
+    days = [(now - timedelta(days=count)).isoformat(timespec="seconds") for count in range(10)]
+    began = {"url": PATHWAY, "valueInstant": days[5]}
+    reason = {"url": "reason", "valueCodeableConcept": {"text": "Away"}}
+
+    def paused(**period: str) -> dict[str, Any]:
+        told = {"url": PAUSE, "extension": [{"url": "period", "valuePeriod": period}, reason]}
+        return desk.referral_to(desk.service(), extension=[began, told])
+
+    ahead = (now + timedelta(days=1)).isoformat(timespec="seconds")
+    for wrong in (
+        {"start": days[4]},
+        {"start": days[6], "end": days[3]},
+        {"start": days[4], "end": ahead},
+    ):
+        refused(write(paused(**wrong)), 422, "value", "INVALID_VALUE", "extension")
+    good = paused(start=days[4], end=days[3])
+    assert write(good).status_code in (200, 201)
+    assert extension(desk.made(good), PAUSE) == good["extension"][1]
+
+
 def test_a_ubrn_has_twelve_digits_and_is_had_once(desk: Desk, write: Any) -> None:
     made = desk.referral(desk.service())
     number = ubrn_of(made)
     assert len(number) == 12
     again = desk.referral_to(desk.service(), identifier=[{"system": UBRN, "value": number}])
-    answer = write(again)
-    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (409, "duplicate")
+    refused(write(again), 409, "duplicate", "CONFLICTING_VALUES", "identifier")
+    twice = without(again, "identifier") | {
+        "identifier": [{"system": UBRN, "value": "777777777771"}]
+    }
+    both = desk.transaction(("POST", twice), ("POST", twice))
+    refused(both, 409, "duplicate", "CONFLICTING_VALUES", "identifier")
+    request = desk.advice_to(desk.service(), identifier=again["identifier"])
+    assert write(request).status_code in (200, 201)  # a number for each kind
+    refused(write(request), 409, "duplicate", "CONFLICTING_VALUES", "identifier")
     short = again | {"identifier": [{"system": UBRN, "value": "12345"}]}
     refused(write(short), 422, "value", "INVALID_VALUE", "identifier")
 
@@ -394,6 +441,26 @@ def test_the_last_letter_that_a_referral_names_stays(desk: Desk, write: Any) -> 
         "VALUE_IS_REQUIRED",
         "supportingInfo",
     )
+    refused(
+        write(letter | {"status": "entered-in-error"}), 422, RULE, "VALUE_IS_REQUIRED", ".status"
+    )
+    gone = ("DELETE", letter)
+    for answer in (
+        desk.client.delete(f"DocumentReference/{letter['id']}"),
+        desk.client.delete("DocumentReference", params={"_id": letter["id"]}),
+        desk.transaction(gone),
+    ):
+        refused(answer, 422, RULE, "VALUE_IS_REQUIRED")
+    assert write(letter | {"description": "From the practice"}).status_code == 200
+    desk.made(_letter(referral))
+    assert desk.transaction(gone).status_code == 200
+
+
+def test_a_letter_of_a_referral_that_was_not_sent_may_go(desk: Desk) -> None:
+    letter = desk.made(_letter())
+    named = [{"reference": f"DocumentReference/{letter['id']}"}]
+    desk.referral(desk.service(), supportingInfo=named)
+    assert desk.client.delete(f"DocumentReference/{letter['id']}").status_code == 204
 
 
 def test_a_request_for_advice_asks_one_service(desk: Desk, write: Any) -> None:
@@ -488,10 +555,16 @@ def test_a_request_for_advice_keeps_its_service(desk: Desk, write: Any) -> None:
     refused(write(without(request, "performer")), 422, "required", "MISSING_VALUE", "performer")
 
 
-def test_tasks_and_appointments_are_about_a_referral_that_is_there(desk: Desk, write: Any) -> None:
+def test_tasks_appointments_and_messages_are_about_a_referral_that_is_there(
+    desk: Desk, write: Any
+) -> None:
     service = desk.service()
     nothing = {"id": "nothing"}
     task = desk.task(nothing, "TRIAGE_DEFERRAL", service)
     refused(write(task), 422, "not-found", "REFERENCE_NOT_FOUND", "focus")
     booking = desk.appointment(nothing, desk.slot(service))
     refused(write(booking), 422, "not-found", "REFERENCE_NOT_FOUND", "basedOn")
+    for status in ("completed", "preparation"):
+        message = {"resourceType": "Communication", "status": status,
+                   "basedOn": [{"reference": "ServiceRequest/nothing"}]}  # fmt: skip
+        refused(write(message), 422, "not-found", "REFERENCE_NOT_FOUND", "basedOn")

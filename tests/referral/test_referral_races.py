@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
-from referral_desk import APPOINTMENT_REASONS, FHIR, Desk, concept, revoked, ubrn_of, without
+from referral_desk import (
+    APPOINTMENT_REASONS,
+    CONVERSION,
+    FHIR,
+    UBRN,
+    WORKFLOW,
+    Desk,
+    concept,
+    refused,
+    revoked,
+    ubrn_of,
+    without,
+)
 
 from fhir_server.referral.ubrn import is_valid
+from tools.serving import ServerProcess
+
+
+@pytest.fixture(scope="module")
+def client_of_several(new_database: Callable[[], str]) -> Iterator[httpx.Client]:
+    """A client of a server of two processes."""
+    with (
+        ServerProcess(new_database(), workers=2) as running,
+        httpx.Client(base_url=running.base + "/", timeout=60) as made,
+    ):
+        yield made
 
 
 @pytest.fixture
-def shared(serve: Callable[..., httpx.Client]) -> Desk:
-    """A desk on a server of two processes."""
-    return Desk(serve(workers=2))
+def shared(client_of_several: httpx.Client) -> Desk:
+    """A desk on a server of several processes."""
+    return Desk(client_of_several)
 
 
 def at_once(*works: Callable[[], httpx.Response]) -> list[httpx.Response]:
@@ -26,14 +51,14 @@ def at_once(*works: Callable[[], httpx.Response]) -> list[httpx.Response]:
     return answers
 
 
-def put(desk: Desk, resource: dict[str, Any]) -> Callable[[], httpx.Response]:
+def put(desk: Desk, resource: dict[str, Any], **headers: str) -> Callable[[], httpx.Response]:
     path = f"{desk.client.base_url}{resource['resourceType']}/{resource['id']}"
-    return lambda: httpx.put(path, json=resource, headers=FHIR, timeout=30)
+    return lambda: httpx.put(path, json=resource, headers=FHIR | headers, timeout=30)
 
 
-def post(desk: Desk, resource: dict[str, Any]) -> Callable[[], httpx.Response]:
+def post(desk: Desk, resource: dict[str, Any], **headers: str) -> Callable[[], httpx.Response]:
     path = f"{desk.client.base_url}{resource['resourceType']}"
-    return lambda: httpx.post(path, json=resource, headers=FHIR, timeout=30)
+    return lambda: httpx.post(path, json=resource, headers=FHIR | headers, timeout=30)
 
 
 def test_referrals_that_are_made_at_once_have_numbers_of_their_own(shared: Desk) -> None:
@@ -44,11 +69,88 @@ def test_referrals_that_are_made_at_once_have_numbers_of_their_own(shared: Desk)
     assert all(map(is_valid, numbers))
 
 
+def numbered(desk: Desk, number: str) -> dict[str, Any]:
+    return desk.referral_to(desk.service(), identifier=[{"system": UBRN, "value": number}])
+
+
 def test_one_number_is_had_by_one_of_those_who_send_it_at_once(shared: Desk) -> None:
-    identifier = [{"system": "https://fhir.nhs.uk/Id/UBRN", "value": "111111111111"}]
-    sent = shared.referral_to(shared.service(), identifier=identifier)
-    answers = at_once(*[post(shared, sent) for _ in range(8)])
-    assert sorted(answer.status_code for answer in answers) == [201, *[409] * 7]
+    sent = numbered(shared, "111111111111")
+    answers = at_once(*[post(shared, sent) for _ in range(64)])
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 63}
+    lost = [answer for answer in answers if answer.status_code == 409]
+    for answer in lost:
+        refused(answer, 409, "duplicate", "CONFLICTING_VALUES", "identifier")
+
+
+def test_conditional_creates_of_one_number_make_one_referral(shared: Desk) -> None:
+    number = "222222222222"
+    sent = numbered(shared, number)
+    condition = {"If-None-Exist": f"identifier={UBRN}|{number}"}
+    answers = at_once(*[post(shared, sent, **condition) for _ in range(64)])
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 200: 63}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("reason", ["BOOKING_ATTEMPT_PROBLEM", "NO_SLOTS_AT_SERVICE"])
+def test_a_referral_that_is_deferred_and_booked_at_once_is_booked(
+    shared: Desk, reason: str
+) -> None:
+    for _ in range(6):
+        service = shared.service()
+        referral, slot = shared.referral(service), shared.slot(service)
+        given = {"reasonCode": concept(WORKFLOW, reason)}
+        deferral = shared.task(referral, "APPOINTMENT_DEFERRAL", service, **given)
+        booking = shared.appointment(referral, slot)
+        deferred, booked = at_once(post(shared, deferral), post(shared, booking))
+        assert (booked.status_code, shared.state(referral)) == (201, "BOOKED")
+        assert shared.read(slot)["status"] == "busy"
+        first = deferred.status_code == 201
+        assert first or deferred.status_code == 422
+        assert not (first and reason == "NO_SLOTS_AT_SERVICE")
+        told = [item["status"] for item in shared.tasks(referral, "APPOINTMENT_DEFERRAL")]
+        assert told == ["completed"] * first
+        assert len(shared.tasks(referral, "REVIEW")) == 1
+
+
+def test_of_two_changes_of_one_version_of_the_shortlist_one_is_made(shared: Desk) -> None:
+    for _ in range(6):
+        referral = shared.referral(shared.service())
+        lists = [[reference(shared.service())] for _ in range(2)]
+        match = {"If-Match": 'W/"1"'}
+        answers = at_once(*[put(shared, referral | {"performer": item}, **match) for item in lists])
+        assert sorted(answer.status_code for answer in answers) == [200, 412]
+        (kept,) = [
+            item for item, answer in zip(lists, answers, strict=True) if answer.status_code == 200
+        ]
+        stored = shared.read(referral)
+        assert (stored["performer"], stored["meta"]["versionId"]) == (kept, "2")
+
+
+def test_a_service_is_booked_or_leaves_the_shortlist_but_not_both(shared: Desk) -> None:
+    for _ in range(6):
+        service, other = shared.service(), shared.service()
+        referral, slot = shared.referral(service), shared.slot(service)
+        changed, booked = at_once(
+            put(shared, referral | {"performer": [reference(other)]}),
+            post(shared, shared.appointment(referral, slot)),
+        )
+        assert (changed.status_code, booked.status_code) in ((200, 422), (422, 201))
+        is_booked = booked.status_code == 201
+        assert shared.state(referral) == ("BOOKED" if is_booked else "NOT_BOOKED")
+        assert shared.read(slot)["status"] == ("busy" if is_booked else "free")
+
+
+def test_advice_is_converted_once(shared: Desk) -> None:
+    told = [{"url": CONVERSION, "valueCode": "AUTHORISED_TO_CONVERT"}]
+    for _ in range(4):
+        request = shared.made(shared.advice_to(shared.service(), extension=told))
+        path = f"{shared.client.base_url}ServiceRequest/{request['id']}/$convert-advice"
+        convert = partial(httpx.post, path, json={"resourceType": "Parameters"}, headers=FHIR)
+        answers = at_once(*[convert] * 4)
+        assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422]
+        assert shared.read(request)["status"] == "completed"
+        about = {"based-on": f"ServiceRequest/{request['id']}", "_summary": "count"}
+        assert shared.client.get("ServiceRequest", params=about).json()["total"] == 1
 
 
 def test_a_review_is_accepted_or_rejected_but_not_both(shared: Desk) -> None:
@@ -103,3 +205,26 @@ def test_the_appointment_and_the_review_change_at_once_without_a_deadlock(shared
         assert shared.read(booked)["status"] == "cancelled"
         assert shared.read(slot)["status"] == "free"
         assert shared.state(referral) in ("REJECTED", "APPT_CANCELLED_BY_PROVIDER")
+
+
+def test_the_letter_that_a_sent_referral_takes_up_is_not_deleted_meanwhile(shared: Desk) -> None:
+    service = shared.service()
+    for _ in range(6):
+        old, new = (shared.made(letter()) for _ in range(2))
+        referral = shared.referral(service, supportingInfo=[reference(old)])
+        shared.made(shared.task(referral, "TRIAGE_DEFERRAL", service))
+        changed = shared.read(referral) | {"supportingInfo": [reference(new)]}
+        path = f"{shared.client.base_url}DocumentReference/{new['id']}"
+        taken, _ = at_once(put(shared, changed), partial(httpx.delete, path))
+        named = shared.read(referral)["supportingInfo"]
+        assert named == [reference(new if taken.status_code == 200 else old)]
+        assert shared.client.get(named[0]["reference"]).status_code == 200
+
+
+def letter() -> dict[str, Any]:
+    content = [{"attachment": {"contentType": "text/plain", "data": "SGVsbG8="}}]
+    return {"resourceType": "DocumentReference", "status": "current", "content": content}
+
+
+def reference(resource: dict[str, Any]) -> dict[str, str]:
+    return {"reference": f"{resource['resourceType']}/{resource['id']}"}

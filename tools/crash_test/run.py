@@ -8,11 +8,19 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tools.crash_test.inspector import Inspector
 from tools.crash_test.ledger import Ledger
 from tools.crash_test.writer import Writer
 from tools.serving import ROOT, ServerProcess, command
+
+
+class Writes(Protocol):
+    """A client that writes until its connection breaks."""
+
+    async def write(self, port: int) -> None:
+        """Write to the server at that port of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,36 +45,38 @@ def run(plan: Plan) -> tuple[Ledger, float]:
     slowest = 0.0
     try:
         for _ in range(plan.kills):
-            slowest = max(slowest, _start(server))
+            slowest = max(slowest, start(server))
             asyncio.run(inspector.inspect(server.port))
-            asyncio.run(_write_until_killed(server, writers, chance.uniform(0.2, plan.longest)))
+            asyncio.run(write_until_killed(server, writers, chance.uniform(0.2, plan.longest)))
             ledger.counts["kills"] += 1
-        slowest = max(slowest, _start(server))
+        slowest = max(slowest, start(server))
         asyncio.run(inspector.inspect(server.port, everything=True))
     finally:
         server.stop()
-    _check_index(plan.database, ledger)
+    check_store(plan.database, ledger)
     return ledger, slowest
 
 
-def _check_index(database: str, ledger: Ledger) -> None:
-    """The index rows must be those that the resources call for (fhir-server check-store)."""
+def check_store(database: str, ledger: Ledger) -> None:
+    """Index rows, claims and states must be those that the resources call for (fhir-server check-store)."""
     wanted = command("check-store", "--database", database)
     checked = subprocess.run(wanted, cwd=ROOT, capture_output=True, text=True, check=False)
     if checked.returncode:
         ledger.fault(f"check-store: {checked.stderr[-1000:]}")
 
 
-def _start(server: ServerProcess) -> float:
+def start(server: ServerProcess) -> float:
+    """Start and wait; the seconds that it took."""
     began = time.perf_counter()
     server.start()
     server.wait_until_ready()
     return time.perf_counter() - began
 
 
-async def _write_until_killed(
-    server: ServerProcess, writers: Sequence[Writer], seconds: float
+async def write_until_killed(
+    server: ServerProcess, writers: Sequence[Writes], seconds: float
 ) -> None:
+    """Let them write so long, then kill every process of the server."""
     async with asyncio.TaskGroup() as group:
         for writer in writers:
             group.create_task(writer.write(server.port))
