@@ -193,9 +193,9 @@ WriteCall = Attributable | Delete | ConditionalDelete | Attributed
 Call = ReadCall | WriteCall | Operation | Batch | Transaction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Policy:
-    """What a deployment decides; the CapabilityStatement tells it."""
+    """What a deployment decides; the CapabilityStatement tells it. Two are the same only if they are one."""
 
     base_url: str = "http://localhost:8000/fhir"
     update_create: bool = True

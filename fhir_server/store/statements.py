@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from fhir_server.search.entries import IndexEntries
@@ -56,12 +58,27 @@ _UPDATE_RESOURCE = (
     " WHERE key = ? AND version_id = ?"
 )
 _CHUNK = 500
+# The last column of a sorted page's row is the value that it is sorted by, the first the key.
+_BY_VALUE = itemgetter(-1, 0)
 
 
 def _stored(row: Row) -> StoredVersion:
     return StoredVersion(
         row[0], type_names()[row[1]], row[2], row[3], row[4], METHODS[row[5]], bool(row[6]), bytes(row[7])
     )  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def _referred(keys: int, parameters: int, types: int) -> str:
+    """The question what so many resources refer to."""
+    return (
+        f"SELECT f.parameter, f.target_type, f.target_id, f.version, {_COLUMNS}"
+        " FROM (SELECT DISTINCT parameter, target_type, target_id, version FROM reference"
+        f" WHERE key IN ({_marks(range(keys))}) AND parameter IN ({_marks(range(parameters))})"
+        f" AND target_type {f'IN ({_marks(range(types))})' if types else '> 0'}) f"
+        " LEFT JOIN resource r ON f.version = '' AND r.type = f.target_type"
+        " AND r.logical_id = f.target_id AND r.deleted = 0 LEFT JOIN version v ON v.seq = r.seq"
+    )
 
 
 def _marks(values: Sequence[Any]) -> str:
@@ -145,10 +162,10 @@ class SqlTransaction:
 
     def page(self, query: Query) -> list[Match]:
         """A page to be shown."""
-        names = type_names()
+        names, made = type_names(), tuple.__new__  # a NamedTuple's own takes twice as long
         return [
-            Match(row[0], names[row[1]], row[2], row[3], (*row[4:], row[0]))
-            for row in self._found(query, search_sql.SHOWN)
+            made(Match, (key, names[kind], logical_id, body, (*values, key)))
+            for key, kind, logical_id, body, *values in self._found(query, search_sql.SHOWN)
         ]
 
     def _found(self, query: Query, columns: str) -> list[Row]:
@@ -163,6 +180,9 @@ class SqlTransaction:
             found += fetch(statement.text, (*statement.values[:-1], query.limit - len(found)))
             if len(found) >= query.limit:
                 break
+        if search_sql.unordered(query, planned):
+            found.sort(key=_BY_VALUE, reverse=query.sort[0].descending)
+            return found
         return found[::-1] if query.backward else found
 
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
@@ -204,6 +224,19 @@ class SqlTransaction:
             )
             found.update(self._driver.fetch(text, (*part, *parameters)))
         return [Reference(row[0], names[row[1]], row[2], row[3]) for row in found]
+
+    def referred(
+        self, keys: Sequence[int], parameters: Sequence[int], types: Sequence[str] = ()
+    ) -> dict[Reference, StoredVersion | None]:
+        """What those resources refer to, with its current version."""
+        names, numbers = type_names(), [type_numbers()[name] for name in types]
+        found: dict[Reference, StoredVersion | None] = {}
+        for part in _chunks(keys):
+            text = _referred(len(part), len(parameters), len(numbers))
+            for row in self._driver.fetch(text, (*part, *parameters, *numbers)):
+                made = Reference(row[0], names[row[1]], row[2], row[3])
+                found[made] = None if row[4] is None else _stored(row[4:])
+        return found
 
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
