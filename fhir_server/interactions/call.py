@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from fhir_server.interactions.operation import Offered
+from fhir_server.interactions.operation import Operations
 from fhir_server.interactions.profiles import Profiles
 from fhir_server.interactions.rules import NoRules, Pending, Rules
 from fhir_server.search.custom import Catalogue
@@ -230,6 +230,7 @@ class RetryKey:
 
 
 _NO_RULES: Rules = NoRules()
+_NO_OPERATIONS = Operations()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +249,7 @@ class Context:
     now: Callable[[], int]
     new_id: Callable[[], str]
     handling: Literal["strict", "lenient"] = "lenient"
-    operations: tuple[Offered, ...] = ()
+    operations: Operations = _NO_OPERATIONS
     terminology: Terminology = field(default_factory=Terminology)
     profiles: Profiles = field(default_factory=lambda: _CORE)
     catalogue: Callable[[], Catalogue] = Catalogue

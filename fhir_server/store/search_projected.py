@@ -97,12 +97,12 @@ def _apart(part: Expression, place: str, found: Sql) -> list[Sql]:
     """A condition for each value, of which a row has one; none when that is not so, or there are many."""
     singles: list[Expression] = []
     match part:
+        case x.TokenMatch(_, (_,)) | x.ReferenceMatch(_, (_,)):
+            return [found]
         case x.TokenMatch(parameters, tokens) if len({item.code for item in tokens}) == len(tokens):
             singles = [x.TokenMatch(parameters, (item,)) for item in tokens]
         case x.ReferenceMatch(parameters, targets) if len(set(targets)) == len(targets):
             singles = [x.ReferenceMatch(parameters, (item,)) for item in targets]
-    if len(singles) == 1:
-        return [found]
     if len(singles) > _FEW_WALKS:
         return []
     return [_value(item, place) or Sql("1 = 0") for item in singles]
@@ -121,12 +121,12 @@ def _value(part: Expression, place: str) -> Sql | None:
     """The condition on a value and its system; None for a part that the projection cannot tell."""
     value, system = f"p.value{place}", f"p.system{place}"
     match part:
+        case x.TokenMatch(_, (token,)) if token.code:
+            return _named(token, value, system)
         case x.TokenMatch(_, tokens) if tokens and all(token.code for token in tokens):
             codes = tuple(dict.fromkeys(fit(token.code or "") for token in tokens))
             found = [one_of(value, codes)]
-            if len(tokens) == 1 and tokens[0].system is not None:
-                found.append(Sql(f"{system} = ?", (system_number(tokens[0].system),)))
-            elif any(token.system is not None for token in tokens):
+            if any(token.system is not None for token in tokens):
                 found.append(join([_named(token, value, system) for token in tokens], " OR ", ""))
             return join(found, " AND ", "")
         case x.ReferenceMatch(_, targets) if targets and all(_plain(item) for item in targets):
@@ -143,10 +143,10 @@ def _value(part: Expression, place: str) -> Sql | None:
 
 
 def _named(token: x.Token, value: str, system: str) -> Sql:
-    code = Sql(f"{value} = ?", (fit(token.code or ""),))
+    code = fit(token.code or "")
     if token.system is None:
-        return code
-    return join([code, Sql(f"{system} = ?", (system_number(token.system),))], " AND ", "")
+        return Sql(f"{value} = ?", (code,))
+    return Sql(f"({value} = ? AND {system} = ?)", (code, system_number(token.system)))
 
 
 def _plain(target: x.Target) -> bool:
