@@ -330,6 +330,9 @@ class Store(Protocol):
     def secret(self, name: str) -> bytes:
         """32 random bytes that belong to the database: made once, the same for every process."""
 
+    def gather_statistics(self) -> None:
+        """Let the database look at what is stored before it plans: after much was written, sooner than it would."""
+
     def ready(self) -> bool:
         """Whether the database answers."""
 

@@ -113,6 +113,9 @@ class MemoryStore:
         with self._lock:
             return MemoryCatalogue(self).listed()
 
+    def gather_statistics(self) -> None:
+        """There is no planner."""
+
     def ready(self) -> bool:
         """Always."""
         return True
