@@ -25,6 +25,7 @@ from fhir_server.store.contract import (
     VersionConflict,
 )
 from fhir_server.store.driver import Driver
+from fhir_server.store.history_sql import history_condition
 from fhir_server.store.index_rows import INSERT_ROW, IndexRows
 from fhir_server.store.rows import METHODS, Row, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
@@ -138,7 +139,7 @@ class SqlTransaction:
 
     def history(self, query: HistoryQuery) -> list[HistoryHit]:
         """A page of versions, newest first."""
-        condition, values = _history(query)
+        condition, values = history_condition(query)
         if query.after is not None:
             condition += " AND (v.last_updated, v.seq) < (?, ?)"
             values += query.after
@@ -151,7 +152,7 @@ class SqlTransaction:
 
     def history_total(self, query: HistoryQuery) -> int:
         """How many versions."""
-        condition, values = _history(query)
+        condition, values = history_condition(query)
         found = self._driver.fetch(f"SELECT COUNT(*) FROM version v WHERE {condition}", values)
         return int(found[0][0])
 
@@ -386,34 +387,6 @@ def keep_secret(name: str, transaction: Transaction) -> bytes:
     """The work that makes a secret, unless another process was faster."""
     assert isinstance(transaction, SqlTransaction)
     return transaction.keep_secret(name)
-
-
-def _history(query: HistoryQuery) -> tuple[str, list[Any]]:
-    conditions: list[str] = ["1 = 1"]
-    values: list[Any] = []
-    if query.resource_type is not None:
-        number = type_numbers()[query.resource_type]
-        if query.logical_id is not None:
-            conditions.append(
-                "v.key = (SELECT key FROM resource WHERE type = ? AND logical_id = ?)"
-            )
-            values += [number, query.logical_id]
-        else:
-            conditions.append("v.type = ?")
-            values.append(number)
-    if query.since is not None:
-        conditions.append("v.last_updated >= ?")
-        values.append(query.since)
-    if query.until is not None:
-        conditions.append("v.last_updated <= ?")
-        values.append(query.until)
-    if query.at_low is not None and query.at_high is not None:
-        conditions.append(
-            "v.last_updated < ? AND NOT EXISTS (SELECT 1 FROM version n WHERE n.key = v.key"
-            " AND n.version_id = v.version_id + 1 AND n.last_updated <= ?)"
-        )
-        values += [query.at_high, query.at_low]
-    return " AND ".join(conditions), values
 
 
 def _by_type(identities: Sequence[Identity]) -> dict[str, list[str]]:
