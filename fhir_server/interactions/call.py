@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -214,8 +215,13 @@ class Policy:
     @property
     def base_urls(self) -> tuple[str, str]:
         """The base in both schemes: http and https never name different resources (http.html#root)."""
-        rest = self.base_url.partition(":")[2]
-        return f"http:{rest}", f"https:{rest}"
+        return _in_both_schemes(self.base_url)
+
+
+@lru_cache(maxsize=64)
+def _in_both_schemes(url: str) -> tuple[str, str]:
+    rest = url.partition(":")[2]
+    return f"http:{rest}", f"https:{rest}"
 
 
 _CORE = Profiles(core())

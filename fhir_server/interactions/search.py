@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any, Literal
+from typing import Any
 
-from fhir_server.interactions.call import Context, Parameters, Policy, Result
+from fhir_server.interactions.call import Context, Parameters, Result
 from fhir_server.interactions.call import Search as SearchCall
 from fhir_server.interactions.explain import explained
 from fhir_server.interactions.include import Referred, followed, included, referred
-from fhir_server.interactions.matching import settings
+from fhir_server.interactions.matching import from_now, reader
 from fhir_server.interactions.paging import (
     CURSOR,
     read_cursor,
@@ -22,10 +22,8 @@ from fhir_server.interactions.paging import (
 from fhir_server.interactions.read import summary
 from fhir_server.interactions.searchset import entries, outcome_entry, searchset
 from fhir_server.search.compartments import compartment_expression, compartment_types
-from fhir_server.search.custom import Catalogue
 from fhir_server.search.expression import And, Expression, Or, Position, Query, chained_parameters
 from fhir_server.search.query import Reader, Search
-from fhir_server.search.settings import NamedQuery
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import is_resource_type, resource_types
 from fhir_server.spec.json_format import parse, serialise
@@ -63,20 +61,14 @@ def understood(call: SearchCall, context: Context) -> tuple[Asked, str | None]:
         assert call.resource_type is not None
         parameters = context.rules.search(call.resource_type, call.compartment, parameters, context)
     plain = call if cursor is None else replace(call, parameters=told)
-    for _, value in parameters:
-        if "ap" in value:
-            # The prefix ap measures from now.
-            return _asked.__wrapped__(Reader(settings(context)), plain, types, parameters), cursor
-    reader = _reader(context.policy, context.handling, context.catalogue(), context.queries)
-    return _asked(reader, plain, types, parameters), cursor
+    read = _asked.__wrapped__ if from_now(parameters) else _asked
+    return read(reader(parameters, context), plain, types, parameters), cursor
 
 
 @lru_cache(maxsize=1024)
-def _asked(
-    reader: Reader, call: SearchCall, types: tuple[str, ...], parameters: Parameters
-) -> Asked:
+def _asked(by: Reader, call: SearchCall, types: tuple[str, ...], parameters: Parameters) -> Asked:
     """The search as understood; one that is asked again and again, as worklists are, is read once."""
-    wanted = reader.search(types, parameters)
+    wanted = by.search(types, parameters)
     where = wanted.query.where
     if call.compartment is not None:
         where = And((_membership(call.compartment, types), where))
@@ -134,20 +126,6 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
     shown = entries(page, "match", base_url, shape)
     shown += entries(found, "include", base_url, shape)
     return Result(200, searchset(bundle, (*shown, *_told(wanted, context))))
-
-
-@lru_cache(maxsize=8)
-def _reader(
-    policy: Policy,
-    handling: Literal["strict", "lenient"],
-    catalogue: Catalogue,
-    queries: tuple[NamedQuery, ...],
-) -> Reader:
-    return Reader(
-        settings(
-            Context(policy, lambda: 0, str, handling, catalogue=lambda: catalogue, queries=queries)
-        )
-    )
 
 
 @dataclass(frozen=True, slots=True)
