@@ -64,7 +64,8 @@ class Find:
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with a searchset of proposed Appointments, soonest first; FhirError 400 for what cannot be read."""
         parameters, cursor = take_cursor(call.parameters)
-        inputs = read_inputs(replace(call, parameters=parameters), KNOWN)
+        plain = call if cursor is None else replace(call, parameters=parameters)
+        inputs = read_inputs(plain, KNOWN)
         wanted = _Wanted(inputs, context, transaction)
         scope = f"Appointment/$find?{write_query(_flat(inputs))}"
         after = read_cursor(cursor, scope, context.policy.cursor_key) if cursor else None

@@ -32,6 +32,7 @@ def _number(resource_type: str, code: str) -> int:
     return found.number
 
 
+@cache
 def coded(resource_type: str, code: str, *values: str) -> Expression:
     """A token parameter has one of those codes, of any system."""
     return having(resource_type, code, tuple(Token(None, value) for value in values))

@@ -74,10 +74,10 @@ def _composed(query: Query, plan: Plan) -> list[Sql]:
 def count(plan: Plan) -> Sql:
     """The statement that counts."""
     if plan.projected is not None and not plan.rest:
-        text = (
-            f"SELECT COUNT(DISTINCT p.key) FROM projection p WHERE {plan.projected.condition.text}"
-        )
-        return Sql(text, plan.projected.condition.values)
+        counted = "*" if plan.projected.single else "DISTINCT p.key"
+        condition = plan.projected.condition
+        text = f"SELECT COUNT({counted}) FROM projection p WHERE {condition.text}"
+        return Sql(text, condition.values)
     if plan.start is not None and not plan.rest and len(plan.types) == 1:
         found = leaf(plan.start, "t")
         if found is not None:
