@@ -32,6 +32,8 @@ from fhir_server.store.contract import Store
 Json = dict[str, Any]
 _SUFFIXES = (".json", ".xml", ".ndjson", ".jsonl")
 _IN_FLIGHT = 512
+# From so many on the database's statistics may tell of another database than there is now.
+_MANY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class Loading:
                     self.refusals.append(Refusal(str(path), (told,)))
             self._settle(0)
             progress.update(task, stored=self.stored)
+        if self.stored >= _MANY:
+            self.store.gather_statistics()
 
     def _load(self, item: Item) -> None:
         try:

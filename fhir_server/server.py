@@ -28,7 +28,7 @@ from fhir_server.http.exchange import Receive, Scope, Send
 from fhir_server.http.lanes import Lanes
 from fhir_server.http.shell import shell
 from fhir_server.interactions.call import Context, Policy
-from fhir_server.interactions.operation import Offered
+from fhir_server.interactions.operation import Operations
 from fhir_server.interactions.profiles import Profiles
 from fhir_server.interactions.rule_sets import RuleSets
 from fhir_server.logs import configure
@@ -114,14 +114,16 @@ def booking_policy_of(settings: Settings) -> BookingPolicy:
     )
 
 
-def operations_of(settings: Settings) -> tuple[Offered, ...]:
+def operations_of(settings: Settings) -> Operations:
     """Every operation that is offered."""
     policy = booking_policy_of(settings)
-    return (
-        *OPERATIONS,
-        *operations(policy),
-        *referral_operations(BookingRules(policy)),
-        *DIRECTORY_OPERATIONS,
+    return Operations(
+        (
+            *OPERATIONS,
+            *operations(policy),
+            *referral_operations(BookingRules(policy)),
+            *DIRECTORY_OPERATIONS,
+        )
     )
 
 

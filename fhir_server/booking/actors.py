@@ -15,6 +15,7 @@ from fhir_server.booking import facts, queries
 from fhir_server.booking.inputs import Inputs
 from fhir_server.interactions.call import Context, Parameters
 from fhir_server.interactions.matching import criteria_of, matches
+from fhir_server.search.expression import Expression, Or
 from fhir_server.spec import errors
 from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, StoredVersion
@@ -44,7 +45,7 @@ def schedules_of(
                 ids[f"{resource_type}/{version.logical_id}"] = None
         return list(ids)
 
-    def schedules(actors: Iterable[str]) -> set[str]:
+    def schedules(actors: Iterable[str], *or_else: Expression) -> set[str]:
         listed = list(dict.fromkeys(actors))[:_MOST]
         if not listed:
             return set()
@@ -52,6 +53,8 @@ def schedules_of(
             where = queries.referring("Schedule", "actor", listed)
         else:
             where = criteria_of("Schedule", (("actor", ",".join(listed)),), context)
+        if or_else:
+            where = Or((where, *or_else))
         versions = queries.found("Schedule", where, transaction, _MOST)
         for version in versions[:_FEW]:
             known["Schedule", version.logical_id] = parse_stored(version.body)
@@ -61,10 +64,9 @@ def schedules_of(
     practitioners = _named(inputs, "practitioner", "Practitioner")
     if practitioners:
         plain = [item for item in practitioners if _LOCAL.fullmatch(item)]
-        where = queries.referring("PractitionerRole", "practitioner", plain)
-        versions = queries.found("PractitionerRole", where, transaction, _MOST) if plain else []
-        roles = [f"PractitionerRole/{version.logical_id}" for version in versions]
-        kinds.append(schedules([*practitioners, *roles]))
+        theirs = queries.referring("PractitionerRole", "practitioner", plain)
+        in_a_role = queries.leading("Schedule", "actor", "PractitionerRole", theirs)
+        kinds.append(schedules(practitioners, *([in_a_role] if plain else [])))
     organizations = _named(inputs, "organization", "Organization")
     if organizations:
         within = (("organization", ",".join(organizations)),)

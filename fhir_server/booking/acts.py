@@ -66,7 +66,9 @@ def made_of(reference: str, status: str, context: Context, transaction: Transact
     if found is None:
         return None
     known = proposals.schedules(found.slots, context, transaction)
-    return proposals.appointment(found, status, known, context)
+    return proposals.appointment(
+        found, status, proposals.participants(found, status, known, context)
+    )
 
 
 def cancelled(appointment: Json, reason: Json | None, comment: str | None) -> Json:

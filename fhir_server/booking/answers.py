@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 def searchset(
-    entries: Iterable[tuple[str, bytes]],
+    entries: Iterable[tuple[str, bytes | Json]],
     context: Context,
     *,
     total: int | None = None,
@@ -28,14 +28,14 @@ def searchset(
     issues: Iterable[Issue] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Result:
-    """200 with a searchset of (id, bytes) Appointments, and an outcome when there is something to tell."""
+    """200 with a searchset of (id, resource) Appointments, and an outcome when there is something to tell."""
     shown = [
         {
             "fullUrl": f"{context.base_url}/Appointment/{logical_id}",
-            "resource": orjson.Fragment(body),
+            "resource": orjson.Fragment(made) if isinstance(made, bytes) else made,
             "search": {"mode": "match"},
         }
-        for logical_id, body in entries
+        for logical_id, made in entries
     ]
     bundle: Json = {
         "resourceType": "Bundle",

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
+
 from fhir_server.booking import actors, answers, facts, proposals, queries, runs
 from fhir_server.booking.inputs import Inputs, read_inputs
 from fhir_server.booking.names import OURS
@@ -62,22 +64,13 @@ class Find:
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with a searchset of proposed Appointments, soonest first; FhirError 400 for what cannot be read."""
         parameters, cursor = take_cursor(call.parameters)
-        inputs = read_inputs(replace(call, parameters=parameters), KNOWN)
+        plain = call if cursor is None else replace(call, parameters=parameters)
+        inputs = read_inputs(plain, KNOWN)
         wanted = _Wanted(inputs, context, transaction)
         scope = f"Appointment/$find?{write_query(_flat(inputs))}"
         after = read_cursor(cursor, scope, context.policy.cursor_key) if cursor else None
         page, following, total = wanted.page(after, transaction)
-        known = wanted.schedules(page, transaction)
-        about = wanted.keys_about(transaction) if page else []
-        entries = []
-        for item in page:
-            item = replace(item, referrals=tuple(wanted.referrals))
-            made = proposals.appointment(item, "proposed", known, context)
-            keys = [wanted.keys[slot["id"]] for slot in item.slots]
-            key = context.policy.cursor_key
-            logical_id = proposals.proposal_id(keys, about, key) or context.new_id()
-            named = {"resourceType": "Appointment", "id": logical_id} | made
-            entries.append((logical_id, serialise(named)))
+        entries = wanted.entries(page, transaction)
         links = [{"relation": "self", "url": f"{context.base_url}/{scope}".rstrip("?")}]
         if following is not None:
             token = write_cursor(following, scope, context.policy.cursor_key)
@@ -181,9 +174,8 @@ class _Wanted:
         slots = self._slots(_MOST_SLOTS, transaction)
         engaged = runs.engaged(self.patients, self.low, self.high, self.context, transaction)
         found = runs.proposals(slots, self.shape, self.kinds, engaged, self.context)
-        found = [replace(item, patients=tuple(self.patients)) for item in found]
         begin = int(after[0]) if after else 0
-        page = found[begin : begin + self.count]
+        page = [self._about(item.slots) for item in found[begin : begin + self.count]]
         following = begin + len(page)
         more = (following,) if page and following < len(found) else None
         return page, more, len(found)
@@ -196,10 +188,13 @@ class _Wanted:
         page = [parse_stored(hit.body) for hit in hits[: self.count]]
         within = [slot for slot in page if facts.moment(slot["end"]) <= self.high]
         if len(hits) <= self.count and after is None:
-            return [Proposal((slot,)) for slot in within], None, len(within)
+            return [self._about((slot,)) for slot in within], None, len(within)
         total = transaction.count(("Slot",), self.where)
         more = hits[self.count - 1].position if len(hits) > self.count > 0 else None
-        return [Proposal((slot,)) for slot in within], more, total
+        return [self._about((slot,)) for slot in within], more, total
+
+    def _about(self, slots: tuple[Json, ...]) -> Proposal:
+        return Proposal(slots, tuple(self.patients), tuple(self.referrals))
 
     def _slots(self, limit: int, transaction: ReadTransaction) -> list[Json]:
         hits = self._hits(limit, None, transaction)
@@ -223,6 +218,28 @@ class _Wanted:
         if missing:
             self.known |= proposals.schedules(missing, self.context, transaction)
         return self.known
+
+    def entries(
+        self, page: list[Proposal], transaction: ReadTransaction
+    ) -> list[tuple[str, bytes | Json]]:
+        """Each proposal of a page as an Appointment, with its id."""
+        known = self.schedules(page, transaction)
+        about = self.keys_about(transaction) if page else []
+        key = self.context.policy.cursor_key
+        # Most slots of a page are of the same schedule.
+        shared: dict[tuple[str, ...], orjson.Fragment] = {}
+        found: list[tuple[str, bytes | Json]] = []
+        for item in page:
+            place = tuple([facts.schedule_of(slot) for slot in item.slots])
+            taking_part = shared.get(place)
+            if taking_part is None:
+                listed = proposals.participants(item, "proposed", known, self.context)
+                taking_part = shared[place] = orjson.Fragment(serialise(listed))
+            keys = [self.keys[slot["id"]] for slot in item.slots]
+            logical_id = proposals.proposal_id(keys, about, key) or self.context.new_id()
+            made = proposals.appointment(item, "proposed", taking_part)
+            found.append((logical_id, {"resourceType": "Appointment", "id": logical_id} | made))
+        return found
 
     def keys_about(self, transaction: ReadTransaction) -> list[int]:
         """The internal keys of the patients that are stored, and of the referral."""

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/operations.html#request, https://profiles.ihe.net/ITI/Sc
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from fhir_server.interactions.call import Operation
@@ -22,6 +23,8 @@ _ARGONAUT = {
     "coverage": "insurance-reference",
 }
 _IGNORED = ("_format", "_pretty", "_cursor")
+# The same days are asked for again and again.
+_interval = lru_cache(maxsize=1024)(interval)
 
 
 class Inputs:
@@ -83,7 +86,7 @@ class Inputs:
         if text is None:
             return None
         try:
-            return interval(text)
+            return _interval(text)
         except ValueError:
             raise errors.invalid(
                 f"{name} is not a dateTime; write it as 2026-03-02T09:00:00Z", _PLACE

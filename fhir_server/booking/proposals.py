@@ -96,33 +96,37 @@ def schedules(
     return facts.resources(wanted, context, transaction)
 
 
-def appointment(
+def participants(
     proposal: Proposal, status: str, known: Mapping[Identity, Json], context: Context
-) -> Json:
-    """The Appointment that a proposal stands for; known are the schedules of its slots."""
-    slots = proposal.slots
-    first = slots[0]
-    start = min([facts.moment(slot["start"]) for slot in slots])
-    end = max([facts.moment(slot["end"]) for slot in slots])
-    made: Json = {"resourceType": "Appointment", "status": status}
-    if proposal.referrals:
-        made["basedOn"] = [{"reference": f"ServiceRequest/{item}"} for item in proposal.referrals]
-    made |= {name: first[name] for name in _COPIED if name in first}
+) -> list[Json]:
+    """Who takes part in the Appointment of a proposal; known are the schedules of its slots."""
     answer = "accepted" if status == "booked" else "needs-action"
     actors: dict[str, Json] = {}
-    for slot in slots:
+    for slot in proposal.slots:
         for _, target in facts.targets((slot.get("schedule", {}),), context):
             for actor in known.get(target, {}).get("actor", ()):
                 actors.setdefault(actor.get("reference", repr(actor)), actor)
-    participants = [{"actor": actor, "status": answer} for actor in actors.values()]
-    participants += [
-        {"actor": {"reference": patient}, "status": answer} for patient in proposal.patients
-    ]
-    made |= {
-        "start": write_instant(start),
-        "end": write_instant(end),
-        "minutesDuration": max(1, (end - start) // _MINUTE),
-        "slot": [{"reference": f"Slot/{slot['id']}"} for slot in slots],
-        "participant": participants or [{"actor": {"display": "Unknown"}, "status": answer}],
-    }
+    found = [{"actor": actor, "status": answer} for actor in actors.values()]
+    found += [{"actor": {"reference": item}, "status": answer} for item in proposal.patients]
+    return found or [{"actor": {"display": "Unknown"}, "status": answer}]
+
+
+def appointment(proposal: Proposal, status: str, taking_part: Any) -> Json:
+    """The Appointment that a proposal stands for; taking_part: its participants, or their JSON as a Fragment."""
+    slots = proposal.slots
+    first = slots[0]
+    start, end = facts.moment(first["start"]), facts.moment(first["end"])
+    for slot in slots[1:]:
+        start, end = min(start, facts.moment(slot["start"])), max(end, facts.moment(slot["end"]))
+    made: Json = {"resourceType": "Appointment", "status": status}
+    if proposal.referrals:
+        made["basedOn"] = [{"reference": f"ServiceRequest/{item}"} for item in proposal.referrals]
+    for name in _COPIED:
+        if name in first:
+            made[name] = first[name]
+    made["start"] = write_instant(start)
+    made["end"] = write_instant(end)
+    made["minutesDuration"] = max(1, (end - start) // _MINUTE)
+    made["slot"] = [{"reference": f"Slot/{slot['id']}"} for slot in slots]
+    made["participant"] = taking_part
     return made

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from fhir_server.search.expression import (
+    Chain,
     DateMatch,
     Expression,
     Query,
@@ -31,6 +32,7 @@ def _number(resource_type: str, code: str) -> int:
     return found.number
 
 
+@cache
 def coded(resource_type: str, code: str, *values: str) -> Expression:
     """A token parameter has one of those codes, of any system."""
     return having(resource_type, code, tuple(Token(None, value) for value in values))
@@ -45,6 +47,11 @@ def referring(resource_type: str, code: str, targets: Iterable[str]) -> Expressi
     """A reference parameter names one of those resources of this server, each as Type/id."""
     named = tuple(Target(*item.split("/", 1)) for item in targets)
     return ReferenceMatch((_number(resource_type, code),), named)
+
+
+def leading(resource_type: str, code: str, target_type: str, inner: Expression) -> Expression:
+    """A reference parameter names a resource of that type for which inner holds."""
+    return Chain((_number(resource_type, code),), target_type, inner)
 
 
 def within(resource_type: str, code: str, low: int, high: int) -> tuple[Expression, Expression]:

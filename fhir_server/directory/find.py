@@ -41,7 +41,8 @@ class FindForReferral:
         not known.
         """
         parameters, cursor = take_cursor(call.parameters)
-        inputs = read_inputs(replace(call, parameters=parameters), KNOWN)
+        plain = call if cursor is None else replace(call, parameters=parameters)
+        inputs = read_inputs(plain, KNOWN)
         asked = Reader(inputs, context, transaction).read()
         scope = bundles.scope_of("HealthcareService/$find-for-referral", inputs)
         after = None

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from fhir_server.booking import queries
@@ -19,7 +20,7 @@ from fhir_server.search.parameters import parameter
 from fhir_server.search.positions import RADIUS_KM, chord, point
 from fhir_server.spec import errors
 from fhir_server.spec.errors import Issue
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, StoredVersion
 
 Json = dict[str, Any]
@@ -53,6 +54,12 @@ def position_of(location: Json) -> Vector | None:
     if not (abs(latitude) <= 90 and abs(longitude) <= 180):
         return None
     return point(latitude, longitude)
+
+
+@lru_cache(maxsize=16_384)
+def read_position(body: bytes) -> Vector | None:
+    """The point of the Location with that JSON; the same ones are looked at call after call."""
+    return position_of(parse_stored(body))
 
 
 def near(text: str) -> tuple[Place, float | None]:
@@ -100,7 +107,7 @@ def _matching(mode: Literal["equals", "starts"], *values: str) -> Expression:
 
 def _middle(where: Expression, transaction: ReadTransaction) -> Vector | None:
     located = queries.found("Location", where, transaction, _MOST)
-    return middle(found for item in located if (found := position_of(parse(item.body))) is not None)
+    return middle(found for item in located if (found := read_position(item.body)) is not None)
 
 
 def middle(vectors: Iterable[Vector]) -> Vector | None:

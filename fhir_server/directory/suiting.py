@@ -8,17 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from fhir_server.booking import facts
-from fhir_server.directory import waits
 from fhir_server.directory.asked import Asked
-from fhir_server.directory.names import COMMISSIONER, ELIGIBILITY
 from fhir_server.directory.places import Vector, kilometres
+from fhir_server.directory.services import Limit, Service
 from fhir_server.interactions.call import Context
-from fhir_server.referral.extensions import all_of, typed
+from fhir_server.interactions.integrity import local_target
 
-Json = dict[str, Any]
 UNKNOWN = 1e9
 
 
@@ -52,13 +48,13 @@ class Sieve:
     context: Context
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def match(
-        self, service: Json, body: bytes, located: Mapping[tuple[str, str], Vector]
-    ) -> Match | None:
-        """The service as a match, or None."""
-        asked = self.asked
+    def __post_init__(self) -> None:
+        self.now = self.context.now()
+
+    def match(self, service: Service, body: bytes, located: Mapping[str, Vector]) -> Match | None:
+        """The service as a match, or None; located: where its locations are, by the references as they are written."""
         distance = self._distance(service, located)
-        wait = waits.indicated_days(service, asked.priority, self.context.now())
+        wait = service.wait(self.asked.priority, self.now)
         reason = (
             self._too_far(distance)
             or self._too_long(wait)
@@ -68,16 +64,14 @@ class Sieve:
         if reason:
             self.left_out[reason] += 1
             return None
-        return Match(service["id"], body, distance, wait)
+        return Match(service.service_id, body, distance, wait)
 
-    def _distance(self, service: Json, located: Mapping[tuple[str, str], Vector]) -> float | None:
+    def _distance(self, service: Service, located: Mapping[str, Vector]) -> float | None:
         place = self.asked.place
         if place is None:
             return None
         found = [
-            kilometres(place.vector, located[target])
-            for _, target in facts.targets(service.get("location", ()), self.context)
-            if target in located
+            kilometres(place.vector, located[item]) for item in service.locations if item in located
         ]
         return min(found, default=None)
 
@@ -95,34 +89,32 @@ class Sieve:
             return "max-wait-days: it shows no wait"
         return "max-wait-days: its wait is longer" if wait > self.asked.maximum_wait else ""
 
-    def _not_commissioned(self, service: Json) -> str:
+    def _not_commissioned(self, service: Service) -> str:
         """A service that names no commissioner takes referrals under the rules of any."""
         wanted = self.asked.commissioner
-        named = [item.get("valueReference", {}) for item in all_of(service, COMMISSIONER)]
-        if wanted is None or not named:
+        if wanted is None or not service.commissioners:
             return ""
-        commissioners = {"/".join(target) for _, target in facts.targets(named, self.context)}
-        return "" if wanted in commissioners else "commissioning-org: it is for other commissioners"
+        for written in service.commissioners:
+            target = local_target(written, self.context)
+            if target is not None and "/".join(target) == wanted:
+                return ""
+        return "commissioning-org: it is for other commissioners"
 
-    def _not_eligible(self, service: Json) -> str:
+    def _not_eligible(self, service: Service) -> str:
         """Each eligibility that states limits is an alternative."""
-        limits = [
-            limit for item in service.get("eligibility", ()) for limit in all_of(item, ELIGIBILITY)
-        ]
+        limits = service.limits
         if not limits or any(not self._outside(limit) for limit in limits):
             return ""
         return self._outside(limits[0])
 
-    def _outside(self, limit: Json) -> str:
+    def _outside(self, limit: Limit) -> str:
         age, sex = self.asked.age, self.asked.sex
-        low = typed(limit, "minimum-age", "valueUnsignedInt")
-        high = typed(limit, "maximum-age", "valueUnsignedInt")
         if age is not None and (
-            (low is not None and age < low) or (high is not None and age > high)
+            (limit.low is not None and age < limit.low)
+            or (limit.high is not None and age > limit.high)
         ):
             return "age: it is for patients of other ages"
-        sexes = [item.get("valueCode") for item in all_of(limit, "sex")]
         # Only male and female leave out: who is neither, or not known, is for the clinician to judge.
-        if sex in ("male", "female") and sexes and sex not in sexes:
+        if sex in ("male", "female") and limit.sexes and sex not in limit.sexes:
             return "sex: it is for patients of another sex"
         return ""

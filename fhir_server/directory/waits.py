@@ -201,18 +201,11 @@ def as_of(shown: Json) -> int:
 def changing(shown: Json, context: Context) -> int:
     """The moment at which time alone will change the figures of the extension."""
     now = context.now()
-    first = (value(shown, f"first-free-slot-{priority}") for priority in _BEYOND)
-    starts = [facts.moment(item) for item in first if item is not None]
+    starts = [facts.moment(item) for item in first_free(shown).values()]
     return min([midnight(now, 1, context.policy.zone), *starts])
 
 
-def indicated_days(service: Json, priority: str, now: int) -> float | None:
-    """The wait that a service shows for a priority: to its first free slot, else its median; None: it shows none."""
-    shown = stated(service)
-    if shown is None:
-        return None
-    first = value(shown, f"first-free-slot-{priority}")
-    if first is not None:
-        return max(0.0, (facts.moment(first) - now) / DAY)
-    median = value(shown, "median-wait")
-    return None if median is None else float(median)
+def first_free(shown: Json) -> dict[str, str]:
+    """Priority -> the instant of the first free slot that the extension tells for it."""
+    starts = ((priority, value(shown, f"first-free-slot-{priority}")) for priority in _BEYOND)
+    return {priority: start for priority, start in starts if start is not None}

@@ -40,6 +40,7 @@ LOG = logging.getLogger("fhir_server.http")
 _PREFIX = len("/fhir")
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _CHANGING = (*_WITH_BODY, "DELETE")
+_WHOLE = Preferences()
 
 
 class Endpoint:
@@ -328,8 +329,7 @@ def _collection(body: bytes) -> Any:
 
 def _shown(call: calls.Call, preferences: Preferences) -> Preferences:
     """Prefer: return is about changes of one resource only."""
-    changing = isinstance(call, calls.WriteCall)
-    return preferences if changing else replace(preferences, representation="representation")
+    return preferences if isinstance(call, calls.WriteCall) else _WHOLE
 
 
 def _fault(exchange: Exchange) -> FhirError:

@@ -92,7 +92,7 @@ class Exchange:
             raise _refused(
                 431, f"There are {len(listed)} headers; at most {MAXIMUM_HEADERS} are read"
             )
-        if sum(len(name) + len(value) for name, value in listed) > MAXIMUM_HEADER_BYTES:
+        if sum([len(name) + len(value) for name, value in listed]) > MAXIMUM_HEADER_BYTES:
             raise _refused(431, f"The headers are longer than {MAXIMUM_HEADER_BYTES} bytes")
         if len(self.query) + len(self.path) > MAXIMUM_URL:
             raise _refused(

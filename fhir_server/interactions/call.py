@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from fhir_server.interactions.operation import Offered
+from fhir_server.interactions.operation import Operations
 from fhir_server.interactions.profiles import Profiles
 from fhir_server.interactions.rules import NoRules, Pending, Rules
 from fhir_server.search.custom import Catalogue
@@ -193,9 +194,9 @@ WriteCall = Attributable | Delete | ConditionalDelete | Attributed
 Call = ReadCall | WriteCall | Operation | Batch | Transaction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Policy:
-    """What a deployment decides; the CapabilityStatement tells it."""
+    """What a deployment decides; the CapabilityStatement tells it. Two are the same only if they are one."""
 
     base_url: str = "http://localhost:8000/fhir"
     update_create: bool = True
@@ -214,8 +215,13 @@ class Policy:
     @property
     def base_urls(self) -> tuple[str, str]:
         """The base in both schemes: http and https never name different resources (http.html#root)."""
-        rest = self.base_url.partition(":")[2]
-        return f"http:{rest}", f"https:{rest}"
+        return _in_both_schemes(self.base_url)
+
+
+@lru_cache(maxsize=64)
+def _in_both_schemes(url: str) -> tuple[str, str]:
+    rest = url.partition(":")[2]
+    return f"http:{rest}", f"https:{rest}"
 
 
 _CORE = Profiles(core())
@@ -230,6 +236,7 @@ class RetryKey:
 
 
 _NO_RULES: Rules = NoRules()
+_NO_OPERATIONS = Operations()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +255,7 @@ class Context:
     now: Callable[[], int]
     new_id: Callable[[], str]
     handling: Literal["strict", "lenient"] = "lenient"
-    operations: tuple[Offered, ...] = ()
+    operations: Operations = _NO_OPERATIONS
     terminology: Terminology = field(default_factory=Terminology)
     profiles: Profiles = field(default_factory=lambda: _CORE)
     catalogue: Callable[[], Catalogue] = Catalogue

@@ -11,7 +11,7 @@ from typing import Any
 
 from fhir_server import __version__
 from fhir_server.interactions.call import Capabilities, Context, Policy, Result
-from fhir_server.interactions.operation import Offered
+from fhir_server.interactions.operation import Offered, Operations
 from fhir_server.interactions.read import shape
 from fhir_server.interactions.terminology_capabilities import terminology_facts
 from fhir_server.search.custom import NOTHING, Catalogue, Custom
@@ -44,7 +44,7 @@ def capabilities(call: Capabilities, context: Context) -> Result:
 def _statement(
     terminology: bool,
     policy: Policy,
-    operations: tuple[Offered, ...],
+    operations: Operations,
     catalogue: Catalogue,
 ) -> tuple[bytes, str]:
     made = _terminology(policy) if terminology else statement(policy, operations, catalogue)
@@ -71,9 +71,7 @@ def _terminology(policy: Policy) -> Json:
     return _head("TerminologyCapabilities", policy) | terminology_facts()
 
 
-def statement(
-    policy: Policy, operations: tuple[Offered, ...], catalogue: Catalogue = NOTHING
-) -> Json:
+def statement(policy: Policy, operations: Operations, catalogue: Catalogue = NOTHING) -> Json:
     """The CapabilityStatement resource."""
     facts = promised()
     every = [item for item in operations if not item.resource_types and item.levels != {"system"}]
@@ -107,7 +105,7 @@ def statement(
 
 
 def _resource(
-    resource_type: str, policy: Policy, operations: tuple[Offered, ...], catalogue: Catalogue
+    resource_type: str, policy: Policy, operations: Operations, catalogue: Catalogue
 ) -> Json:
     facts = promised()
     interactions = [

@@ -12,6 +12,7 @@ from fhir_server.store.contract import Match, ReadTransaction, Reference, Stored
 
 Identity = tuple[str, str]
 Found = Match | StoredVersion
+Referred = dict[Reference, StoredVersion | None]
 
 
 @lru_cache(maxsize=256)
@@ -25,18 +26,32 @@ def _numbers(include: Include) -> tuple[int, ...]:
     return reference_numbers() if include.source_type is None else include.parameters
 
 
+def referred(
+    includes: tuple[Include, ...], level: Sequence[Found], transaction: ReadTransaction
+) -> Referred:
+    """The references of those resources that the _includes may follow, with what is there for them."""
+    if not includes or not level:
+        return {}
+    types = {item.target_type for item in includes}
+    return transaction.referred(
+        [item.key for item in level],
+        tuple(followed(includes)),
+        () if None in types else tuple(item for item in types if item),
+    )
+
+
 def included(
     search: Search,
     matches: Sequence[Match],
-    references: Sequence[Reference],
+    made: Referred,
     limit: int,
     transaction: ReadTransaction,
 ) -> list[StoredVersion]:
     """Each resource that the includes add to the matches, once, in the order found.
 
-    references: those of the matches, by the parameters that are followed at least. Plain includes start from the
-    matches, :iterate ones from what was included too, until nothing new is found. Raises FhirError too_costly beyond
-    the limit: an answer that lacks included resources would be a lie.
+    made: what referred found for the matches. Plain includes start from the matches, :iterate ones from what was
+    included too, until nothing new is found. Raises FhirError too_costly beyond the limit: an answer that lacks
+    included resources would be a lie.
     """
     found: list[StoredVersion] = []
     level: Sequence[Found] = matches
@@ -45,7 +60,7 @@ def included(
         return found
     seen: set[Identity] = {(item.resource_type, item.logical_id) for item in matches}
     while level:
-        fresh = _targets(_wanted(includes, references), transaction)
+        fresh = _targets(includes, made, transaction)
         for include in revincludes:
             fresh += _referring(include, level, limit, transaction)
         new: list[StoredVersion] = []
@@ -62,21 +77,8 @@ def included(
         includes = tuple(item for item in includes if item.iterate)
         revincludes = tuple(item for item in revincludes if item.iterate)
         level = new if includes or revincludes else ()
-        if level and includes:
-            keys = [item.key for item in level]
-            references = transaction.references(keys, tuple(followed(includes)))
+        made = referred(includes, level, transaction)
     return found
-
-
-def _wanted(includes: Sequence[Include], references: Sequence[Reference]) -> list[Reference]:
-    """The references that one of the includes follows; a parameter's number tells the type that it starts from."""
-    found: dict[Reference, None] = {}
-    for include in includes:
-        numbers = _numbers(include)
-        for item in references:
-            if item.parameter in numbers and include.target_type in (None, item.target_type):
-                found[item] = None
-    return list(found)
 
 
 def _referring(
@@ -96,15 +98,23 @@ def _referring(
     return list(transaction.by_key(list({link.source_key: None for link in links})).values())
 
 
-def _targets(references: Sequence[Reference], transaction: ReadTransaction) -> list[StoredVersion]:
+def _targets(
+    includes: tuple[Include, ...], made: Referred, transaction: ReadTransaction
+) -> list[StoredVersion]:
     """What is referred to; a versioned reference brings that version, when it was not deleted."""
-    current = list(
-        {(item.target_type, item.target_id): None for item in references if not item.version}
-    )
-    found = list(transaction.many(current).values()) if current else []
-    for item in references:
+    found: list[StoredVersion] = []
+    for item, current in made.items():
+        if not any(_follows(include, item) for include in includes):
+            continue
         if item.version.isdigit():
             version = transaction.version(item.target_type, item.target_id, int(item.version[:9]))
             if version is not None and not version.deleted:
                 found.append(version)
+        elif current is not None:
+            found.append(current)
     return found
+
+
+def _follows(include: Include, made: Reference) -> bool:
+    """A parameter's number tells the type that it starts from."""
+    return include.target_type in (None, made.target_type) and made.parameter in _numbers(include)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from fhir_server.interactions.call import Context, Search
-from fhir_server.interactions.include import included
-from fhir_server.interactions.search import Place, made, understood
+from fhir_server.interactions.include import included, referred
+from fhir_server.interactions.search import Place, understood
 from fhir_server.spec import errors
 from fhir_server.store.contract import Match, ReadTransaction, StoredVersion
 
@@ -40,7 +40,7 @@ class Listing:
     """
 
     def __init__(self, call: Search, context: Context, maximum: int) -> None:
-        self.asked = understood(call, context)
+        self.asked, cursor = understood(call, context)
         self.done = False
         self._maximum = maximum
         self._listed = 0
@@ -49,7 +49,7 @@ class Listing:
             raise errors.invalid("A count has no lines; ask for it as JSON or XML")
         if wanted.explain:
             raise errors.invalid("An explanation has no lines; ask for it as JSON or XML")
-        place = Place.read(self.asked.cursor, self.asked.scope, context)
+        place = Place.read(cursor, self.asked.scope, context)
         if place.backward:
             raise errors.invalid("A list goes forward; ask for it without the page link")
         self._including = bool(wanted.includes or wanted.revincludes)
@@ -73,8 +73,8 @@ class Listing:
         if not self._including or not page:
             return Page(page, [])
         wanted = self.asked.wanted
-        references = made(wanted, page, transaction)
-        return Page(page, included(wanted, page, references, _MOST_INCLUDED, transaction))
+        made = referred(wanted.includes, page, transaction)
+        return Page(page, included(wanted, page, made, _MOST_INCLUDED, transaction))
 
     def _check(self, matches: int) -> None:
         if matches > self._maximum:

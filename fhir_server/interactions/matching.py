@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from fhir_server.interactions.call import Context, Parameters
+from functools import lru_cache
+from typing import Literal
+
+from fhir_server.interactions.call import Context, Parameters, Policy
+from fhir_server.search.custom import Catalogue
 from fhir_server.search.expression import Expression, Query
-from fhir_server.search.query import SearchSettings, parse_criteria
+from fhir_server.search.query import Reader, SearchSettings
+from fhir_server.search.settings import NamedQuery
 from fhir_server.spec import errors
 from fhir_server.store.contract import (
     ReadTransaction,
@@ -30,9 +35,35 @@ def settings(context: Context) -> SearchSettings:
     )
 
 
+def from_now(parameters: Parameters) -> bool:
+    """Whether what the parameters mean may depend on the time, as the prefix ap does."""
+    return any("ap" in value for _, value in parameters)
+
+
+def reader(parameters: Parameters, context: Context) -> Reader:
+    """Who reads such parameters for this caller, and remembers: the same ones come again and again."""
+    if from_now(parameters):
+        return Reader(settings(context))
+    return _reader(context.policy, context.handling, context.catalogue(), context.queries)
+
+
+@lru_cache(maxsize=8)
+def _reader(
+    policy: Policy,
+    handling: Literal["strict", "lenient"],
+    catalogue: Catalogue,
+    queries: tuple[NamedQuery, ...],
+) -> Reader:
+    return Reader(
+        settings(
+            Context(policy, lambda: 0, str, handling, catalogue=lambda: catalogue, queries=queries)
+        )
+    )
+
+
 def criteria_of(resource_type: str, parameters: Parameters, context: Context) -> Expression:
     """The expression of search criteria, always strict: FhirError 400 or 412 for what is not understood, or empty."""
-    return parse_criteria(resource_type, parameters, settings=settings(context))
+    return reader(parameters, context).criteria(resource_type, tuple(parameters))
 
 
 def matches(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from fhir_server.spec import errors
@@ -41,13 +42,35 @@ class Offered(Protocol):
         """The result; the transaction can be written to (it is a store Transaction) when affects_state is set."""
 
 
-def media_types(code: str, operations: Iterable[Offered]) -> tuple[str, ...]:
+class Operations:
+    """What a deployment offers, found by name. Two are the same only if they are one."""
+
+    def __init__(self, offered: Iterable[Offered] = ()) -> None:
+        self._listed = tuple(offered)
+
+    def __iter__(self) -> Iterator[Offered]:
+        return iter(self._listed)
+
+    @cached_property
+    def _by_code(self) -> dict[str, list[Offered]]:
+        found: dict[str, list[Offered]] = {}
+        for item in self._listed:
+            found.setdefault(item.code, []).append(item)
+        return found
+
+    def named(self, code: str) -> Sequence[Offered]:
+        """Those of that name."""
+        return self._by_code.get(code, ())
+
+
+def media_types(code: str, operations: Operations) -> tuple[str, ...]:
     """The media types beside FHIR's that operations of that name answer in; they tell them as media_types."""
     return tuple(
-        media_type
-        for item in operations
-        if item.code == code
-        for media_type in getattr(item, "media_types", ())
+        [
+            media_type
+            for item in operations.named(code)
+            for media_type in getattr(item, "media_types", ())
+        ]
     )
 
 
@@ -69,11 +92,9 @@ def offered(call: Operation, context: Context) -> Offered:
     Raises FhirError 404 when there is none at that place, 405 when GET would change state.
     """
     where = level(call)
-    for item in context.operations:
-        if (
-            item.code == call.code
-            and where in item.levels
-            and (not item.resource_types or call.resource_type in item.resource_types)
+    for item in context.operations.named(call.code):
+        if where in item.levels and (
+            not item.resource_types or call.resource_type in item.resource_types
         ):
             if item.affects_state and call.method != "POST":
                 raise errors.method_not_allowed(f"${call.code} changes state; use POST", "POST")

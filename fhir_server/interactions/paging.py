@@ -26,13 +26,18 @@ _PLAIN_VALUE = re.compile(r"[A-Za-z0-9:._$,|/-]*")
 
 
 def _mac(key: bytes, payload: bytes, scope: str) -> bytes:
-    return hmac.digest(key, payload + b"\n" + scope.encode(), hashlib.sha256)[:_MAC]
+    signed = payload + b"\n" + scope.encode()
+    return hashlib.blake2b(signed, key=key, digest_size=_MAC, person=b"cursor").digest()
 
 
 def _hidden(payload: bytes, mac: bytes, key: bytes) -> bytes:
     """The payload under a stream that only the key can make: a position may hold a name or a date of birth."""
-    stream = hashlib.shake_256(key + b"cursor" + mac).digest(len(payload))
-    return bytes(left ^ right for left, right in zip(payload, stream, strict=True))
+    stream, size = b"", len(payload)
+    while len(stream) < size:
+        block = mac + len(stream).to_bytes(4, "big")
+        stream += hashlib.blake2b(block, key=key, person=b"stream").digest()
+    masked = int.from_bytes(payload, "big") ^ int.from_bytes(stream[:size], "big")
+    return masked.to_bytes(size, "big")
 
 
 def write_cursor(position: tuple[Any, ...], scope: str, key: bytes) -> str:

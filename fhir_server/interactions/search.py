@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any, Literal
+from typing import Any
 
-from fhir_server.interactions.call import Context, Parameters, Policy, Result
+from fhir_server.interactions.call import Context, Parameters, Result
 from fhir_server.interactions.call import Search as SearchCall
 from fhir_server.interactions.explain import explained
-from fhir_server.interactions.include import followed, included
-from fhir_server.interactions.matching import settings
+from fhir_server.interactions.include import Referred, followed, included, referred
+from fhir_server.interactions.matching import from_now, reader
 from fhir_server.interactions.paging import (
     CURSOR,
     read_cursor,
@@ -22,56 +22,74 @@ from fhir_server.interactions.paging import (
 from fhir_server.interactions.read import summary
 from fhir_server.interactions.searchset import entries, outcome_entry, searchset
 from fhir_server.search.compartments import compartment_expression, compartment_types
-from fhir_server.search.custom import Catalogue
-from fhir_server.search.expression import And, Expression, Or, Position, chained_parameters
-from fhir_server.search.query import Reader, Search, parse_search
-from fhir_server.search.settings import NamedQuery
+from fhir_server.search.expression import And, Expression, Or, Position, Query, chained_parameters
+from fhir_server.search.query import Reader, Search
 from fhir_server.spec import errors
 from fhir_server.spec.definitions import is_resource_type, resource_types
 from fhir_server.spec.json_format import parse, serialise
 from fhir_server.spec.subset import select_elements
-from fhir_server.store.contract import Match, ReadTransaction, Reference
+from fhir_server.store.contract import Match, ReadTransaction
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A search as it is understood: what matches among which types, and where a page of it begins."""
+    """A search as it is understood: what matches among which types.
+
+    scope: the self link below the base, which is what a cursor is good for. chained: the numbers of the parameters that
+    chains start from.
+    """
 
     types: tuple[str, ...]
     wanted: Search
     where: Expression
     path: str
     applied: Parameters
-    cursor: str | None
-
-    @property
-    def scope(self) -> str:
-        """What a cursor is good for."""
-        return f"{self.path}?{write_query(self.applied)}"
+    scope: str
+    chained: frozenset[int]
 
 
-def understood(call: SearchCall, context: Context) -> Asked:
-    """What a search asks for; FhirError 400 for what cannot be read, 404 for what is not in the compartment."""
-    parameters, cursor = take_cursor(call.parameters)
-    types, parameters = _types(call, parameters)
+def understood(call: SearchCall, context: Context) -> tuple[Asked, str | None]:
+    """What a search asks for, and the cursor that says where a page begins.
+
+    Raises FhirError 400 for what cannot be read, 404 for what is not in the compartment.
+    """
+    told, cursor = take_cursor(call.parameters)
+    types, parameters = _types(call, told)
     if call.resource_type in context.rules.resource_types:
         assert call.resource_type is not None
         parameters = context.rules.search(call.resource_type, call.compartment, parameters, context)
-    wanted = _understood(types, parameters, context)
+    plain = call if cursor is None else replace(call, parameters=told)
+    read = _asked.__wrapped__ if from_now(parameters) else _asked
+    return read(reader(parameters, context), plain, types, parameters), cursor
+
+
+@lru_cache(maxsize=1024)
+def _asked(by: Reader, call: SearchCall, types: tuple[str, ...], parameters: Parameters) -> Asked:
+    """The search as understood; one that is asked again and again, as worklists are, is read once."""
+    wanted = by.search(types, parameters)
     where = wanted.query.where
     if call.compartment is not None:
         where = And((_membership(call.compartment, types), where))
-    return Asked(types, wanted, where, _path(call), _applied(call, wanted), cursor)
+    path, applied = _path(call), _applied(call, wanted)
+    return Asked(
+        types,
+        wanted,
+        where,
+        path,
+        applied,
+        f"{path}?{write_query(applied)}",
+        frozenset(chained_parameters(where)),
+    )
 
 
 def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> Result:
     """200 with a Bundle of type searchset: matches, then included resources, then an outcome with warnings."""
-    asked = understood(call, context)
+    asked, cursor = understood(call, context)
     types, wanted, where = asked.types, asked.wanted, asked.where
-    path, applied, scope = asked.path, asked.applied, asked.scope
-    links = [{"relation": "self", "url": f"{context.base_url}/{scope}".rstrip("?")}]
+    base_url, scope = context.base_url, asked.scope
+    links = [{"relation": "self", "url": f"{base_url}/{scope}".rstrip("?")}]
     bundle: Json = {"resourceType": "Bundle", "id": context.new_id(), "type": "searchset"}
     if wanted.explain:
         told = explained(wanted.criteria, types, transaction)
@@ -80,25 +98,18 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         bundle["total"] = transaction.count(types, where)
         bundle["link"] = links
         return Result(200, searchset(bundle, _told(wanted, context)))
-    place = Place.read(asked.cursor, scope, context)
-    query = replace(
-        wanted.query,
-        where=where,
-        limit=wanted.count + 1,
-        after=place.position,
-        backward=place.backward,
-    )
-    chained = frozenset(chained_parameters(where))
+    place = Place.read(cursor, scope, context)
     counted = wanted.total in ("accurate", "estimate")
-    if not (chained or counted or wanted.includes or wanted.revincludes or wanted.explain):
+    if not (asked.chained or counted or wanted.includes or wanted.revincludes or wanted.explain):
         transaction.alone()
-    hits = transaction.page(query)
-    page = hits[-wanted.count :] if place.backward else hits[: wanted.count]
+    limit, backward = wanted.count + 1, place.backward
+    hits = transaction.page(Query(types, where, wanted.query.sort, limit, place.position, backward))
+    page = hits[-wanted.count :] if backward else hits[: wanted.count]
     more = len(hits) > wanted.count
     for relation, hit in _neighbours(page, place, more=more):
         token = write_cursor((relation, *hit.position), scope, context.policy.cursor_key)
-        neighbour = write_query((*applied, (CURSOR, token)))
-        links.append({"relation": relation, "url": f"{context.base_url}/{path}?{neighbour}"})
+        mark = "&" if asked.applied else ""
+        links.append({"relation": relation, "url": f"{base_url}/{scope}{mark}{CURSOR}={token}"})
     if place.position is not None:
         links.append({"relation": "first", "url": links[0]["url"]})
     if counted:
@@ -107,37 +118,14 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         # The whole answer is on this page: its total costs nothing.
         bundle["total"] = len(page)
     bundle["link"] = links
-    references = made(wanted, page, transaction, chained)
-    if any(item.version and item.parameter in chained for item in references):
+    made = referred(wanted.includes, page, transaction)
+    if _versioned(asked, page, made, transaction):
         wanted = _warned(wanted)
-    found = included(wanted, page, references, context.policy.maximum_included, transaction)
+    found = included(wanted, page, made, context.policy.maximum_included, transaction)
     shape = partial(shaped, wanted=wanted) if wanted.elements or wanted.summary else None
-    shown = entries(page, "match", context.base_url, shape)
-    shown += entries(found, "include", context.base_url, shape)
+    shown = entries(page, "match", base_url, shape)
+    shown += entries(found, "include", base_url, shape)
     return Result(200, searchset(bundle, (*shown, *_told(wanted, context))))
-
-
-def _understood(types: tuple[str, ...], parameters: Parameters, context: Context) -> Search:
-    """The search as understood; one that is asked again and again, as worklists are, is read once."""
-    if any("ap" in value for _, value in parameters):
-        # The prefix ap measures from now.
-        return parse_search(types, parameters, settings=settings(context))
-    reader = _reader(context.policy, context.handling, context.catalogue(), context.queries)
-    return reader.search(types, parameters)
-
-
-@lru_cache(maxsize=8)
-def _reader(
-    policy: Policy,
-    handling: Literal["strict", "lenient"],
-    catalogue: Catalogue,
-    queries: tuple[NamedQuery, ...],
-) -> Reader:
-    return Reader(
-        settings(
-            Context(policy, lambda: 0, str, handling, catalogue=lambda: catalogue, queries=queries)
-        )
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,17 +212,17 @@ def shaped(body: bytes, wanted: Search) -> bytes:
     return body
 
 
-def made(
-    wanted: Search,
-    page: Sequence[Match],
-    transaction: ReadTransaction,
-    chained: frozenset[int] = frozenset(),
-) -> list[Reference]:
-    """What the matches refer to by the parameters that are included, or that chains start from."""
-    numbers = chained | followed(wanted.includes)
-    if not numbers or not page:
-        return []
-    return transaction.references([item.key for item in page], tuple(numbers))
+def _versioned(
+    asked: Asked, page: Sequence[Match], made: Referred, transaction: ReadTransaction
+) -> bool:
+    """Whether a chain started from a reference that names a version; made: the references that are known already."""
+    if not asked.chained or not page:
+        return False
+    includes = asked.wanted.includes
+    whole = not any(item.target_type for item in includes)
+    rest = asked.chained - followed(includes) if whole else asked.chained
+    others = transaction.references([item.key for item in page], tuple(rest)) if rest else ()
+    return any(item.version and item.parameter in asked.chained for item in (*made, *others))
 
 
 def _warned(wanted: Search) -> Search:

@@ -54,9 +54,7 @@ def outcome_entry(issues: Sequence[Issue], context: Context) -> bytes:
 def searchset(bundle: Json, entries: Sequence[bytes]) -> bytes:
     """The Bundle, which has everything but its entries, with them."""
     head = serialise(bundle)
-    if not entries:
-        return head
-    return b"".join((head[:-1], b',"entry":[', b",".join(entries), b"]}"))
+    return b'%b,"entry":[%b]}' % (head[:-1], b",".join(entries)) if entries else head
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ A leaf is true of a resource when at least one of its index entries for one of t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Table = Literal[
@@ -22,6 +22,13 @@ class And:
     """All of them; And(()) is true of every resource."""
 
     parts: tuple[Expression, ...]
+    # A whole search is looked up in one cache after another, and often: what it hashes to is worked out once.
+    _hash: int = field(default=0, init=False, compare=False, repr=False)
+
+    def __hash__(self) -> int:
+        if not self._hash:
+            object.__setattr__(self, "_hash", hash(self.parts))
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from fhir_server.search.criteria import NotUnderstood, Reading, criterion
 from fhir_server.search.expression import And, Expression, Query
@@ -76,6 +76,7 @@ class Reader:
     def __init__(self, settings: SearchSettings) -> None:
         self.settings = settings
         self.search = lru_cache(maxsize=1024)(self._search)
+        self.criteria = lru_cache(maxsize=1024)(partial(parse_criteria, settings=settings))
         self._criterion = lru_cache(maxsize=4096)(self._read)
         self._shape = lru_cache(maxsize=512)(self._shaped)
 

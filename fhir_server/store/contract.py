@@ -205,7 +205,15 @@ class ReadTransaction(Protocol):
         """The references that those resources make by those parameters."""
 
     def references(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Reference]:
-        """What those resources refer to by those parameters, each once, in no order (_include)."""
+        """What those resources refer to by those parameters, each once, in no order."""
+
+    def referred(
+        self, keys: Sequence[int], parameters: Sequence[int], types: Sequence[str] = ()
+    ) -> dict[Reference, StoredVersion | None]:
+        """The same, each with the current version of what it refers to (_include); of those types, if any are named.
+
+        None where that is deleted or was never there, and for a reference that names a version.
+        """
 
     def links_to(
         self, targets: Sequence[tuple[str, str]], parameters: Sequence[int], limit: int
@@ -324,6 +332,9 @@ class Store(Protocol):
 
     def secret(self, name: str) -> bytes:
         """32 random bytes that belong to the database: made once, the same for every process."""
+
+    def gather_statistics(self) -> None:
+        """Let the database look at what is stored before it plans: after much was written, sooner than it would."""
 
     def ready(self) -> bool:
         """Whether the database answers."""

@@ -114,6 +114,9 @@ class MemoryStore:
         with self._lock:
             return MemoryCatalogue(self).listed()
 
+    def gather_statistics(self) -> None:
+        """There is no planner."""
+
     def ready(self) -> bool:
         """Always."""
         return True
@@ -279,6 +282,21 @@ class MemoryTransaction:
     def references(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Reference]:
         """What they refer to."""
         return list({Reference(*link[1:]): None for link in self.links_from(keys, parameters)})
+
+    def referred(
+        self, keys: Sequence[int], parameters: Sequence[int], types: Sequence[str] = ()
+    ) -> dict[Reference, StoredVersion | None]:
+        """What they refer to, and what is there."""
+        made = [
+            item
+            for item in self.references(keys, parameters)
+            if not types or item.target_type in types
+        ]
+        found = self.many([(item.target_type, item.target_id) for item in made if not item.version])
+        return {
+            item: None if item.version else found.get((item.target_type, item.target_id))
+            for item in made
+        }
 
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int

@@ -331,6 +331,20 @@ class PostgresqlStore:
             kept = transaction.secret(name)
         return kept or self.write(partial(keep_secret, name))
 
+    def gather_statistics(self) -> None:
+        """ANALYZE; connections that have planned without make their plans anew.
+
+        Left to autovacuum where it is at work already, or this role may not.
+        """
+        try:
+            with self._pool.connection() as connection, connection.transaction():
+                connection.execute("SET LOCAL statement_timeout = 0")
+                connection.execute("ANALYZE")
+        except pg.LockNotAvailable:
+            return
+        except (psycopg.Error, PoolTimeout) as error:
+            raise _refusal(error) from error
+
     def ready(self) -> bool:
         """Whether the database answers."""
         try:

@@ -37,25 +37,26 @@ class _Chains:
 
 def is_chained(where: Expression) -> bool:
     """Whether there is a chain to be looked up."""
-    return any(_chains(where))
+    return _chains(where) is not None
 
 
 def resolved(where: Expression, fetch: Fetch) -> Expression:
     """The same search, with each selective chain of the conjunction as a reference to the ids that it leads to."""
     chains = _chains(where)
-    if not any(chains):
+    if chains is None:
         return where
-    answers = tuple(
-        tuple(fetch(item.question.text, item.question.values)) if item is not None else ()
+    answers = [
+        () if item is None else tuple(fetch(item.question.text, item.question.values))
         for item in chains
-    )
-    return _resolved(where, answers)
+    ]
+    return _resolved(where, tuple(answers))
 
 
 @lru_cache(maxsize=1024)
-def _chains(where: Expression) -> tuple[_Chains | None, ...]:
-    """For each part of the conjunction the question that it is looked up by, if it is."""
-    return tuple(_asked(part) for part in flattened(where))
+def _chains(where: Expression) -> tuple[_Chains | None, ...] | None:
+    """For each part of the conjunction the question that it is looked up by, if it is; None when none is."""
+    found = tuple(_asked(part) for part in flattened(where))
+    return found if any(found) else None
 
 
 def _asked(part: Expression) -> _Chains | None:
@@ -94,7 +95,7 @@ def _question(number: int, chain: x.Chain | x.LogicalChain) -> Sql:
 
 @lru_cache(maxsize=1024)
 def _resolved(where: Expression, answers: tuple[tuple[Row, ...], ...]) -> Expression:
-    asked = zip(flattened(where), _chains(where), answers, strict=True)
+    asked = zip(flattened(where), _chains(where) or (), answers, strict=True)
     found = tuple(
         part if chains is None else _replaced(part, chains, answer)
         for part, chains, answer in asked

@@ -34,18 +34,23 @@ def statements(query: Query, plan: Plan, columns: str = WHOLE) -> list[Sql]:
     Rows are those columns, then one for each sort key; backward, they come in reverse.
     """
     # First pages are asked again and again; those that follow are each asked once.
-    first = query.after is None
-    made = (
-        _first(query.sort, query.limit, query.backward, plan) if first else _composed(query, plan)
-    )
-    head = f"{'' if plan.steady else VARIES}SELECT {columns}"
-    return [Sql(f"{head}{item.text}", item.values) for item in made]
+    if query.after is None:
+        return _first(query.sort, query.limit, query.backward, plan, columns)
+    return _headed(_composed(query, plan), plan, columns)
 
 
 @lru_cache(maxsize=1024)
-def _first(sort: tuple[SortKey, ...], limit: int, backward: bool, plan: Plan) -> list[Sql]:
+def _first(
+    sort: tuple[SortKey, ...], limit: int, backward: bool, plan: Plan, columns: str
+) -> list[Sql]:
     # What is asked for is in the plan.
-    return _composed(Query((), And(()), sort, limit, backward=backward), plan)
+    query = Query((), And(()), sort, limit, backward=backward)
+    return _headed(_composed(query, plan), plan, columns)
+
+
+def _headed(made: list[Sql], plan: Plan, columns: str) -> list[Sql]:
+    head = f"{'' if plan.steady else VARIES}SELECT {columns}"
+    return [Sql(f"{head}{item.text}", item.values) for item in made]
 
 
 def _composed(query: Query, plan: Plan) -> list[Sql]:
@@ -69,10 +74,10 @@ def _composed(query: Query, plan: Plan) -> list[Sql]:
 def count(plan: Plan) -> Sql:
     """The statement that counts."""
     if plan.projected is not None and not plan.rest:
-        text = (
-            f"SELECT COUNT(DISTINCT p.key) FROM projection p WHERE {plan.projected.condition.text}"
-        )
-        return Sql(text, plan.projected.condition.values)
+        counted = "*" if plan.projected.single else "DISTINCT p.key"
+        condition = plan.projected.condition
+        text = f"SELECT COUNT({counted}) FROM projection p WHERE {condition.text}"
+        return Sql(text, condition.values)
     if plan.start is not None and not plan.rest and len(plan.types) == 1:
         found = leaf(plan.start, "t")
         if found is not None:
@@ -241,20 +246,28 @@ def _sort_expression(item: SortKey) -> Sql:
     )
 
 
+def unordered(query: Query, plan: Plan) -> bool:
+    """Whether the rows of a page still have to be put in order, which takes a database longer: it moves the bodies."""
+    return plan.projected is not None and plan.projected.sorts(query.sort) is not None
+
+
 def _in_order(query: Query, projected: Projected, column: str) -> Sql:
-    """A page in the order of the projection's date: bodies are fetched for the rows of the page only."""
+    """A page by the order of the projection's date: bodies are fetched for the rows of the page only."""
     composer = Composer(each=True)
     tests = [composer.test(part, "r") for part in projected.rest]
     distinct = "" if projected.single else "DISTINCT "
     joined = " JOIN resource r ON r.key = p.key" if tests else ""
-    condition = join([projected.condition, *tests], " AND ", "")
+    walks = [join([item, *tests], " AND ", "") for item in projected.walks]
+    rows = f"SELECT {distinct}{column} AS s0, p.key AS key FROM projection p{joined} WHERE "
+    # Each walk is in order, so that a database merges them and stops at the limit.
+    found = rows + f" UNION ALL {rows}".join([item.text for item in walks])
+    condition = Sql(found, tuple(value for item in walks for value in item.values))
     after = Sql("") if query.after is None else _after(query)
     direction = _direction(query.sort[0].descending != query.backward)
     return Sql(
-        f", o.s0 FROM (SELECT q.s0, q.key FROM (SELECT {distinct}{column} AS s0, p.key AS key"
-        f" FROM projection p{joined} WHERE {condition.text}) q{after.text}"
+        f", o.s0 FROM (SELECT q.s0, q.key FROM ({condition.text}) q{after.text}"
         f" ORDER BY q.s0{direction}, q.key{direction} LIMIT ?) o"
-        f" JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq ORDER BY o.s0{direction}, o.key{direction}",
+        " JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq",
         (*condition.values, *after.values, query.limit),
     )
 

@@ -107,6 +107,9 @@ class SqliteStore:
             kept = transaction.secret(name)
         return kept or self.write(partial(keep_secret, name))
 
+    def gather_statistics(self) -> None:
+        """Statements are written so that SQLite's planner needs none."""
+
     def ready(self) -> bool:
         """Whether the file can be read."""
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from fhir_server.search.entries import IndexEntries
@@ -23,6 +25,7 @@ from fhir_server.store.contract import (
     VersionConflict,
 )
 from fhir_server.store.driver import Driver
+from fhir_server.store.history_sql import history_condition
 from fhir_server.store.index_rows import IndexRows
 from fhir_server.store.rows import METHODS, Row, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
@@ -56,12 +59,27 @@ _UPDATE_RESOURCE = (
     " WHERE key = ? AND version_id = ?"
 )
 _CHUNK = 500
+# The last column of a sorted page's row is the value that it is sorted by, the first the key.
+_BY_VALUE = itemgetter(-1, 0)
 
 
 def _stored(row: Row) -> StoredVersion:
     return StoredVersion(
         row[0], type_names()[row[1]], row[2], row[3], row[4], METHODS[row[5]], bool(row[6]), bytes(row[7])
     )  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def _referred(keys: int, parameters: int, types: int) -> str:
+    """The question what so many resources refer to."""
+    return (
+        f"SELECT f.parameter, f.target_type, f.target_id, f.version, {_COLUMNS}"
+        " FROM (SELECT DISTINCT parameter, target_type, target_id, version FROM reference"
+        f" WHERE key IN ({_marks(range(keys))}) AND parameter IN ({_marks(range(parameters))})"
+        f" AND target_type {f'IN ({_marks(range(types))})' if types else '> 0'}) f"
+        " LEFT JOIN resource r ON f.version = '' AND r.type = f.target_type"
+        " AND r.logical_id = f.target_id AND r.deleted = 0 LEFT JOIN version v ON v.seq = r.seq"
+    )
 
 
 def _marks(values: Sequence[Any]) -> str:
@@ -121,7 +139,7 @@ class SqlTransaction:
 
     def history(self, query: HistoryQuery) -> list[HistoryHit]:
         """A page of versions, newest first."""
-        condition, values = _history(query)
+        condition, values = history_condition(query)
         if query.after is not None:
             condition += " AND (v.last_updated, v.seq) < (?, ?)"
             values += query.after
@@ -134,7 +152,7 @@ class SqlTransaction:
 
     def history_total(self, query: HistoryQuery) -> int:
         """How many versions."""
-        condition, values = _history(query)
+        condition, values = history_condition(query)
         found = self._driver.fetch(f"SELECT COUNT(*) FROM version v WHERE {condition}", values)
         return int(found[0][0])
 
@@ -145,10 +163,10 @@ class SqlTransaction:
 
     def page(self, query: Query) -> list[Match]:
         """A page to be shown."""
-        names = type_names()
+        names, made = type_names(), tuple.__new__  # a NamedTuple's own takes twice as long
         return [
-            Match(row[0], names[row[1]], row[2], row[3], (*row[4:], row[0]))
-            for row in self._found(query, search_sql.SHOWN)
+            made(Match, (key, names[kind], logical_id, body, (*values, key)))
+            for key, kind, logical_id, body, *values in self._found(query, search_sql.SHOWN)
         ]
 
     def _found(self, query: Query, columns: str) -> list[Row]:
@@ -163,6 +181,9 @@ class SqlTransaction:
             found += fetch(statement.text, (*statement.values[:-1], query.limit - len(found)))
             if len(found) >= query.limit:
                 break
+        if search_sql.unordered(query, planned):
+            found.sort(key=_BY_VALUE, reverse=query.sort[0].descending)
+            return found
         return found[::-1] if query.backward else found
 
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
@@ -204,6 +225,19 @@ class SqlTransaction:
             )
             found.update(self._driver.fetch(text, (*part, *parameters)))
         return [Reference(row[0], names[row[1]], row[2], row[3]) for row in found]
+
+    def referred(
+        self, keys: Sequence[int], parameters: Sequence[int], types: Sequence[str] = ()
+    ) -> dict[Reference, StoredVersion | None]:
+        """What those resources refer to, with its current version."""
+        names, numbers = type_names(), [type_numbers()[name] for name in types]
+        found: dict[Reference, StoredVersion | None] = {}
+        for part in _chunks(keys):
+            text = _referred(len(part), len(parameters), len(numbers))
+            for row in self._driver.fetch(text, (*part, *parameters, *numbers)):
+                made = Reference(row[0], names[row[1]], row[2], row[3])
+                found[made] = None if row[4] is None else _stored(row[4:])
+        return found
 
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
@@ -353,34 +387,6 @@ def keep_secret(name: str, transaction: Transaction) -> bytes:
     """The work that makes a secret, unless another process was faster."""
     assert isinstance(transaction, SqlTransaction)
     return transaction.keep_secret(name)
-
-
-def _history(query: HistoryQuery) -> tuple[str, list[Any]]:
-    conditions: list[str] = ["1 = 1"]
-    values: list[Any] = []
-    if query.resource_type is not None:
-        number = type_numbers()[query.resource_type]
-        if query.logical_id is not None:
-            conditions.append(
-                "v.key = (SELECT key FROM resource WHERE type = ? AND logical_id = ?)"
-            )
-            values += [number, query.logical_id]
-        else:
-            conditions.append("v.type = ?")
-            values.append(number)
-    if query.since is not None:
-        conditions.append("v.last_updated >= ?")
-        values.append(query.since)
-    if query.until is not None:
-        conditions.append("v.last_updated <= ?")
-        values.append(query.until)
-    if query.at_low is not None and query.at_high is not None:
-        conditions.append(
-            "v.last_updated < ? AND NOT EXISTS (SELECT 1 FROM version n WHERE n.key = v.key"
-            " AND n.version_id = v.version_id + 1 AND n.last_updated <= ?)"
-        )
-        values += [query.at_high, query.at_low]
-    return " AND ".join(conditions), values
 
 
 def _by_type(identities: Sequence[Identity]) -> dict[str, list[str]]:

@@ -28,6 +28,7 @@ from fhir_server.interactions.call import (
     RetryKey,
 )
 from fhir_server.interactions.grammar import parse_call
+from fhir_server.interactions.operation import Operations
 from fhir_server.interactions.perform import execute
 from fhir_server.interactions.rules import Ruled
 from fhir_server.spec.errors import FhirError
@@ -54,7 +55,7 @@ class Desk:
         self.store.ledger.clock = lambda: self.now
         self.context = Context(
             Policy(cursor_key=b"k" * 32), lambda: self.now, lambda: f"n-{next(numbers)}",
-            operations=operations(POLICY), rules=BookingRules(POLICY),
+            operations=Operations(operations(POLICY)), rules=BookingRules(POLICY),
         )  # fmt: skip
 
     def __call__(self, method, path, body=None, client="anonymous", key=None, conditions=None):

@@ -6,7 +6,9 @@ import pty
 import subprocess
 import sys
 
+import psycopg
 import pytest
+from sqlalchemy.engine import make_url
 
 from fhir_server.server import store_of
 from fhir_server.settings import Settings
@@ -54,6 +56,20 @@ def test_files_of_every_format_are_loaded(run, stored, tmp_path):
     found = stored(*patients("a", "b", "c", "d"))
     assert ids(found) == ["a", "b", "c", "d"]
     assert json.loads(found["Patient", "a"].body)["name"] == [{"family": "O’Brien"}]
+
+
+def test_a_database_plans_by_what_was_loaded(run, database, tmp_path):
+    if not database.startswith("postgresql"):
+        pytest.skip("SQLite plans without statistics")
+    many = "\n".join(json.dumps(patient(f"p{number}")) for number in range(100))
+    assert run("load", write(tmp_path / "many.ndjson", many)).exit_code == 0
+    url = make_url(database).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            "SELECT relname, reltuples FROM pg_class WHERE relname IN ('resource', 'version')"
+        ).fetchall()
+    assert len(rows) == 2
+    assert all(number >= 100 for _, number in rows)
 
 
 def test_a_folder_is_loaded_with_those_below_and_other_files_left(run, stored, tmp_path):

@@ -14,6 +14,7 @@ from fhir_server.booking.policy import BookingPolicy
 from fhir_server.booking.rules import BookingRules
 from fhir_server.interactions.call import Conditions, Context, Policy, Request
 from fhir_server.interactions.grammar import parse_call
+from fhir_server.interactions.operation import Operations
 from fhir_server.interactions.perform import execute
 from fhir_server.interactions.rule_sets import RuleSets
 from fhir_server.referral.operations import operations
@@ -42,7 +43,7 @@ class Room:
             Policy(cursor_key=b"k" * 32),
             lambda: NOW,
             lambda: f"n-{next(numbers)}",
-            operations=operations(booking),
+            operations=Operations(operations(booking)),
             rules=RuleSets(booking, ReferralRules(booking)),
         )
 

@@ -49,6 +49,7 @@ SHAPES = {
     "projection": f"Slot?schedule=Schedule/1&status=free&{WEEK}&_sort=start",
     "projection unsorted": f"Slot?schedule=Schedule/1&status=free&{WEEK}",
     "projection of two schedules": f"Slot?schedule=Schedule/1,Schedule/2&{WEEK}&_sort=-start",
+    "projection of two schedules' free slots": f"Slot?schedule=Schedule/1,Schedule/2&status=free&{WEEK}&_sort=start",
     "all types": "?_id=1",
 }
 

@@ -51,6 +51,28 @@ def test_references_of_several_resources_are_each_told_once(
         assert view.references([keys["Task/2"]], [FOCUS]) == []
 
 
+def test_what_is_referred_to_comes_with_its_current_version(
+    store: Store, keys: dict[str, int]
+) -> None:
+    first, third = keys["Task/1"], keys["Task/3"]
+    gone = write(store, "Task/4", [to(SUBJECT, "Patient", "gone")]).key
+    write(store, "Patient/gone")
+    write(store, "Patient/gone", method="DELETE")
+    patient = write(store, "Patient/a", body=b"now")
+    write(store, "ServiceRequest/r")
+    with store.read() as view:
+        assert view.referred([first, third, gone], [SUBJECT, FOCUS]) == {
+            Reference(SUBJECT, "Patient", "a", ""): patient,
+            Reference(FOCUS, "ServiceRequest", "r", "3"): None,
+            Reference(SUBJECT, "Group", "a", ""): None,
+            Reference(FOCUS, "Patient", "a", ""): patient,
+            Reference(SUBJECT, "Patient", "gone", ""): None,
+        }
+        assert view.referred([first, third], [SUBJECT], ["Patient"]) == {
+            Reference(SUBJECT, "Patient", "a", ""): patient
+        }
+
+
 def test_references_elsewhere_are_no_links(store: Store, keys: dict[str, int]) -> None:
     with store.read() as view:
         assert view.links_from([keys["Task/2"]], [FOCUS]) == []
