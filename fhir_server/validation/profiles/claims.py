@@ -31,7 +31,7 @@ from fhir_server.validation.profiles.walker import walk_profile
 from fhir_server.validation.resources import RULES
 from fhir_server.validation.resources.addresses import address_issues
 from fhir_server.validation.resources.codings import coding_issues, extensible_issues
-from fhir_server.validation.resources.narrative_links import link_issues
+from fhir_server.validation.resources.narrative_text import narrative_issues
 
 Json = dict[str, Any]
 # Where extensions stand is remembered for so many combinations; resources of other shapes are looked at anew.
@@ -234,7 +234,7 @@ class Claims:
     @staticmethod
     def _quality(resource: Json, path: str, run: Run) -> Iterator[Issue]:
         yield from coding_issues(resource, path, run)
-        yield from link_issues(resource, path, run)
+        yield from narrative_issues(resource, path, run)
         yield from address_issues(resource, path, run)
 
     def _profile_issues(self, url: str, run: Run, path: str, *, asked: bool) -> Iterator[Issue]:

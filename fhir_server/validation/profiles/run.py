@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from fhir_server.fhirpath import Environment, Node
+from fhir_server.validation.issues import refused
 
 if TYPE_CHECKING:
     from fhir_server.validation.profiles.library import Library
@@ -90,8 +91,8 @@ class Run:
     strict: whether what is not known (extensions, profiles of types, codes) is an error rather than a warning.
     closed: whether nothing is to be found elsewhere that a reference inside a Bundle or Parameters leads to.
     resource: the resource at hand; root: the one that contains it, or itself. conformed: (profile, identity of a
-    value) -> whether it conforms, None while that is being found out. bound: identity of a Coding -> the value sets
-    that it is a code of.
+    value) -> whether it conforms, None while that is being found out; without a profile, to R4's own rules. bound:
+    identity of a Coding -> the value sets that it is a code of.
     """
 
     library: Library
@@ -168,5 +169,12 @@ class Run:
 
     def _conforms_to(self, node: Node, profile: str) -> bool | None:
         from fhir_server.validation.profiles.walker import conforms
+        from fhir_server.validation.walker import walk
 
+        if isinstance(node.value, dict) and "resourceType" in node.value:
+            asked = ("", id(node.value))
+            if asked not in self.conformed:
+                self.conformed[asked] = not any(map(refused, walk(node.value)))
+            if not self.conformed[asked]:
+                return False
         return conforms(node, profile, self)
