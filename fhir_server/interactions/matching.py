@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fhir_server.interactions.call import Context, Parameters
+from fhir_server.interactions.code_sets import CodesInView
 from fhir_server.search.expression import Expression, Query
 from fhir_server.search.query import SearchSettings, parse_criteria
+from fhir_server.search.settings import CodeSets
 from fhir_server.spec import errors
 from fhir_server.store.contract import (
     ReadTransaction,
@@ -14,8 +16,8 @@ from fhir_server.store.contract import (
 )
 
 
-def settings(context: Context) -> SearchSettings:
-    """How this deployment and this caller want searches to be read."""
+def settings(context: Context, codes: CodeSets | None = None) -> SearchSettings:
+    """How this deployment and this caller want searches to be read; codes: what :in and its like ask."""
     policy = context.policy
     return SearchSettings(
         default_count=policy.default_count,
@@ -27,12 +29,22 @@ def settings(context: Context) -> SearchSettings:
         content=policy.content_search,
         catalogue=context.catalogue(),
         queries=context.queries,
+        terminology=codes or context.profiles.validator.library.terminology,
     )
 
 
-def criteria_of(resource_type: str, parameters: Parameters, context: Context) -> Expression:
-    """The expression of search criteria, always strict: FhirError 400 or 412 for what is not understood, or empty."""
-    return parse_criteria(resource_type, parameters, settings=settings(context))
+def criteria_of(
+    resource_type: str,
+    parameters: Parameters,
+    context: Context,
+    transaction: ReadTransaction | None = None,
+) -> Expression:
+    """The expression of search criteria, always strict: FhirError 400 or 412 for what is not understood, or empty.
+
+    transaction: sees the value sets that are stored, which criteria of the caller's own may name.
+    """
+    codes = None if transaction is None else CodesInView(context, transaction)
+    return parse_criteria(resource_type, parameters, settings=settings(context, codes))
 
 
 def matches(
@@ -43,7 +55,7 @@ def matches(
     limit: int = 2,
 ) -> list[StoredVersion]:
     """The first resources for which the criteria hold."""
-    where = criteria_of(resource_type, parameters, context)
+    where = criteria_of(resource_type, parameters, context, transaction)
     query = Query((resource_type,), where, limit=limit)
     return [hit.version for hit in transaction.search(query)]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, Literal
 
 from fhir_server.interactions.call import Context, Parameters, Policy, Result
 from fhir_server.interactions.call import Search as SearchCall
+from fhir_server.interactions.code_sets import CodesInView, CodesOutOfView, NeedsView
 from fhir_server.interactions.explain import explained
 from fhir_server.interactions.include import followed, included
 from fhir_server.interactions.matching import settings
@@ -52,14 +54,14 @@ class Asked:
         return f"{self.path}?{write_query(self.applied)}"
 
 
-def understood(call: SearchCall, context: Context) -> Asked:
+def understood(call: SearchCall, context: Context, transaction: ReadTransaction) -> Asked:
     """What a search asks for; FhirError 400 for what cannot be read, 404 for what is not in the compartment."""
     parameters, cursor = take_cursor(call.parameters)
     types, parameters = _types(call, parameters)
     if call.resource_type in context.rules.resource_types:
         assert call.resource_type is not None
         parameters = context.rules.search(call.resource_type, call.compartment, parameters, context)
-    wanted = _understood(types, parameters, context)
+    wanted = _understood(types, parameters, context, transaction)
     where = wanted.query.where
     if call.compartment is not None:
         where = And((_membership(call.compartment, types), where))
@@ -68,7 +70,7 @@ def understood(call: SearchCall, context: Context) -> Asked:
 
 def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> Result:
     """200 with a Bundle of type searchset: matches, then included resources, then an outcome with warnings."""
-    asked = understood(call, context)
+    asked = understood(call, context, transaction)
     types, wanted, where = asked.types, asked.wanted, asked.where
     path, applied, scope = asked.path, asked.applied, asked.scope
     links = [{"relation": "self", "url": f"{context.base_url}/{scope}".rstrip("?")}]
@@ -117,13 +119,17 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
     return Result(200, searchset(bundle, (*shown, *_told(wanted, context))))
 
 
-def _understood(types: tuple[str, ...], parameters: Parameters, context: Context) -> Search:
+def _understood(
+    types: tuple[str, ...], parameters: Parameters, context: Context, transaction: ReadTransaction
+) -> Search:
     """The search as understood; one that is asked again and again, as worklists are, is read once."""
-    if any("ap" in value for _, value in parameters):
-        # The prefix ap measures from now.
-        return parse_search(types, parameters, settings=settings(context))
-    reader = _reader(context.policy, context.handling, context.catalogue(), context.queries)
-    return reader.search(types, parameters)
+    # The prefix ap measures from now.
+    if not any("ap" in value for _, value in parameters):
+        reader = _reader(context.policy, context.handling, context.catalogue(), context.queries)
+        with suppress(NeedsView):
+            return reader.search(types, parameters)
+    codes = CodesInView(context, transaction)
+    return parse_search(types, parameters, settings=settings(context, codes))
 
 
 @lru_cache(maxsize=8)
@@ -135,7 +141,8 @@ def _reader(
 ) -> Reader:
     return Reader(
         settings(
-            Context(policy, lambda: 0, str, handling, catalogue=lambda: catalogue, queries=queries)
+            Context(policy, lambda: 0, str, handling, catalogue=lambda: catalogue, queries=queries),
+            CodesOutOfView(),
         )
     )
 
