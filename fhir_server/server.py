@@ -145,7 +145,7 @@ def context_of(
 
 
 def terminology_of(settings: Settings) -> Terminology:
-    """R4's own terminology, and the servers that the settings name for what is not in it."""
+    """R4's own terminology, ours and that of the packages; and the servers that the settings name for the rest."""
     servers = [
         RemoteServer(
             RemoteSettings(
@@ -160,7 +160,8 @@ def terminology_of(settings: Settings) -> Terminology:
         )
         for item in settings.terminology_servers
     ]
-    return Terminology((Published(),), servers)
+    packages = Packages(Path(settings.packages))
+    return Terminology((Published(), Folder(folder("profiles")), packages), servers)
 
 
 def store_of(settings: Settings) -> Store:

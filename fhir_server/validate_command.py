@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,15 +113,17 @@ def _check(validator: Validator, item: Item, profiles: Sequence[str]) -> Iterato
     try:
         resource = parse_xml(item.content) if item.xml else parse(item.content)
     except FhirError as refusal:
-        for issue in refusal.issues:
-            yield Told(item.place, issue, (1, 1))
-        return
-    issues = validator.explain(resource, profiles=profiles)
-    positions = Positions(item.content, xml=item.xml) if issues else None
+        issues = validator.explain_unreadable(refusal, profiles=profiles)
+    else:
+        issues = validator.explain(resource, profiles=profiles)
+    positions = Positions(item.content, xml=item.xml) if any(_places(issues)) else None
     for issue in issues:
-        assert positions is not None
-        place = issue.expression[0] if issue.expression else ""
-        yield Told(item.place, issue, positions.of(place))
+        place = next(_places([issue]), None)
+        yield Told(item.place, issue, positions.of(place) if positions and place else (1, 1))
+
+
+def _places(issues: Iterable[Issue]) -> Iterator[str]:
+    return (place for issue in issues for place in issue.expression)
 
 
 def _show(told: Sequence[Told]) -> None:

@@ -36,18 +36,19 @@ Told = tuple[str, str]
 
 # A code of HL7's validator -> what ours may say of the same. R4 defines "required" (an element is missing), "extension"
 # (one that is not acceptable) and "code-invalid" (a code that is not understood) for what HL7 tells as structure,
-# invalid or not-found; "invalid" is above structure, required, value and invariant, and the finer word is as good.
+# invalid or not-found; "invalid" is above structure, required, value and invariant, and the finer word is as good. What
+# leads nowhere is told as invalid or as not-found there.
 # https://hl7.org/fhir/R4/codesystem-issue-type.html
 SAME: Mapping[str, frozenset[str]] = {
     "structure": frozenset({"required", "extension", "invariant", "not-found", "invalid"}),
-    "invalid": frozenset({"structure", "required", "value", "invariant", "extension"}),
+    "invalid": frozenset({"structure", "required", "value", "invariant", "extension", "not-found"}),
     "not-found": frozenset({"code-invalid"}),
     "exception": frozenset({"business-rule", "not-found", "invariant"}),
     "informational": frozenset({"business-rule", "structure"}),
 }
-# Comments name the resource, and the url of an extension beside its index; an XPath begins with /f: and a choice may be
-# told by its name or with the type.
-COMMENT = re.compile(r"/\*.*?\*/|\[url='[^']*'\]|^/f:|\.ofType\(\w+\)|\[x\]")
+# Comments name the resource, and the url of an extension beside its index; a choice may be told by its name or with the
+# type.
+COMMENT = re.compile(r"/\*.*?\*/|\[url='[^']*'\]|\.ofType\(\w+\)|\[x\]")
 STEP = re.compile(r"(\w+)(?:\[(\d+)\])?")
 
 
@@ -101,14 +102,24 @@ class Outcome:
 
 
 def _path(expression: str) -> str:
-    return COMMENT.sub("", expression)
+    return COMMENT.sub("", expression).removeprefix("/f:").replace("/f:", ".")
 
 
 def _place(expression: str, resource: Any) -> str:
     """Where HL7's validator means: some of its messages count from one, as a place that is not there shows."""
-    path = _path(expression)
+    path = _from_root(_path(expression), resource)
     counted = re.sub(r"\[(\d+)\]", lambda found: f"[{max(int(found[1]) - 1, 0)}]", path)
     return counted if not _is_there(path, resource) and _is_there(counted, resource) else path
+
+
+def _from_root(path: str, resource: Any) -> str:
+    """A fault of XML is told from the resource that it is in: the same from the root."""
+    kind, dot, rest = path.partition(".")
+    if isinstance(resource, dict) and resource.get("resourceType") == "Bundle" != kind:
+        for index, entry in enumerate(resource.get("entry", ())):
+            if entry.get("resource", {}).get("resourceType") == kind:
+                return f"Bundle.entry[{index}].resource{dot}{rest}"
+    return path
 
 
 def _is_there(path: str, resource: Any) -> bool:
@@ -164,7 +175,8 @@ def outcome(folder: Path, case: Json, run: str) -> Outcome:
         resource = read(folder / case["file"])
         issues = validator.explain(resource, profiles=profiles)
     except FhirError as refusal:
-        issues = refusal.issues
+        resource = getattr(refusal, "remainder", None)
+        issues = validator.explain_unreadable(refusal, profiles=profiles)
     listed = case["expected"][run]
     return Outcome(
         name=f"{case['name']} ({run})",

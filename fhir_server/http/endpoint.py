@@ -190,7 +190,9 @@ class Endpoint:
         headers: list[tuple[bytes, bytes]],
     ) -> tuple[int, bytes | AsyncIterator[bytes], str]:
         """A search as NDJSON or CSV: refused now if at all, told to its end afterwards."""
-        found = Listing(call, context, self.maximum_listing)
+        found = await self.lanes.look(
+            lambda transaction: Listing(call, context, self.maximum_listing, transaction)
+        )
         writer = writer_of(answer, found)
         begun = await listing.page(found, writer, self.lanes)
         headers += listing.headings(answer, found)

@@ -88,7 +88,7 @@ class Selection:
         return f"{resource_type}/{next(iter(found))}"
 
     def _select(self, resource_type: str, criteria: Parameters) -> set[str]:
-        where = criteria_of(resource_type, criteria, self.context)
+        where = criteria_of(resource_type, criteria, self.context, self.transaction)
         superseded = self.superseded.get(resource_type, set())
         limit = 2 + len(superseded)
         stored = matches(resource_type, criteria, self.context, self.transaction, limit)

@@ -39,8 +39,10 @@ class Listing:
     maximum: the most matches; a search that has more is refused with its first page, before anything was told.
     """
 
-    def __init__(self, call: Search, context: Context, maximum: int) -> None:
-        self.asked, cursor = understood(call, context)
+    def __init__(
+        self, call: Search, context: Context, maximum: int, transaction: ReadTransaction
+    ) -> None:
+        self.asked, cursor = understood(call, context, transaction)
         self.done = False
         self._maximum = maximum
         self._listed = 0

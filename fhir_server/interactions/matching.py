@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from typing import Literal
 
 from fhir_server.interactions.call import Context, Parameters, Policy
+from fhir_server.interactions.code_sets import CodesInView, CodesOutOfView, NeedsView
 from fhir_server.search.custom import Catalogue
 from fhir_server.search.expression import Expression, Query
 from fhir_server.search.query import Reader, SearchSettings
-from fhir_server.search.settings import NamedQuery
+from fhir_server.search.settings import CodeSets, NamedQuery
 from fhir_server.spec import errors
 from fhir_server.store.contract import (
     ReadTransaction,
@@ -19,8 +21,8 @@ from fhir_server.store.contract import (
 )
 
 
-def settings(context: Context) -> SearchSettings:
-    """How this deployment and this caller want searches to be read."""
+def settings(context: Context, codes: CodeSets | None = None) -> SearchSettings:
+    """How this deployment and this caller want searches to be read; codes: what :in and its like ask."""
     policy = context.policy
     return SearchSettings(
         default_count=policy.default_count,
@@ -32,18 +34,18 @@ def settings(context: Context) -> SearchSettings:
         content=policy.content_search,
         catalogue=context.catalogue(),
         queries=context.queries,
+        terminology=codes or context.profiles.validator.library.terminology,
     )
 
 
-def from_now(parameters: Parameters) -> bool:
-    """Whether what the parameters mean may depend on the time, as the prefix ap does."""
-    return any("ap" in value for _, value in parameters)
+def remembering(parameters: Parameters, context: Context) -> Reader | None:
+    """Who reads such parameters for this caller, and remembers: the same ones come again and again.
 
-
-def reader(parameters: Parameters, context: Context) -> Reader:
-    """Who reads such parameters for this caller, and remembers: the same ones come again and again."""
-    if from_now(parameters):
-        return Reader(settings(context))
+    None where they mean something else at another time, as with the prefix ap. Raises NeedsView when it reads what the
+    value sets that are stored decide.
+    """
+    if any("ap" in value for _, value in parameters):
+        return None
     return _reader(context.policy, context.handling, context.catalogue(), context.queries)
 
 
@@ -54,16 +56,34 @@ def _reader(
     catalogue: Catalogue,
     queries: tuple[NamedQuery, ...],
 ) -> Reader:
-    return Reader(
-        settings(
-            Context(policy, lambda: 0, str, handling, catalogue=lambda: catalogue, queries=queries)
-        )
+    context = Context(
+        policy, lambda: 0, str, handling, catalogue=lambda: catalogue, queries=queries
     )
+    return Reader(settings(context, CodesOutOfView()))
 
 
-def criteria_of(resource_type: str, parameters: Parameters, context: Context) -> Expression:
-    """The expression of search criteria, always strict: FhirError 400 or 412 for what is not understood, or empty."""
-    return reader(parameters, context).criteria(resource_type, tuple(parameters))
+def reading(context: Context, transaction: ReadTransaction | None) -> Reader:
+    """Who reads parameters now; transaction: sees the value sets that are stored, which they may name."""
+    codes = None if transaction is None else CodesInView(context, transaction)
+    return Reader(settings(context, codes))
+
+
+def criteria_of(
+    resource_type: str,
+    parameters: Parameters,
+    context: Context,
+    transaction: ReadTransaction | None = None,
+) -> Expression:
+    """The expression of search criteria, always strict: FhirError 400 or 412 for what is not understood, or empty.
+
+    transaction: sees the value sets that are stored, which criteria of the caller's own may name.
+    """
+    criteria = tuple(parameters)
+    known = remembering(criteria, context)
+    if known is not None:
+        with suppress(NeedsView):
+            return known.criteria(resource_type, criteria)
+    return reading(context, transaction).criteria(resource_type, criteria)
 
 
 def matches(
@@ -74,7 +94,7 @@ def matches(
     limit: int = 2,
 ) -> list[StoredVersion]:
     """The first resources for which the criteria hold."""
-    where = criteria_of(resource_type, parameters, context)
+    where = criteria_of(resource_type, parameters, context, transaction)
     query = Query((resource_type,), where, limit=limit)
     return [hit.version for hit in transaction.search(query)]
 

@@ -1,30 +1,38 @@
 """What resources are held to: R4 and packages, which never change while the server runs, and what is stored here.
 
 https://hl7.org/fhir/R4/resource-operation-validate.html
-StructureDefinitions, ValueSets and CodeSystems that are stored over REST take effect with their commit, in every
-process: a write that they could concern asks, inside its own transaction, whether they have changed.
+StructureDefinitions, ValueSets, CodeSystems, Questionnaires and SearchParameters that are stored over REST take effect
+with their commit, in every process: a write that they could concern, and a search for the codes of a value set, ask
+inside their own transaction whether they have changed.
 """
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import Any, Final
 
-from fhir_server.search.expression import Query, UriMatch
-from fhir_server.search.parameters import parameter
+from fhir_server.interactions.conformance import newest
 from fhir_server.spec.errors import FhirError, Issue
-from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction, Transaction
+from fhir_server.terminology import Terminology
 from fhir_server.validation import Validator, status
 from fhir_server.validation.issues import refused
 from fhir_server.validation.profiles.library import Library
 
 Json = dict[str, Any]
 
-_KINDS: Final = ("StructureDefinition", "ValueSet", "CodeSystem", "Questionnaire")
+_KINDS: Final = (
+    "StructureDefinition",
+    "ValueSet",
+    "CodeSystem",
+    "Questionnaire",
+    "SearchParameter",
+)
+# What is held to some of them without a profile.
+_STATEMENT: Final = "CapabilityStatement"
 # What a resource has in it that something stored here could be about.
 _CONCERNED: Final = (b'"profile":', b'xtension":', b'"questionnaire":')
-_MOST_OF_ONE_URL: Final = 50
 # The store's mark that is another one after every commit that changes one of them.
 _MARK: Final = "definitions"
 
@@ -35,25 +43,35 @@ class Profiles:
     def __init__(self, validator: Validator) -> None:
         self.validator = validator
         self._lock = threading.Lock()
-        self._stored: tuple[bytes, _Stored, Validator] | None = None
+        self._stored: _Known | None = None
 
     def within(self, transaction: ReadTransaction) -> Validator:
         """The validator for use inside a transaction: with what is stored there now.
 
         Use it before the transaction ends, on the same thread.
         """
+        known = self._known(transaction)
+        return self.validator if known is None else known.validator
+
+    def terminology(self, transaction: ReadTransaction) -> Terminology:
+        """What is stored now, then packages and R4's own; no other server is asked. For use as that of within()."""
+        known = self._known(transaction)
+        return self.validator.library.terminology if known is None else known.terminology
+
+    def _known(self, transaction: ReadTransaction) -> _Known | None:
         mark = transaction.mark(_MARK)
         if mark is None:
-            return self.validator
+            return None
         with self._lock:
             known = self._stored
-            if known is None or known[0] != mark:
+            if known is None or known.mark != mark:
                 source = _Stored()
                 library = Library((source,), outer=self.validator.library)
-                known = (mark, source, Validator(library, self.validator.defaults))
-                self._stored = known
-        known[1].reading.transaction = transaction
-        return known[2]
+                validator = Validator(library, self.validator.defaults)
+                terminology = self.validator.library.terminology.over(source)
+                known = self._stored = _Known(mark, source, validator, terminology)
+        known.source.reading.transaction = transaction
+        return known
 
     def explain(
         self,
@@ -77,6 +95,7 @@ class Profiles:
         kind = resource["resourceType"]
         if (
             kind in _KINDS
+            or kind == _STATEMENT
             or kind in self.validator.defaults
             or any(mark in body for mark in _CONCERNED)
         ):
@@ -97,6 +116,16 @@ def changed(resource_type: str, transaction: Transaction) -> None:
         transaction.renew_mark(_MARK)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was made of what is stored, as long as the mark is the same."""
+
+    mark: bytes
+    source: _Stored
+    validator: Validator
+    terminology: Terminology
+
+
 class _Reading(threading.local):
     """The transaction that a thread looks definitions up in."""
 
@@ -114,13 +143,4 @@ class _Stored:
         transaction = self.reading.transaction
         if transaction is None or resource_type not in _KINDS:
             return None
-        by_url = parameter(resource_type, "url")
-        assert by_url is not None
-        where = UriMatch((by_url.number,), "exact", (url,))
-        query = Query((resource_type,), where, limit=_MOST_OF_ONE_URL)
-        hits = sorted(transaction.search(query), key=lambda hit: -hit.version.last_updated)
-        for hit in hits:
-            found: Json = parse_stored(hit.version.body)
-            if version is None or str(found.get("version", "")).startswith(version):
-                return found
-        return None
+        return newest(resource_type, url, version, transaction)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
 from fhir_server.interactions.call import Context, Parameters, Result
 from fhir_server.interactions.call import Search as SearchCall
+from fhir_server.interactions.code_sets import NeedsView
 from fhir_server.interactions.explain import explained
 from fhir_server.interactions.include import Referred, followed, included, referred
-from fhir_server.interactions.matching import from_now, reader
+from fhir_server.interactions.matching import reading, remembering
 from fhir_server.interactions.paging import (
     CURSOR,
     read_cursor,
@@ -50,7 +52,9 @@ class Asked:
     chained: frozenset[int]
 
 
-def understood(call: SearchCall, context: Context) -> tuple[Asked, str | None]:
+def understood(
+    call: SearchCall, context: Context, transaction: ReadTransaction
+) -> tuple[Asked, str | None]:
     """What a search asks for, and the cursor that says where a page begins.
 
     Raises FhirError 400 for what cannot be read, 404 for what is not in the compartment.
@@ -61,13 +65,14 @@ def understood(call: SearchCall, context: Context) -> tuple[Asked, str | None]:
         assert call.resource_type is not None
         parameters = context.rules.search(call.resource_type, call.compartment, parameters, context)
     plain = call if cursor is None else replace(call, parameters=told)
-    read = _asked.__wrapped__ if from_now(parameters) else _asked
-    return read(reader(parameters, context), plain, types, parameters), cursor
+    known = remembering(parameters, context)
+    if known is not None:
+        with suppress(NeedsView):
+            return _remembered(known, plain, types, parameters), cursor
+    return _asked(reading(context, transaction), plain, types, parameters), cursor
 
 
-@lru_cache(maxsize=1024)
 def _asked(by: Reader, call: SearchCall, types: tuple[str, ...], parameters: Parameters) -> Asked:
-    """The search as understood; one that is asked again and again, as worklists are, is read once."""
     wanted = by.search(types, parameters)
     where = wanted.query.where
     if call.compartment is not None:
@@ -84,9 +89,13 @@ def _asked(by: Reader, call: SearchCall, types: tuple[str, ...], parameters: Par
     )
 
 
+# One that is asked again and again, as worklists are, is read once.
+_remembered = lru_cache(maxsize=1024)(_asked)
+
+
 def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> Result:
     """200 with a Bundle of type searchset: matches, then included resources, then an outcome with warnings."""
-    asked, cursor = understood(call, context)
+    asked, cursor = understood(call, context, transaction)
     types, wanted, where = asked.types, asked.wanted, asked.where
     base_url, scope = context.base_url, asked.scope
     links = [{"relation": "self", "url": f"{base_url}/{scope}".rstrip("?")}]

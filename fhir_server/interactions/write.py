@@ -96,7 +96,7 @@ def append(
     previous = write.previous
     guard(write.resource_type, write.logical_id, resource)
     if write.resource_type == SUBSCRIPTION:
-        resource = decided(resource, previous)
+        resource = decided(resource, previous, context, transaction)
     last_updated = moment(previous, context, transaction)
     version_id = previous.version_id + 1 if previous else 1
     stamped = stamp(resource, write.logical_id, version_id, last_updated)

@@ -102,7 +102,7 @@ class _Table:
         return self._version
 
     def _extended(self, before: Entries, concepts: Iterable[Json]) -> Entries:
-        stored = Stored(self._transaction, self._context)
+        stored = Stored(self._transaction)
         terminology = self._context.terminology.over(stored)
         after = dict(before)
         met = {key for item in concepts if (key := _key(item)) not in before}

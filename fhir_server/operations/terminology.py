@@ -124,7 +124,7 @@ class TerminologyOperation:
         for item in self.defined.inputs:
             for value in inputs[item.name] if item.is_resource else ():
                 check(value, item.type, context)
-        stored = Stored(transaction, context)
+        stored = Stored(transaction)
         terminology = context.terminology.over(stored)
         question = Question(call, inputs, context, stored, terminology, transaction)
         try:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_server.search.custom import NOTHING, Catalogue
 from fhir_server.search.expression import Expression
-from fhir_server.terminology import Terminology, published
+from fhir_server.terminology import published
 
 
 class NamedQuery(Protocol):
@@ -21,6 +21,19 @@ class NamedQuery(Protocol):
 
     def expression(self, resource_types: tuple[str, ...]) -> Expression:
         """What holds of its matches among those types."""
+
+
+class CodeSets(Protocol):
+    """The terminology as searches ask it: (system, code) pairs, or None when they cannot be told."""
+
+    def members(self, value_set: str) -> frozenset[tuple[str, str]] | None:
+        """The codes of a value set by its canonical url."""
+
+    def below(self, system: str, code: str) -> frozenset[tuple[str, str]] | None:
+        """A code and all that it subsumes."""
+
+    def above(self, system: str, code: str) -> frozenset[tuple[str, str]] | None:
+        """A code and all that subsume it."""
 
 
 def _clock() -> int:
@@ -44,7 +57,7 @@ class SearchSettings:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/London"))
     base_urls: tuple[str, ...] = ()
     now: int = field(default_factory=_clock)
-    terminology: Terminology = field(default_factory=published)
+    terminology: CodeSets = field(default_factory=published)
     content: bool = False
     catalogue: Catalogue = NOTHING
     queries: tuple[NamedQuery, ...] = ()

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/operationoutcome.html, https://hl7.org/fhir/R4/http.html
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -60,6 +60,21 @@ class FhirError(Exception):
         return FhirError(
             self.status, tuple(item.under(prefix) for item in self.issues), self.headers
         )
+
+
+@dataclass(eq=False)
+class Unreadable(FhirError):
+    """400: a body that is not FHIR's JSON or XML, with every fault that can be told apart.
+
+    remainder: the value that could be read in spite of them; None when what is left would mislead.
+    """
+
+    remainder: Any = None
+
+
+def unreadable(issues: Iterable[Issue], remainder: Any = None) -> Unreadable:
+    """400, with the issues of a reader."""
+    return Unreadable(400, tuple(issues), remainder=remainder)
 
 
 def _error(status: int, code: str, diagnostics: str, *expression: str, **headers: str) -> FhirError:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any, NoReturn, Self
 
 import orjson
 
-from fhir_server.spec.errors import FhirError, malformed
+from fhir_server.spec.errors import FhirError, Issue, malformed, unreadable
 
 Json = dict[str, Any]
 
 MAXIMUM_DEPTH = 100
 LONGEST_NUMBER = 100
-_BOM = b"\xef\xbb\xbf"
+_BOM = "\ufeff"
+# After so many faults the rest of a body is not told.
+MOST_FAULTS = 100
+_TOO_DEEP = f"The body is nested deeper than {MAXIMUM_DEPTH} levels"
 # So many characters fit 64 bits, which is what orjson writes of an int.
 _LONGEST_INT = 18
 # What no database and no UTF-8 can carry; the other characters that R4 forbids are the validation's to refuse, which
@@ -55,18 +60,53 @@ class _Refused(ValueError):
     """Raised inside the parser's hooks."""
 
 
+class _Collecting:
+    """The hooks again, for a body that they refuse: what is wrong in all of it."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self.whole = True
+
+    def note(self, told: object, *, whole: bool) -> None:
+        if len(self.faults) < MOST_FAULTS:
+            self.faults.append(str(told))
+        self.whole = self.whole and whole
+
+    def decode(self, text: str) -> Any:
+        return json.JSONDecoder(
+            object_pairs_hook=self.object,
+            parse_float=lambda number: self.number(_decimal, number),
+            parse_int=lambda number: self.number(_integer, number),
+            parse_constant=lambda constant: self.number(_constant, constant),
+        ).decode(text)
+
+    def object(self, pairs: list[tuple[str, Any]]) -> Json:
+        try:
+            return _object(pairs)
+        except _Refused as error:
+            self.note(error, whole=True)
+            return dict(pairs)
+
+    def number(self, read: Callable[[str], Any], text: str) -> Any:
+        try:
+            return read(text)
+        except _Refused as error:
+            self.note(error, whole=False)
+            return 0
+
+
 def _object(pairs: list[tuple[str, Any]]) -> Json:
     made = dict(pairs)
     if len(made) != len(pairs):
         counts = Counter(name for name, _ in pairs)
-        twice = next(name for name, count in counts.items() if count > 1)
+        names = [name[:64] for name, count in counts.items() if count > 1]
+        twice = _FORBIDDEN.sub("\ufffd", "', '".join(names[:MOST_FAULTS]))
         raise _Refused(f"The property '{twice}' is there twice in one object; keep one of them")
     return made
 
 
 def _decimal(text: str) -> FhirDecimal:
-    if len(text) > LONGEST_NUMBER:
-        raise _Refused(f"A number has {len(text)} characters; at most {LONGEST_NUMBER} are allowed")
+    _check_length(text)
     try:
         return FhirDecimal(text)
     except ArithmeticError:
@@ -74,9 +114,13 @@ def _decimal(text: str) -> FhirDecimal:
 
 
 def _integer(text: str) -> int | FhirDecimal:
+    _check_length(text)
+    return read_whole(text)
+
+
+def _check_length(text: str) -> None:
     if len(text) > LONGEST_NUMBER:
         raise _Refused(f"A number has {len(text)} characters; at most {LONGEST_NUMBER} are allowed")
-    return read_whole(text)
 
 
 def read_whole(text: str) -> int | FhirDecimal:
@@ -96,33 +140,52 @@ _DECODER = json.JSONDecoder(
 def parse(body: bytes) -> Any:
     """The JSON value of a body in UTF-8, objects as dict, decimals as FhirDecimal.
 
-    Raises FhirError 400 for what is not strict JSON: another encoding, a byte order mark, NUL, a lone surrogate,
-    a duplicate property, NaN or Infinity, nesting deeper than MAXIMUM_DEPTH, a number of more than LONGEST_NUMBER.
+    Raises FhirError 400 for what is empty or in another encoding, and Unreadable, with every fault, for what is not
+    strict JSON: a byte order mark, NUL, a lone surrogate, a duplicate property, NaN or Infinity, nesting deeper than
+    MAXIMUM_DEPTH, a number of more than LONGEST_NUMBER.
     """
     if not body.strip():
         raise malformed("The body is empty; send a resource")
-    if body.startswith(_BOM):
-        raise malformed("The body begins with a byte order mark; send plain UTF-8 without it")
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise malformed(f"The body is not UTF-8: byte {error.start} cannot be read") from None
     try:
         value = _DECODER.decode(text)
+    except (_Refused, json.JSONDecodeError, RecursionError):
+        raise _refusal(text) from None
+    # Only an escape can bring one in, so most bodies skip the walk.
+    if "\\u" in text and any(_forbidden(value)):
+        raise _refusal(text)
+    # Each level needs a bracket to open: few brackets cannot nest deeply, so most bodies skip the walk.
+    if text.count("{") + text.count("[") > MAXIMUM_DEPTH and _is_too_deep(value):
+        raise _refusal(text)
+    return value
+
+
+def _refusal(text: str) -> FhirError:
+    """All that is wrong with a text that is not strict JSON, with its value when that is not in doubt."""
+    reading = _Collecting()
+    if text.startswith(_BOM):
+        reading.note(
+            "The body begins with a byte order mark; send plain UTF-8 without it", whole=True
+        )
+    value = None
+    try:
+        value = reading.decode(text.removeprefix(_BOM))
+        for character in islice(_forbidden(value), MOST_FAULTS):
+            told = f"A string holds U+{ord(character):04X}; "
+            told += "neither NUL nor a lone surrogate is a Unicode character in FHIR"
+            reading.note(told, whole=False)
+        if _is_too_deep(value):
+            reading.note(_TOO_DEEP, whole=False)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise malformed(f"The body is not JSON: {error.msg} at {place}") from None
-    except _Refused as error:
-        raise malformed(f"{error}") from None
+        reading.note(f"The body is not JSON: {error.msg} at {place}", whole=False)
     except RecursionError:
-        raise _too_deep() from None
-    # Only an escape can bring one in, so most bodies skip the walk.
-    if "\\u" in text:
-        _check_characters(value)
-    # Each level needs a bracket to open: few brackets cannot nest deeply, so most bodies skip the walk.
-    if text.count("{") + text.count("[") > MAXIMUM_DEPTH:
-        _check_depth(value)
-    return value
+        reading.note(_TOO_DEEP, whole=False)
+    issues = [Issue("error", "structure", told) for told in dict.fromkeys(reading.faults)]
+    return unreadable(issues, value if reading.whole else None)
 
 
 def parse_stored(body: bytes) -> Any:
@@ -130,11 +193,7 @@ def parse_stored(body: bytes) -> Any:
     return parse(body) if _EXACT.search(body) or _LISTED.search(body) else orjson.loads(body)
 
 
-def _too_deep() -> FhirError:
-    return malformed(f"The body is nested deeper than {MAXIMUM_DEPTH} levels")
-
-
-def _check_depth(value: Any) -> None:
+def _is_too_deep(value: Any) -> bool:
     level = [value]
     for _ in range(MAXIMUM_DEPTH):
         level = [
@@ -143,21 +202,18 @@ def _check_depth(value: Any) -> None:
             if isinstance(item, (dict, list))
             for child in (item.values() if isinstance(item, dict) else item)
         ]
-    if any(isinstance(item, (dict, list)) for item in level):
-        raise _too_deep()
+    return any(isinstance(item, (dict, list)) for item in level)
 
 
-def _check_characters(value: Any) -> None:
+def _forbidden(value: Any) -> Iterator[str]:
+    """The first character of each string that no string may hold."""
     pending = [value]
     while pending:
         item = pending.pop()
         if isinstance(item, str):
             found = _FORBIDDEN.search(item)
             if found:
-                raise malformed(
-                    f"A string holds U+{ord(found[0]):04X}; neither NUL nor a lone surrogate is a Unicode character"
-                    " in FHIR"
-                )
+                yield found[0]
         elif isinstance(item, dict):
             pending.extend(item.keys())
             pending.extend(item.values())

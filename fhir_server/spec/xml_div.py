@@ -35,9 +35,7 @@ class Div(Protocol):
     def start(self, name: str, attributes: list[str]) -> None: ...
     def characters(self, text: str) -> None: ...
     def comment(self, text: str) -> None: ...
-    def end(self, name: str) -> bool:
-        """Whether the div itself was closed."""
-
+    def end(self, name: str) -> None: ...
     def result(self) -> str: ...
 
 
@@ -60,16 +58,14 @@ def _attribute(name: str) -> str:
 class SourceDiv:
     """Cuts the div out of the document as it was written."""
 
-    __slots__ = ("begin", "body", "index", "level", "parser")
+    __slots__ = ("begin", "body", "parser")
 
     def __init__(self, body: bytes, parser: expat.XMLParserType) -> None:
         self.body = body
         self.parser = parser
         self.begin = parser.CurrentByteIndex
-        self.level = 0
 
     def start(self, name: str, attributes: list[str]) -> None:
-        self.level += 1
         for attribute in attributes[::2]:
             _attribute(attribute)
         if not self.body.startswith(_local(name).encode(), self.parser.CurrentByteIndex + 1):
@@ -81,9 +77,8 @@ class SourceDiv:
     def comment(self, text: str) -> None:
         """The source has it."""
 
-    def end(self, _: str) -> bool:
-        self.level -= 1
-        return self.level == 0
+    def end(self, _: str) -> None:
+        """The source has it."""
 
     def result(self) -> str:
         end = self.parser.CurrentByteIndex
@@ -96,21 +91,18 @@ class SourceDiv:
 class RewrittenDiv:
     """Writes the div anew, with XHTML as the default namespace and without prefixes."""
 
-    __slots__ = ("empty", "level", "parts")
+    __slots__ = ("empty", "parts")
 
     def __init__(self) -> None:
         self.parts: list[str] = []
-        self.level = 0
         self.empty = False
 
     def start(self, name: str, attributes: list[str]) -> None:
         self.close_tag()
-        self.parts.append("<" + _local(name))
-        if self.level == 0:
-            self.parts.append(f' xmlns="{XHTML}"')
+        namespace = "" if self.parts else f' xmlns="{XHTML}"'
+        self.parts.append(f"<{_local(name)}{namespace}")
         for attribute, value in zip(attributes[::2], attributes[1::2], strict=True):
             self.parts.append(f" {_attribute(attribute)}={quoteattr(value)}")
-        self.level += 1
         self.empty = True
 
     def close_tag(self) -> None:
@@ -126,11 +118,9 @@ class RewrittenDiv:
         self.close_tag()
         self.parts.append(f"<!--{text}-->")
 
-    def end(self, name: str) -> bool:
+    def end(self, name: str) -> None:
         self.parts.append("/>" if self.empty else f"</{_local(name)}>")
         self.empty = False
-        self.level -= 1
-        return self.level == 0
 
     def result(self) -> str:
         return "".join(self.parts)

@@ -5,13 +5,12 @@ Expat rather than a tree: it tells where in the source a narrative stands, which
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 from xml.parsers import expat
 
-from fhir_server.spec.errors import malformed
-from fhir_server.spec.json_format import LONGEST_NUMBER, MAXIMUM_DEPTH, FhirDecimal, read_whole
+from fhir_server.spec.errors import Issue
+from fhir_server.spec.json_format import LONGEST_NUMBER, MAXIMUM_DEPTH, MOST_FAULTS
 from fhir_server.spec.xml_div import FINAL, Div, Foreign, NotAlone, RewrittenDiv, SourceDiv
 from fhir_server.spec.xml_plan import (
     FHIR,
@@ -21,53 +20,18 @@ from fhir_server.spec.xml_plan import (
     plan_of,
     primitive_content,
 )
+from fhir_server.spec.xml_values import READERS
 
 Json = dict[str, Any]
 
 _SCHEMA_LOCATION = "http://www.w3.org/2001/XMLSchema-instance schemaLocation"
 _WHITE = " \t\r\n"
-_INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)", re.ASCII)
-_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
-
-
-def _boolean(text: str) -> bool:
-    if text == "true":
-        return True
-    if text == "false":
-        return False
-    raise ValueError("is not a boolean; write true or false")
-
-
-def _integer(text: str) -> int:
-    if len(text) > LONGEST_NUMBER or not _INTEGER.fullmatch(text):
-        raise ValueError("is not an integer; write digits without leading zeros")
-    return int(text)
-
-
-def _decimal(text: str) -> int | FhirDecimal:
-    if len(text) > LONGEST_NUMBER or not _DECIMAL.fullmatch(text):
-        raise ValueError("is not a decimal; write digits such as 1.50")
-    if _INTEGER.fullmatch(text):
-        return read_whole(text)
-    try:
-        return FhirDecimal(text)
-    except ArithmeticError:
-        raise ValueError("has an exponent that is too large") from None
-
-
-_READERS: Mapping[str, Callable[[str], Any]] = {
-    "boolean": _boolean,
-    "integer": _integer,
-    "unsignedInt": _integer,
-    "positiveInt": _integer,
-    "decimal": _decimal,
-}
 
 
 class _Frame:
     """An open element: where its children go, and how far through the definition they have come."""
 
-    __slots__ = ("depth", "elements", "holes", "position", "slot", "value")
+    __slots__ = ("depth", "elements", "faulty", "holes", "position", "slot", "value")
 
     def __init__(self, slot: Slot, elements: Mapping[str, Slot], value: Json, depth: int) -> None:
         self.slot = slot
@@ -76,19 +40,26 @@ class _Frame:
         self.depth = depth
         self.position = -1
         self.holes = False
+        self.faulty = False
+
+
+class Stopped(Exception):
+    """The rest of the document is not looked at: it is too deep, or has too many faults already."""
 
 
 class Reader:
-    """The handlers of one document and what they build.
+    """The handlers of one document, what they build, and what is wrong with the document.
 
-    rewrite: narratives are written anew instead of cut out of the source. read raises FhirError 400, ExpatError, and,
-    without rewrite, NotAlone.
+    A fault ends nothing: what has no place in FHIR is passed over, a value of the wrong form is kept as text.
+    rewrite: narratives are written anew instead of cut out of the source. read raises Stopped, ExpatError, and,
+    without rewrite, NotAlone; faults are those found until then.
     """
 
     def __init__(self, body: bytes, *, rewrite: bool) -> None:
         self.body = body
         self.rewrite = rewrite
         self.document: Json = {}
+        self.faults: list[Issue] = []
         root = Slot(0, "root", "", "", many=False, kind="container", type="Resource")
         self.frame = _Frame(root, container_content().elements, self.document, 0)
         self.stack: list[_Frame] = []
@@ -107,13 +78,13 @@ class Reader:
         self.parser.CharacterDataHandler = self.text
         self.parser.CommentHandler = None
 
-    def read(self) -> Json:
+    def read(self) -> Json | None:
+        """The resource; None when the document element is none."""
         try:
             self.parser.Parse(self.body, FINAL)
         finally:
             del self.parser  # its handlers are ours: without the circle both go at once
-        resource: Json = self.document["root"]
-        return resource
+        return self.document.get("root")
 
     # FHIR elements
 
@@ -123,10 +94,15 @@ class Reader:
         frame = self.frame
         slot = frame.elements.get(name)
         if slot is None:
-            self.refuse_name(name)
+            self.note_name(name)
+            self.skip()
+            return
         position = slot.position
         if position <= frame.position and (position < frame.position or not slot.many):
-            self.refuse_order(slot)
+            self.note_order(slot)
+            if self.is_there(slot):
+                self.skip()
+                return
         frame.position = position
         kind = slot.kind
         if kind == "primitive":
@@ -167,7 +143,8 @@ class Reader:
         self.stack.append(self.frame)
         self.frame = _Frame(slot, elements, value, depth)
         if depth > MAXIMUM_DEPTH:
-            self.refuse(f"The body is nested deeper than {MAXIMUM_DEPTH} levels")
+            self.note(f"The body is nested deeper than {MAXIMUM_DEPTH} levels")
+            raise Stopped
 
     def primitive(self, slot: Slot, frame: _Frame, attributes: list[str]) -> None:
         value: Any = None
@@ -179,7 +156,7 @@ class Reader:
             elif name == "id" and text:
                 extra = {"id": text}
             else:
-                self.refuse_attribute(slot, name, text, ("id", "value"))
+                self.note_attribute(slot, name, text, ("id", "value"))
         self.leaf = slot
         values = frame.value
         if not slot.many:
@@ -196,13 +173,14 @@ class Reader:
             values.setdefault(slot.sibling, [None] * (len(listed) - 1)).append(extra)
 
     def value(self, slot: Slot, text: str) -> Any:
-        reader = _READERS.get(slot.type)
+        reader = READERS.get(slot.type)
         if reader is None:
             return text
         try:
             return reader(text)
         except ValueError as error:
-            self.refuse(f"The value '{text[:LONGEST_NUMBER]}' of {slot.name} {error}", slot)
+            self.note(f"The value '{text[:LONGEST_NUMBER]}' of {slot.name} {error}", slot)
+            return text
 
     def open_leaf(self, slot: Slot) -> None:
         """A primitive turns out to have children: open the object that will hold its extensions."""
@@ -226,8 +204,12 @@ class Reader:
             return
         frame = self.frame
         kind = frame.slot.kind
-        if frame.position < 0 and (kind == "container" or (kind == "complex" and not frame.value)):
-            self.refuse("The element is empty; give it a value or children, or leave it out")
+        if (
+            frame.position < 0
+            and not frame.faulty
+            and (kind == "container" or (kind == "complex" and not frame.value))
+        ):
+            self.note("The element is empty; give it a value or children, or leave it out")
         if frame.holes:
             for name, item in list(frame.value.items()):
                 if type(item) is list and item.count(None) == len(item):
@@ -244,7 +226,9 @@ class Reader:
                 return
         elif slot.name in values or slot.sibling in values:
             return
-        self.refuse(f"The element {slot.name} has no value; give it one, or leave it out", slot)
+        # Its value may be what was at fault.
+        if not (self.faults and self.faults[-1].expression == (self.path(slot),)):
+            self.note(f"The element {slot.name} has no value; give it one, or leave it out", slot)
 
     def attributes(
         self, slot: Slot, attributes: list[str], allowed: tuple[str, ...], value: Json
@@ -252,12 +236,13 @@ class Reader:
         for index in range(0, len(attributes), 2):
             name, text = attributes[index], attributes[index + 1]
             if not text or name not in allowed:
-                self.refuse_attribute(slot, name, text, allowed)
-            value[name] = text
+                self.note_attribute(slot, name, text, allowed)
+            else:
+                value[name] = text
 
     def text(self, text: str) -> None:
         if text.strip(_WHITE):
-            self.refuse(
+            self.note(
                 f"There is the text '{text.strip(_WHITE)[:40]}' between elements; "
                 "values belong in the attribute 'value'"
             )
@@ -268,16 +253,24 @@ class Reader:
         if not self.rewrite and self.default_namespace_at != self.parser.CurrentByteIndex:
             raise NotAlone
         div: Div = RewrittenDiv() if self.rewrite else SourceDiv(self.body, self.parser)
+        values = self.frame.value
+        level = 0
 
         def start(name: str, attributes: list[str]) -> None:
+            nonlocal level
+            level += 1
             try:
                 div.start(name, attributes)
             except Foreign as fault:
-                self.refuse(str(fault), slot)
+                self.note(str(fault), slot)
+                self.skip(level)
 
         def end(name: str) -> None:
-            if div.end(name):
-                self.frame.value[slot.name] = div.result()
+            nonlocal level
+            div.end(name)
+            level -= 1
+            if level == 0:
+                values[slot.name] = div.result()
                 self.listen()
 
         self.parser.StartElementHandler = start
@@ -290,13 +283,31 @@ class Reader:
 
     def declaration(self, _: str, encoding: str | None, __: int) -> None:
         if encoding is not None and encoding.lower() not in ("utf-8", "utf8"):
-            self.refuse(f"The XML declaration says encoding {encoding}; FHIR is always UTF-8")
+            self.note(f"The XML declaration says encoding {encoding}; FHIR is always UTF-8")
 
     def namespace(self, prefix: str | None, _: str) -> None:
         if prefix is None:
             self.default_namespace_at = self.parser.CurrentByteIndex
 
-    # Refusals
+    # Faults
+
+    def skip(self, level: int = 1) -> None:
+        """Pass over the open elements, so many, and what is in them."""
+
+        def start(*_: object) -> None:
+            nonlocal level
+            level += 1
+
+        def end(_: str) -> None:
+            nonlocal level
+            level -= 1
+            if level == 0:
+                self.listen()
+
+        self.parser.StartElementHandler = start
+        self.parser.EndElementHandler = end
+        self.parser.CharacterDataHandler = None
+        self.parser.CommentHandler = None
 
     def path(self, slot: Slot | None) -> str:
         """The FHIRPath of the open element, or of a child of it."""
@@ -318,38 +329,55 @@ class Reader:
             return slot.element
         return f"{slot.element}[{max(len(parent.get(slot.name, ())) - 1, 0)}]"
 
-    def refuse(self, diagnostics: str, slot: Slot | None = None) -> NoReturn:
+    def note(self, diagnostics: str, slot: Slot | None = None) -> None:
         path = self.path(slot)
         place = f"line {self.parser.CurrentLineNumber}"
-        raise malformed(
-            f"{diagnostics} ({path}, {place})" if path else f"{diagnostics} ({place})",
-            *([path] if path else []),
+        self.frame.faulty = True
+        self.faults.append(
+            Issue(
+                "error",
+                "structure",
+                f"{diagnostics} ({path}, {place})" if path else f"{diagnostics} ({place})",
+                (path,) if path else (),
+            )
         )
+        if len(self.faults) == MOST_FAULTS:
+            raise Stopped
 
-    def refuse_name(self, name: str) -> NoReturn:
+    def note_name(self, name: str) -> None:
         namespace, _, local = name.rpartition(" ")
         expected = XHTML if f"{XHTML} {local}" in self.frame.elements else FHIR
         if namespace != expected:
-            self.refuse(
+            self.note(
                 f"The element {local} is in "
                 + (f"the namespace {namespace}" if namespace else "no namespace")
                 + f"; it belongs in {expected}"
             )
-        if self.frame.slot.kind == "container":
-            self.refuse(f"{local} is not an R4 resource type")
-        self.refuse(f"R4 defines no element {local} here")
+        elif self.frame.slot.kind in ("container", "root"):
+            self.note(f"{local} is not an R4 resource type")
+        else:
+            self.note(f"R4 defines no element {local} here")
 
-    def refuse_order(self, slot: Slot) -> NoReturn:
-        if self.frame.slot.kind == "container":
-            self.refuse(f"A second resource, {slot.name}, stands where one may be")
-        if slot.position == self.frame.position:
-            self.refuse(f"The element {slot.name} is there again, and {slot.element} may be once")
-        self.refuse(f"The element {slot.name} comes too late; XML keeps the definition's order")
+    def is_there(self, slot: Slot) -> bool:
+        """Whether an element that may be once is there already, in another type of its choice perhaps."""
+        frame = self.frame
+        if slot.position == frame.position or slot.kind == "resource":
+            return True
+        return not slot.many and (slot.name in frame.value or slot.sibling in frame.value)
 
-    def refuse_attribute(
-        self, slot: Slot, name: str, text: str, allowed: tuple[str, ...]
-    ) -> NoReturn:
+    def note_order(self, slot: Slot) -> None:
+        if slot.kind == "resource":
+            self.note(f"A second resource, {slot.name}, stands where one may be")
+        elif self.is_there(slot):
+            self.note(f"The element {slot.name} is there again, and {slot.element} may be once")
+        else:
+            self.note(f"The element {slot.name} comes too late; XML keeps the definition's order")
+
+    def note_attribute(self, slot: Slot, name: str, text: str, allowed: tuple[str, ...]) -> None:
         local = name.rpartition(" ")[2]
         if not text and name in allowed:
-            self.refuse(f"The attribute {local} of {slot.name} is empty; leave it out", slot)
-        self.refuse(f"R4 defines no attribute {local} of the element {slot.name}; remove it", slot)
+            self.note(f"The attribute {local} of {slot.name} is empty; leave it out", slot)
+        else:
+            self.note(
+                f"R4 defines no attribute {local} of the element {slot.name}; remove it", slot
+            )

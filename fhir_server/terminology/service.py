@@ -179,6 +179,10 @@ class Terminology:
             self._codes[key] = found
         return found
 
+    def listed(self, value_set: Json) -> Codes | None:
+        """The (system, code) pairs of a ValueSet resource; None when they cannot be listed."""
+        return _or_none(lambda: frozenset(Composition(self).members(value_set)))
+
     def below(self, system: str, code: str) -> Codes | None:
         """A code and all that it subsumes; None for a code that is not known."""
         return self._related(system, code, lambda found, known: found.below(known))

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/validation.html
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any
 
@@ -26,13 +26,16 @@ class FastPath:
 
     def faultless(self, resource: object) -> bool:
         """Whether a JSON value is a resource that breaks no rule; deep nesting raises RecursionError."""
-        self._runtime.seen.extensions = 0
+        self._runtime.seen.within = {}
         return self._runtime.resource(resource, None)
 
     @property
-    def met_extensions(self) -> int:
-        """How many extensions the resource has that this thread found faultless last, all inside included."""
-        return self._runtime.seen.extensions
+    def met_extensions(self) -> Mapping[int, int]:
+        """The extensions that this thread met in the resource that it found faultless last.
+
+        Identity of each resource that has some -> how many, those of the resources inside it included.
+        """
+        return self._runtime.seen.within
 
     def source(self, key: str) -> str:
         """The generated source of a structure, to read and to compare."""

@@ -88,9 +88,14 @@ def _single(values: list[Any]) -> Any:
 
 
 class Seen(threading.local):
-    """What the functions met in the resource that a thread checks: extensions are looked for until all are found."""
+    """What the functions met in the resource that a thread checks: extensions are looked for until all are found.
 
-    extensions = 0
+    extensions: how many; within: identity of a resource -> how many are in it, and in the resources inside it.
+    """
+
+    def __init__(self) -> None:
+        self.extensions = 0
+        self.within: dict[int, int] = {}
 
 
 class Runtime:
@@ -107,7 +112,13 @@ class Runtime:
         name = value.get("resourceType")
         if type(name) is not str or name not in RESOURCE_TYPES:
             return False
-        return self._function_of(name)(value, scope)
+        seen = self.seen
+        before = seen.extensions
+        if not self._function_of(name)(value, scope):
+            return False
+        if seen.extensions != before:
+            seen.within[id(value)] = seen.extensions - before
+        return True
 
     def contained(self, items: list[Json], scope: Scope) -> bool:
         """Whether the contained resources are faultless; notes those that refer to their container."""

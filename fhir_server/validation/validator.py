@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from fhir_server.spec.errors import Issue
+from fhir_server.spec.errors import FhirError, Issue, Unreadable
 from fhir_server.validation.fast import FastPath
 from fhir_server.validation.issues import fault, is_shape, refused
 from fhir_server.validation.profiles.claims import Claims, Defaults
@@ -62,6 +62,20 @@ class Validator:
             return tuple(islice(self._walk(resource, resource_type, tuple(profiles)), MOST_ISSUES))
         except RecursionError:
             return _too_deep(resource_type)
+
+    def explain_unreadable(
+        self, refusal: FhirError, *, profiles: Iterable[str] = ()
+    ) -> tuple[Issue, ...]:
+        """The issues of a refusal by a reader, and those of what it could read elsewhere in the resource."""
+        found = list(refusal.issues)
+        if isinstance(refusal, Unreadable) and refusal.remainder is not None:
+            told = {place for issue in found for place in issue.expression}
+            found += [
+                issue
+                for issue in self.explain(refusal.remainder, profiles=profiles)
+                if told.isdisjoint(issue.expression)
+            ]
+        return tuple(found[:MOST_ISSUES])
 
     def _is_faultless(self, resource: object, resource_type: str | None) -> bool:
         if not self._keeps_base_rules(resource, resource_type):

@@ -242,7 +242,7 @@ def test_an_operation_that_fails_is_422_and_is_named(operation: str) -> None:
 @pytest.mark.parametrize(
     ("operation", "said"),
     [
-        ('<add sel="f:Patient"><id value="x"/></add>', "too late"),
+        ('<add sel="f:Patient"><id value="x"/></add>', "there again"),
         ('<add sel="f:Patient"><nothing value="x"/></add>', "nothing"),
         ('<replace sel="f:Patient/f:active/@value">yes</replace>', "true or false"),
         ('<remove sel="f:Patient/f:active/@value"/>', "no value"),

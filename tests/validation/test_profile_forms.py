@@ -100,6 +100,54 @@ def test_generated_extensions_get_one_answer_by_their_definitions(identifier: st
             agree(resource)
 
 
+RANK = {"url": ours.OURS + "rank", "valuePositiveInt": 1}  # may stand on a Patient only
+
+
+def entry(where: str, random: Random) -> Json:
+    """An entry with a Patient that may have an extension, as may another part of the entry."""
+    patient: Json = {
+        "resourceType": "Patient",
+        "name": [{"text": "x"}],
+        "contained": [{"resourceType": "Organization", "id": "o", "name": "x"}],
+        "managingOrganization": {"reference": "#o"},
+    }
+    outcome: Json = {
+        "resourceType": "OperationOutcome",
+        "issue": [{"severity": "error", "code": "invalid"}],
+    }
+    made: Json = {"resource": patient, "response": {"status": "200", "outcome": outcome}}
+    held = {
+        "patient": patient,
+        "name": patient["name"][0],
+        "contained": patient["contained"][0],
+        "entry": made,
+        "outcome": outcome,
+    }
+    for name in ("patient", where):
+        if random.random() < 0.5:
+            held[name]["extension"] = [RANK] * random.randint(1, 2)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("where", "allowed"),
+    [("patient", True), ("name", False), ("contained", False), ("entry", False), ("outcome", True)],
+)
+def test_an_extension_is_found_wherever_it_is_in_a_bundle(where: str, allowed: bool) -> None:
+    random = Random(where)
+    for _ in range(40):
+        entries = [entry(where, random) for _ in range(3)]
+        bundle = {
+            "resourceType": "Bundle",
+            "type": "batch-response",
+            "entry": [*entries, entries[0]],
+        }
+        misplaced = not allowed and str(entries).count("rank") > sum(
+            str(one["resource"].get("extension")).count("rank") for one in entries
+        )
+        assert agree(bundle) == (not misplaced)
+
+
 def test_what_was_made_is_not_all_refused() -> None:
     accepted = 0
     for seed in range(200):

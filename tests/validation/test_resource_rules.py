@@ -66,6 +66,7 @@ R = "QuestionnaireResponse"
         ([A, B], answered(item("a", "yes")), [("required", R)]),
         ([A, B], answered(item("a", "no"), item("b", "x")), [("invalid", f"{R}.item[1]")]),
         ([A, B], answered(item("a", "yes"), item("b", "x")), []),
+        ([{**A, "type": "question"}], answered(item("a", "x")), [("invalid", f"{R}.item[0]")]),
         ([A, {**A, "linkId": "c"}], answered(item("c", "x"), item("a", "x")), [("invalid", f"{R}.item[1]")]),
         ([{"linkId": "g", "type": "group", "item": [A]}], answered({"linkId": "g", "item": [item("a", "x")]}), []),
         ([{"linkId": "g", "type": "group", "item": [A]}], answered(item("a", "x")), [("invalid", f"{R}.item[0]")]),
@@ -178,6 +179,15 @@ def test_a_code_system_counts_its_concepts_and_types_its_properties() -> None:
     assert errors(typed) == [("invalid", "CodeSystem.concept[0].property[0]")]
 
 
+def test_a_property_of_all_code_systems_has_its_own_type() -> None:
+    order = {"code": "o", "uri": "http://hl7.org/fhir/concept-properties#order"}
+    assert errors({**SYSTEM, "property": [{**order, "type": "integer"}]}) == []
+    assert errors({**SYSTEM, "property": [{**order, "type": "decimal"}]}) == [
+        ("business-rule", "CodeSystem.property[0]")
+    ]
+    assert errors({**SYSTEM, "property": [{"code": "order", "type": "decimal"}]}) == []
+
+
 def test_a_concept_map_is_about_the_codes_of_its_value_sets() -> None:
     made = {"resourceType": "ConceptMap", "status": "active", "sourceCanonical": "https://e.org/vs",
             "group": [{"source": "https://e.org/cs", "element": [{"code": "a"}, {"code": "z"}]}]}  # fmt: skip
@@ -239,6 +249,33 @@ def test_a_link_that_leads_nowhere_is_an_error_when_strict() -> None:
     assert errors(made) == []
     assert errors(made, strict=True) == [("invalid", "Basic.text.div")]
     assert errors({**made, "id": "x"}, strict=True) == []
+
+
+def test_a_named_entity_of_html_is_an_error_when_strict() -> None:
+    def made(text: str) -> Json:
+        div = f'<div xmlns="http://www.w3.org/1999/xhtml">{text}</div>'
+        text_of = {"status": "generated", "div": div}
+        return {"resourceType": "Basic", "code": {"text": "x"}, "text": text_of}
+
+    assert errors(made("a&nbsp;b")) == []
+    assert errors(made("a&nbsp;b"), strict=True) == [("invalid", "Basic.text.div")]
+    assert errors(made("a &amp; &#160;"), strict=True) == []
+
+
+def test_a_resource_that_breaks_the_rules_of_its_type_does_not_conform_to_it() -> None:
+    rule = {
+        "key": "x-1",
+        "severity": "error",
+        "human": "x",
+        "expression": f"conformsTo('{CORE}Basic')",
+    }
+    asks = profile("basic", "Basic", element("Basic", constraint=[rule]))
+    made = {"resourceType": "Basic", "meta": {"profile": [asks["url"]]}, "code": {"text": "x"}}
+    assert errors(made, asks) == []
+    assert errors({**made, "created": "2026", "language": "x x"}, asks) == [
+        ("code-invalid", "Basic.language"),
+        ("invariant", "Basic"),
+    ]
 
 
 def test_unknown_extensions_are_errors_when_strict() -> None:

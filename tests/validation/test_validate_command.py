@@ -70,6 +70,23 @@ def test_an_unknown_profile_is_an_error(tmp_path: Path, package: Path) -> None:
     assert "not known here" in " ".join(done.output.split())
 
 
+def test_what_is_no_fhir_is_told_beside_what_breaks_its_rules(
+    tmp_path: Path, package: Path
+) -> None:
+    path = tmp_path / "o.xml"
+    path.write_text(
+        '<Organization xmlns="http://hl7.org/fhir">\n<nick/>\n<active value="x"/>\n<name value="x"/>\n'
+        '<telecom><system value="x"/></telecom>\n</Organization>'
+    )
+    told = json.loads(run(path, "--package", package, "--format", "json").output)
+    found = [(issue["code"], issue["expression"][0], issue["line"]) for issue in told["issues"]]
+    assert found == [
+        ("structure", "Organization", 1),
+        ("structure", "Organization.active", 3),
+        ("code-invalid", "Organization.telecom[0].system", 5),
+    ]
+
+
 def test_what_cannot_be_read_is_told(tmp_path: Path, package: Path) -> None:
     path = tmp_path / "broken.json"
     path.write_text("{")

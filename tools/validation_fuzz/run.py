@@ -110,7 +110,8 @@ class Run:
     def _parsed(self, parser: Callable[[bytes], Any], body: bytes) -> str:
         try:
             resource = parser(body)
-        except FhirError:
+        except FhirError as refusal:
+            self.validator.explain_unreadable(refusal)
             return "unreadable"
         return self._validated(resource)
 

@@ -31,7 +31,7 @@ from fhir_server.validation.profiles.walker import walk_profile
 from fhir_server.validation.resources import RULES
 from fhir_server.validation.resources.addresses import address_issues
 from fhir_server.validation.resources.codings import coding_issues, extensible_issues
-from fhir_server.validation.resources.narrative_links import link_issues
+from fhir_server.validation.resources.narrative_text import narrative_issues
 
 Json = dict[str, Any]
 # Where extensions stand is remembered for so many combinations; resources of other shapes are looked at anew.
@@ -73,7 +73,8 @@ def _held(holder: Json, name: str, place: str) -> Iterator[Inner]:
         below = item.get("resource")
         if isinstance(below, dict) and _is_resource(below):
             yield Inner(below, f"{where}.resource", contained=False, full_url=item.get("fullUrl"))
-        yield from _held(item, "part", where)
+        if "part" in item:
+            yield from _held(item, "part", where)
 
 
 def _list(value: Json, name: str) -> list[Any]:
@@ -98,10 +99,10 @@ class Claims:
         self._checks: dict[str, Check] = {}
         self._placed: dict[tuple[str, bool, str | None, frozenset[str]], bool] = {}
 
-    def concerns(self, resource: Json, extensions: int) -> bool:
+    def concerns(self, resource: Json, extensions: Mapping[int, int]) -> bool:
         """Whether there is anything to check in a resource that keeps its base rules."""
         return (
-            extensions > 0
+            bool(extensions)
             or self._strict
             or "contained" in resource
             or "entry" in resource
@@ -111,19 +112,18 @@ class Claims:
             or resource["resourceType"] in RULES
         )
 
-    def faultless(self, resource: Json, extensions: int) -> bool:
+    def faultless(self, resource: Json, extensions: Mapping[int, int]) -> bool:
         """Whether a resource that keeps its base rules keeps its profiles and the definitions of its extensions.
 
-        extensions: how many there are, in what is inside it too.
+        extensions: identity of a resource -> how many there are in it, and in the resources inside it.
         """
-        return self._kept(self._run(resource), resource, [extensions])
+        return self._kept(self._run(resource), resource, extensions)
 
     def _run(self, resource: Json) -> Run:
         node = Node(resource, resource["resourceType"])
         return Run(self._library, node, node, strict=self._strict, closed=self._closed)
 
-    def _kept(self, run: Run, resource: Json, left: list[int]) -> bool:
-        """left: how many extensions are still to be found; shared by all that is inside one resource."""
+    def _kept(self, run: Run, resource: Json, extensions: Mapping[int, int]) -> bool:
         for url in self._profiles(resource, ()):
             profile = self._library.profile(url)
             if profile is not None and not self._is_kept(profile, resource, run):
@@ -133,21 +133,20 @@ class Claims:
             return False
         if self._strict and any(map(refused, self._quality(resource, "", run))):
             return False
-        if left[0]:
+        left = extensions.get(id(resource), 0)
+        for item, holder in self._inside(resource, run):
+            left -= extensions.get(id(item.resource), 0)
+            inner = run.inside(item.resource, contained=item.contained, holder=holder)
+            if not self._kept(inner, item.resource, extensions):
+                return False
+        if left:
             for found in extensions_in(resource):
                 if not self._is_extension_kept(found, run):
                     return False
-                left[0] -= 1
-                if not left[0]:
+                left -= 1
+                if not left:
                     break
-        return all(
-            self._kept(
-                run.inside(item.resource, contained=item.contained, holder=holder),
-                item.resource,
-                left,
-            )
-            for item, holder in self._inside(resource, run)
-        )
+        return True
 
     @staticmethod
     def _inside(resource: Json, run: Run) -> Iterator[tuple[Inner, Holder | None]]:
@@ -234,7 +233,7 @@ class Claims:
     @staticmethod
     def _quality(resource: Json, path: str, run: Run) -> Iterator[Issue]:
         yield from coding_issues(resource, path, run)
-        yield from link_issues(resource, path, run)
+        yield from narrative_issues(resource, path, run)
         yield from address_issues(resource, path, run)
 
     def _profile_issues(self, url: str, run: Run, path: str, *, asked: bool) -> Iterator[Issue]:

@@ -162,9 +162,7 @@ class _Response:
             yield from self._level(below, item, place)
             return
         if kind not in TYPES:
-            yield fault(
-                "business-rule", f"{place} answers a question of the abstract type {kind}", place
-            )
+            yield fault("invalid", f"{place} answers a question of the abstract type {kind}", place)
             return
         yield from self._count(question, answers, place)
         yield from answer_issues(question, answers, place, self._run)

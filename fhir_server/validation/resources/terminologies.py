@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/valueset.html#compositions, https://hl7.org/fhir/R4/code
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fhir_server.spec.errors import Issue
@@ -15,11 +15,15 @@ from fhir_server.validation.profiles.run import Run
 
 Json = dict[str, Any]
 
-# Properties that every code system has: https://hl7.org/fhir/R4/codesystem.html#defined-props
-_DEFINED: Final = frozenset(
-    {"concept", "code", "display", "inactive", "deprecated", "deprecationDate", "notSelectable", "parent", "child",
-     "status", "synonym", "comment", "itemWeight", "order", "partOf", "subsumedBy"}
-)  # fmt: skip
+# Properties that are defined for all code systems, and their types: those of R4, and those that HL7 defined since
+# under the same url. https://hl7.org/fhir/R4/codesystem.html#defined-props
+_PROPERTIES: Final = "http://hl7.org/fhir/concept-properties#"
+_TYPES: Final[Mapping[str, str]] = {
+    "inactive": "boolean", "deprecated": "dateTime", "deprecationDate": "dateTime", "notSelectable": "boolean",
+    "parent": "code", "child": "code", "status": "code", "synonym": "code", "comment": "string",
+    "itemWeight": "decimal", "order": "integer", "partOf": "code", "subsumedBy": "code",
+}  # fmt: skip
+_DEFINED: Final = frozenset({"concept", "code", "display", *_TYPES})
 
 
 def _places(holder: Json, name: str, path: str) -> Iterator[tuple[Json, str]]:
@@ -80,6 +84,15 @@ def code_system_issues(resource: Json, path: str, run: Run) -> Iterator[Issue]:
     """Properties that are not defined, of another type than defined, or whose codes are none."""
     yield from _url_issues(resource, path)
     known = {item.get("code"): item.get("type") for item in resource.get("property", ())}
+    for item, where in _places(resource, "property", path):
+        uri, kind = str(item.get("uri")), item.get("type")
+        wanted = _TYPES.get(uri.removeprefix(_PROPERTIES)) if uri.startswith(_PROPERTIES) else None
+        if wanted is not None and kind != wanted:
+            yield fault(
+                "business-rule",
+                f"{where} is {shown(uri)} of the type {shown(kind)}; that property is a {wanted}",
+                where,
+            )
     total = 0
     pending = deque(_places(resource, "concept", path))
     while pending:
