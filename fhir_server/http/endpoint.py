@@ -32,9 +32,10 @@ from fhir_server.interactions.grammar import check_address, parse_call, parse_qu
 from fhir_server.interactions.listing import Listing
 from fhir_server.interactions.operation import media_types
 from fhir_server.spec import errors
-from fhir_server.spec.errors import FhirError
+from fhir_server.spec.errors import FhirError, Unreadable
 from fhir_server.spec.json_format import parse
 from fhir_server.spec.xml_format import parse_xml
+from fhir_server.validation.issues import refused
 
 LOG = logging.getLogger("fhir_server.http")
 _PREFIX = len("/fhir")
@@ -249,7 +250,23 @@ class Endpoint:
             )
         if request.method == "POST" and exchange.path.rstrip("/").endswith("_search"):
             return replace(request, query=request.query + _form(exchange, body))
-        return replace(request, body=_content(exchange, body), provenance=_provenance(exchange))
+        try:
+            content = _content(exchange, body)
+        except Unreadable as refusal:
+            raise await self._explained(request, refusal) from None
+        return replace(request, body=content, provenance=_provenance(exchange))
+
+    async def _explained(self, request: Request, refusal: Unreadable) -> FhirError:
+        """The refusal of a resource with all that is wrong with it, where so much of it could be read."""
+        read = refusal.remainder
+        if request.method == "PATCH" or not (isinstance(read, dict) and "resourceType" in read):
+            return refusal
+        validator = self.contexts["strict"].profiles.validator
+        loop = asyncio.get_running_loop()
+        issues = await loop.run_in_executor(
+            self.lanes.threads, validator.explain_unreadable, refusal
+        )
+        return replace(refusal, issues=tuple(filter(refused, issues)))
 
 
 def _answer(exchange: Exchange, query: Parameters, others: tuple[str, ...] = ()) -> Answer:

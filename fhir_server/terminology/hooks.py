@@ -23,7 +23,9 @@ def member_of(terminology: Terminology) -> Callable[[Node, str], bool | None]:
         answers = [
             terminology.contains(value_set, coding.get("system"), coding["code"])
             for coding in codings
-            if isinstance(coding, dict) and isinstance(coding.get("code"), str)
+            if isinstance(coding, dict)
+            and isinstance(coding.get("code"), str)
+            and isinstance(coding.get("system"), str | None)
         ]
         return True if True in answers else (None if None in answers else False)
 

@@ -19,6 +19,9 @@ from fhir_server.terminology.value_sets import Composition, Member, Versions
 T = TypeVar("T")
 Json = dict[str, Any]
 Codes = frozenset[tuple[str, str]]
+# Resources name the same few codes again and again, and any others.
+_MOST_REMEMBERED = 10_000
+_LONGEST_REMEMBERED = 100
 _NO_CONTENT = frozenset({"not-present", "supplement"})
 
 
@@ -43,6 +46,7 @@ class Terminology:
         self._without_content: set[tuple[str, str | None]] = set()
         self._sets: dict[tuple[str, str | None], Json] = {}
         self._codes: dict[tuple[str, str | None], Codes | None] = {}
+        self._members: dict[tuple[str, str | None, str], bool] = {}
 
     def over(self, source: Source) -> Terminology:
         """A terminology that looks into another source first."""
@@ -146,7 +150,17 @@ class Terminology:
         return self._member(value_set, system, code)
 
     def _member(self, value_set: str, system: str | None, code: str) -> bool | None:
-        return _or_none(lambda: self.member(self.value_set(value_set), system, code) is not None)
+        asked = (value_set, system, code)
+        known = self._members.get(asked)
+        if known is not None:
+            return known
+        found = _or_none(lambda: self.member(self.value_set(value_set), system, code) is not None)
+        # What another server says is for that server to remember.
+        if found is not None and not self.servers and len(code) <= _LONGEST_REMEMBERED:
+            if len(self._members) == _MOST_REMEMBERED:
+                self._members.clear()
+            self._members[asked] = found
+        return found
 
     def defines(self, system: str, code: str) -> bool | None:
         """Whether a code system has a code."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from animals import ANIMALS, code_system, filtered, terminology, value_set
+from animals import ANIMALS, Given, code_system, filtered, terminology, value_set
 
 from fhir_server.spec import definitions
 from fhir_server.terminology import (
@@ -284,3 +284,17 @@ def test_what_nobody_knows_is_not_kept() -> None:
         known.contains(f"http://hl7.org/fhir/ValueSet/administrative-gender#{number}", None, "male")
         known.defines(f"http://nobody.example/{number}", "a")
     assert (len(known._sets), len(known._systems), len(known._codes)) == (1, 1, 1)
+
+
+def test_what_is_asked_again_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fhir_server.terminology.service._MOST_REMEMBERED", 5)
+    source = Given(code_system(), value_set({"system": "urn:ietf:bcp:47"}))
+    known = Terminology((source,))
+    url = "http://example.org/ValueSet/some"
+    for _ in range(2):
+        for code, expected in (("en", True), ("cy", True), ("not a language", False)):
+            assert known.contains(url, "urn:ietf:bcp:47", code) is expected
+            assert known.contains(url, ANIMALS, code) is False
+    assert known.contains("http://nobody.example/x", "urn:ietf:bcp:47", "en") is None
+    assert known.contains(url, "urn:ietf:bcp:47", "x" * 1000) is False
+    assert 0 < len(known._members) <= 5
