@@ -5,8 +5,9 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cmp_to_key
 from typing import Any, Protocol, TypeVar
 
 from fhir_server.search import entries as e
@@ -283,3 +284,8 @@ def precedes(left: Position, right: Position, sort: tuple[SortKey, ...]) -> bool
         return smaller != item.descending
     smaller = left[-1] < right[-1]  # type: ignore[operator] # the keys
     return smaller != (bool(sort) and sort[0].descending and left[-1] != right[-1])
+
+
+def in_order(sort: tuple[SortKey, ...]) -> Callable[[Position], Any]:
+    """What positions are sorted by, so that one that precedes another comes before it."""
+    return cmp_to_key(lambda left, right: -1 if precedes(left, right, sort) else 1)

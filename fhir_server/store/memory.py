@@ -10,12 +10,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import cmp_to_key
 from typing import TypeVar
 
-from fhir_server.search.entries import IndexEntries, ReferenceEntry, UniqueEntry
-from fhir_server.search.expression import Expression, Position, Query, SortKey, Table
-from fhir_server.search.matcher import Candidate, matches, position, precedes
+from fhir_server.search.entries import IndexEntries, UniqueEntry
+from fhir_server.search.expression import Expression, Query, Table
+from fhir_server.search.matcher import Candidate, in_order, matches, position, precedes
 from fhir_server.spec import errors
 from fhir_server.store.contract import (
     AGAIN,
@@ -35,6 +34,8 @@ from fhir_server.store.contract import (
 )
 from fhir_server.store.memory_catalogue import MemoryCatalogue
 from fhir_server.store.memory_claims import Ledger, MemoryClaims, MemoryReplies
+from fhir_server.store.memory_history import shown
+from fhir_server.store.memory_links import link_order, links_of
 
 T = TypeVar("T")
 Identity = tuple[str, str]
@@ -175,39 +176,14 @@ class MemoryTransaction:
 
     def history(self, query: HistoryQuery) -> list[HistoryHit]:
         """A page of versions, newest first."""
-        listed = sorted(self._history(query), key=lambda hit: hit.position, reverse=True)
+        listed = sorted(shown(self.store, query), key=lambda hit: hit.position, reverse=True)
         if query.after is not None:
             listed = [hit for hit in listed if hit.position < query.after]
         return listed[: query.limit]
 
     def history_total(self, query: HistoryQuery) -> int:
         """How many versions."""
-        return len(self._history(query))
-
-    def _history(self, query: HistoryQuery) -> list[HistoryHit]:
-        found = []
-        for number, version in enumerate(self.store.versions):
-            if query.resource_type not in (None, version.resource_type):
-                continue
-            if query.logical_id not in (None, version.logical_id):
-                continue
-            if query.since is not None and version.last_updated < query.since:
-                continue
-            if query.until is not None and version.last_updated > query.until:
-                continue
-            if not self._current_at(version, query):
-                continue
-            found.append(HistoryHit(version, (version.last_updated, number)))
-        return found
-
-    def _current_at(self, version: StoredVersion, query: HistoryQuery) -> bool:
-        if query.at_low is None or query.at_high is None:
-            return True
-        if version.last_updated >= query.at_high:
-            return False
-        siblings = self.store.by_identity[version.resource_type, version.logical_id]
-        following = siblings[version.version_id : version.version_id + 1]
-        return not following or following[0].last_updated > query.at_low
+        return len(shown(self.store, query))
 
     def search(self, query: Query) -> list[Hit]:
         """A page of matches."""
@@ -226,7 +202,8 @@ class MemoryTransaction:
                     else precedes(after, item[0], query.sort)
                 )
             ]
-        found.sort(key=cmp_to_key(_order(query.sort)))
+        place_of = in_order(query.sort)
+        found.sort(key=lambda item: place_of(item[0]))
         page = found[-query.limit :] if query.backward else found[: query.limit]
         return [Hit(self._version(candidate), place) for place, candidate in page]
 
@@ -268,16 +245,12 @@ class MemoryTransaction:
 
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The references that those resources make."""
-        return [link for key in keys for link in self._links(key, frozenset(parameters))]
-
-    def _links(self, key: int, parameters: frozenset[int]) -> Iterator[Link]:
-        for entry in self.store.indexed.get(key, frozenset()):
-            if (
-                isinstance(entry, ReferenceEntry)
-                and entry.parameter in parameters
-                and entry.target_type
-            ):
-                yield Link(key, entry.parameter, entry.target_type, entry.target_id, entry.version)
+        indexed = self.store.indexed
+        return [
+            link
+            for key in keys
+            for link in links_of(key, indexed.get(key, frozenset()), parameters)
+        ]
 
     def references(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Reference]:
         """What they refer to."""
@@ -305,8 +278,8 @@ class MemoryTransaction:
         wanted = set(targets)
         found = [
             link
-            for key in sorted(self.store.indexed)
-            for link in sorted(self._links(key, frozenset(parameters)), key=_link_order)
+            for key, entries in sorted(self.store.indexed.items())
+            for link in sorted(links_of(key, entries, parameters), key=link_order)
             if (link.target_type, link.target_id) in wanted
         ]
         return found[:limit]
@@ -424,16 +397,3 @@ class MemoryTransaction:
             else:
                 self.store.indexed[version.key] = entries
         self._undo.clear()
-
-
-def _link_order(link: Link) -> tuple[int, str, str, str]:
-    return (link.parameter, link.target_type, link.target_id, link.version)
-
-
-def _order(
-    sort: tuple[SortKey, ...],
-) -> Callable[[tuple[Position, Candidate], tuple[Position, Candidate]], int]:
-    def compare(left: tuple[Position, Candidate], right: tuple[Position, Candidate]) -> int:
-        return -1 if precedes(left[0], right[0], sort) else 1
-
-    return compare

@@ -39,7 +39,7 @@ from fhir_server.store.statements import SqlTransaction, keep_secret
 
 T = TypeVar("T")
 
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call] # untyped there
 _UNARY = re.compile(r"(?<=[ (])\+(?=[a-z])")
 _POOL_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0

@@ -139,11 +139,13 @@ class SqliteWriter:
             done = self._run_all(group, time.monotonic() + _TURN_SECONDS)
         except Exception:  # noqa: BLE001 - whatever it is, the writer's thread begins again and tells
             self._roll_back()
-            self._jobs.put(partial(self._turn, group))
+            job = partial(self._turn, group)
         else:
-            self._jobs.put(partial(self._end, done))
+            job = partial(self._end, done)
         finally:
+            # Before the writer's thread goes on, whose own time has nothing to do with it.
             self._deadline = math.inf
+        self._jobs.put(job)
 
     def _turn(self, group: list[_Queued] | None = None) -> None:
         """A turn on the writer's thread."""

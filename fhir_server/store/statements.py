@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from functools import lru_cache
 from operator import itemgetter
-from typing import Any
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression, Query, SortKey, Table
@@ -16,36 +14,33 @@ from fhir_server.store.contract import (
     HistoryHit,
     HistoryQuery,
     Hit,
-    Link,
     Match,
     Method,
-    Reference,
     StoredVersion,
     Transaction,
     VersionConflict,
 )
-from fhir_server.store.driver import Driver
+from fhir_server.store.driver import Driver, Identity
 from fhir_server.store.history_sql import history_condition
 from fhir_server.store.index_rows import IndexRows
+from fhir_server.store.links_sql import SqlLinks
 from fhir_server.store.rows import METHODS, Row, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
 from fhir_server.store.search_chains import is_chained, resolved
 from fhir_server.store.search_plan import Plan, plan
 from fhir_server.store.sql_claims import SqlClaims, SqlReplies
+from fhir_server.store.sql_parts import COLUMNS, by_type, chunks, marks, stored
 
-Identity = tuple[str, str]
-
-_COLUMNS = "v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body"
 _CURRENT = (
-    f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq"
+    f"SELECT {COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq"
     " WHERE r.type = ? AND r.logical_id = ?"
 )
 _VERSION = (
-    f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.key = r.key AND v.version_id = ?"
+    f"SELECT {COLUMNS} FROM resource r JOIN version v ON v.key = r.key AND v.version_id = ?"
     " WHERE r.type = ? AND r.logical_id = ?"
 )
 # The + keeps SQLite from reading every resource of a type where a few are named.
-_LIVE = f"SELECT {_COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq WHERE +r.deleted = 0"
+_LIVE = f"SELECT {COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq WHERE +r.deleted = 0"
 _INSERT_VERSION = (
     "INSERT INTO version (seq, key, type, logical_id, version_id, last_updated, method, created, body)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -58,39 +53,15 @@ _UPDATE_RESOURCE = (
     "UPDATE resource SET version_id = ?, last_updated = ?, deleted = ?, seq = ?"
     " WHERE key = ? AND version_id = ?"
 )
-_CHUNK = 500
 # The last column of a sorted page's row is the value that it is sorted by, the first the key.
 _BY_VALUE = itemgetter(-1, 0)
 
 
-def _stored(row: Row) -> StoredVersion:
-    return StoredVersion(
-        row[0], type_names()[row[1]], row[2], row[3], row[4], METHODS[row[5]], bool(row[6]), bytes(row[7])
-    )  # fmt: skip
-
-
-@lru_cache(maxsize=1024)
-def _referred(keys: int, parameters: int, types: int) -> str:
-    """The question what so many resources refer to."""
-    return (
-        f"SELECT f.parameter, f.target_type, f.target_id, f.version, {_COLUMNS}"
-        " FROM (SELECT DISTINCT parameter, target_type, target_id, version FROM reference"
-        f" WHERE key IN ({_marks(range(keys))}) AND parameter IN ({_marks(range(parameters))})"
-        f" AND target_type {f'IN ({_marks(range(types))})' if types else '> 0'}) f"
-        " LEFT JOIN resource r ON f.version = '' AND r.type = f.target_type"
-        " AND r.logical_id = f.target_id AND r.deleted = 0 LEFT JOIN version v ON v.seq = r.seq"
-    )
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))
-
-
-class SqlTransaction:
+class SqlTransaction(SqlLinks):
     """A Transaction over a driver."""
 
     def __init__(self, driver: Driver) -> None:
-        self._driver = driver
+        super().__init__(driver)
         self._index = IndexRows(driver)
 
     @property
@@ -129,13 +100,13 @@ class SqlTransaction:
         """The newest version."""
         number = type_numbers()[resource_type]
         found = self._driver.fetch(_CURRENT, (number, logical_id))
-        return _stored(found[0]) if found else None
+        return stored(found[0]) if found else None
 
     def version(self, resource_type: str, logical_id: str, version_id: int) -> StoredVersion | None:
         """That version."""
         number = type_numbers()[resource_type]
         found = self._driver.fetch(_VERSION, (version_id, number, logical_id))
-        return _stored(found[0]) if found else None
+        return stored(found[0]) if found else None
 
     def history(self, query: HistoryQuery) -> list[HistoryHit]:
         """A page of versions, newest first."""
@@ -144,11 +115,11 @@ class SqlTransaction:
             condition += " AND (v.last_updated, v.seq) < (?, ?)"
             values += query.after
         text = (
-            f"SELECT {_COLUMNS}, v.seq FROM version v WHERE {condition}"
+            f"SELECT {COLUMNS}, v.seq FROM version v WHERE {condition}"
             " ORDER BY v.last_updated DESC, v.seq DESC LIMIT ?"
         )
         found = self._driver.fetch(text, (*values, query.limit))
-        return [HistoryHit(_stored(row), (row[4], row[8])) for row in found]
+        return [HistoryHit(stored(row), (row[4], row[8])) for row in found]
 
     def history_total(self, query: HistoryQuery) -> int:
         """How many versions."""
@@ -159,7 +130,7 @@ class SqlTransaction:
     def search(self, query: Query) -> list[Hit]:
         """A page of matches."""
         found = self._found(query, search_sql.WHOLE)
-        return [Hit(_stored(row), (*row[8:], row[0])) for row in found]
+        return [Hit(stored(row), (*row[8:], row[0])) for row in found]
 
     def page(self, query: Query) -> list[Match]:
         """A page to be shown."""
@@ -204,84 +175,30 @@ class SqlTransaction:
             where = resolved(where, fetch)
         return plan(resource_types, where, sort, fetch)
 
-    def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
-        """The references that those resources make."""
-        found = []
-        for part in _chunks(keys):
-            text = (
-                "SELECT key, parameter, target_type, target_id, version FROM reference"
-                f" WHERE key IN ({_marks(part)}) AND parameter IN ({_marks(parameters)}) AND target_type > 0"
-            )
-            found += self._driver.fetch(text, (*part, *parameters))
-        return [Link(row[0], row[1], type_names()[row[2]], row[3], row[4]) for row in found]
-
-    def references(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Reference]:
-        """What those resources refer to, each once."""
-        names, found = type_names(), set()
-        for part in _chunks(keys):
-            text = (
-                "SELECT DISTINCT parameter, target_type, target_id, version FROM reference"
-                f" WHERE key IN ({_marks(part)}) AND parameter IN ({_marks(parameters)}) AND target_type > 0"
-            )
-            found.update(self._driver.fetch(text, (*part, *parameters)))
-        return [Reference(row[0], names[row[1]], row[2], row[3]) for row in found]
-
-    def referred(
-        self, keys: Sequence[int], parameters: Sequence[int], types: Sequence[str] = ()
-    ) -> dict[Reference, StoredVersion | None]:
-        """What those resources refer to, with its current version."""
-        names, numbers = type_names(), [type_numbers()[name] for name in types]
-        found: dict[Reference, StoredVersion | None] = {}
-        for part in _chunks(keys):
-            text = _referred(len(part), len(parameters), len(numbers))
-            for row in self._driver.fetch(text, (*part, *parameters, *numbers)):
-                made = Reference(row[0], names[row[1]], row[2], row[3])
-                found[made] = None if row[4] is None else _stored(row[4:])
-        return found
-
-    def links_to(
-        self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
-    ) -> list[Link]:
-        """References to those resources, in the order of the resources that make them."""
-        found: list[Row] = []
-        for resource_type, ids in _by_type(targets).items():
-            for part in _chunks(ids):
-                text = (
-                    "SELECT key, parameter, target_type, target_id, version FROM reference"
-                    f" WHERE parameter IN ({_marks(parameters)}) AND target_id IN ({_marks(part)})"
-                    " AND target_type = ? ORDER BY key, parameter LIMIT ?"
-                )
-                number = type_numbers()[resource_type]
-                found += self._driver.fetch(text, (*parameters, *part, number, limit))
-        return [
-            Link(row[0], row[1], type_names()[row[2]], row[3], row[4])
-            for row in sorted(found)[:limit]
-        ]
-
     def many(self, identities: Sequence[Identity]) -> dict[Identity, StoredVersion]:
         """The current, not deleted versions of those."""
         found: dict[Identity, StoredVersion] = {}
-        for resource_type, ids in _by_type(identities).items():
-            for part in _chunks(ids):
-                text = f"{_LIVE} AND r.type = ? AND r.logical_id IN ({_marks(part)})"
+        for resource_type, ids in by_type(identities).items():
+            for part in chunks(ids):
+                text = f"{_LIVE} AND r.type = ? AND r.logical_id IN ({marks(part)})"
                 for row in self._driver.fetch(text, (type_numbers()[resource_type], *part)):
-                    found[resource_type, row[2]] = _stored(row)
+                    found[resource_type, row[2]] = stored(row)
         return found
 
     def by_key(self, keys: Sequence[int]) -> dict[int, StoredVersion]:
         """The current, not deleted versions with those keys."""
         found: dict[int, StoredVersion] = {}
-        for part in _chunks(keys):
-            text = f"{_LIVE} AND r.key IN ({_marks(part)}) ORDER BY r.key"
+        for part in chunks(keys):
+            text = f"{_LIVE} AND r.key IN ({marks(part)}) ORDER BY r.key"
             for row in self._driver.fetch(text, part):
-                found[row[0]] = _stored(row)
+                found[row[0]] = stored(row)
         return found
 
     def examples(self, table: Table, parameters: Sequence[int], limit: int) -> list[int]:
         """The keys of one resource for each different value."""
         value = ", ".join(item for item in INDEX_COLUMNS[table] if item != "key")
         text = (
-            f"SELECT MIN(key) FROM {table} WHERE parameter IN ({_marks(parameters)})"
+            f"SELECT MIN(key) FROM {table} WHERE parameter IN ({marks(parameters)})"
             f" GROUP BY {value} LIMIT ?"
         )
         return [row[0] for row in self._driver.fetch(text, (*parameters, limit))]
@@ -387,15 +304,3 @@ def keep_secret(name: str, transaction: Transaction) -> bytes:
     """The work that makes a secret, unless another process was faster."""
     assert isinstance(transaction, SqlTransaction)
     return transaction.keep_secret(name)
-
-
-def _by_type(identities: Sequence[Identity]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for resource_type, logical_id in dict.fromkeys(identities):
-        found.setdefault(resource_type, []).append(logical_id)
-    return found
-
-
-def _chunks(values: Sequence[Any]) -> list[Sequence[Any]]:
-    """Lists short enough for one statement's marks."""
-    return [values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK)]

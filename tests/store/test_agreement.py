@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import psycopg
 import pytest
@@ -52,7 +53,7 @@ class Stores:
         self.emptying.execute("; ".join(f"DELETE FROM {table}" for table in tables))
         self.databases["sqlite"].write(
             lambda transaction: [
-                transaction._driver.change(f"DELETE FROM {table}", ())  # type: ignore[attr-defined]
+                transaction._driver.change(f"DELETE FROM {table}", ())  # type: ignore[attr-defined] # of the SQL stores only
                 for table in tables
             ]
         )
@@ -150,32 +151,32 @@ _MODIFIERS = {
 }
 
 
-def _text(entry: object, random: Random) -> str:
+def _text(entry: Any, random: Random) -> str:
     """A search value near that entry."""
     match type(entry).__name__:
         case "TokenEntry":
-            told = f"{entry.system}|{entry.code}"  # type: ignore[attr-defined]
-            return random.choice((told, entry.code, f"{entry.system}|"))  # type: ignore[attr-defined]
+            told = f"{entry.system}|{entry.code}"
+            return random.choice((told, entry.code, f"{entry.system}|"))
         case "StringEntry":
-            return random.choice((entry.value, entry.value[:2], entry.folded[-3:]))  # type: ignore[attr-defined]
+            return random.choice((entry.value, entry.value[:2], entry.folded[-3:]))
         case "ReferenceEntry":
-            told = f"{entry.target_type}/{entry.target_id}"  # type: ignore[attr-defined]
-            return entry.url or random.choice((told, entry.target_id, f"{BASE}/{told}"))  # type: ignore[attr-defined]
+            told = f"{entry.target_type}/{entry.target_id}"
+            return entry.url or random.choice((told, entry.target_id, f"{BASE}/{told}"))
         case "UriEntry":
-            return str(entry.value)  # type: ignore[attr-defined]
+            return str(entry.value)
         case "DateEntry":
             return random.choice(("2026", "2026-03", "2024-02-29", "2026-03-05T10:00:00Z"))
     return random.choice(("0", "1.00", "-5", "7", "1e-7", "2147483647"))
 
 
-def _parameter(resource_type: str, found: list[object], random: Random) -> tuple[str, str]:
+def _parameter(resource_type: str, found: list[Any], random: Random) -> tuple[str, str]:
     """A parameter and a value: of an entry that is there, mostly."""
     offered = [item for item in parameters(resource_type) if supported(item)]
     numbers = {item.number: item for item in offered}
-    hit = [entry for entry in found if entry.parameter in numbers]  # type: ignore[attr-defined]
+    hit = [entry for entry in found if entry.parameter in numbers]
     if hit and random.random() < 0.8:
         entry = random.choice(hit)
-        chosen = numbers[entry.parameter]  # type: ignore[attr-defined]
+        chosen = numbers[entry.parameter]
         value = _text(entry, random)
     else:
         chosen = random.choice(offered)
@@ -190,7 +191,7 @@ def _parameter(resource_type: str, found: list[object], random: Random) -> tuple
     return chosen.code + modifier, value.replace("\\", "\\\\").replace("$", "\\$")
 
 
-def _query(resource_type: str, found: list[object], random: Random) -> list[tuple[str, str]]:
+def _query(resource_type: str, found: list[Any], random: Random) -> list[tuple[str, str]]:
     made = [_parameter(resource_type, found, random) for _ in range(random.choice((1, 1, 2, 3)))]
     sortable = [item.code for item in parameters(resource_type) if supported(item)]
     if random.random() < 0.6:

@@ -247,7 +247,7 @@ def test_a_database_that_may_only_be_read_is_503(empty_database: Callable[[str],
     with pytest.raises(FhirError) as refusal:
         store.write(
             lambda transaction: (
-                transaction._driver.cursor.execute("SET TRANSACTION READ ONLY")  # type: ignore[attr-defined]
+                transaction._driver.cursor.execute("SET TRANSACTION READ ONLY")  # type: ignore[attr-defined] # of SQL only
                 and put(transaction, "Patient/a")
             )
         )

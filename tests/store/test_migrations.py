@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -82,8 +83,8 @@ def test_a_migration_that_fails_leaves_nothing(
 ) -> None:
     url = new_database()
 
-    def fail(connection: object) -> None:
-        migrate(connection)  # type: ignore[arg-type]
+    def fail(connection: Any) -> None:
+        migrate(connection)
         raise ZeroDivisionError
 
     migrate = opening._upgrade

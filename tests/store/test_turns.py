@@ -145,7 +145,7 @@ def test_a_statement_that_goes_on_for_long_is_given_up_and_run_by_the_stores_thr
     def work(transaction: Transaction) -> int:
         threads.append(threading.get_ident())
         put(transaction, "Patient/a")
-        driver = transaction._driver  # type: ignore[attr-defined]
+        driver = transaction._driver  # type: ignore[attr-defined] # of the SQL stores only
         return driver.fetch(f"{numbers} SELECT COUNT(*) FROM n", ())[0][0]
 
     before = store.submit(lambda t: put(t, "Patient/before"), loop.soon)

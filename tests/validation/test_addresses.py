@@ -257,7 +257,7 @@ def test_a_document_holds_the_style_sheets_that_it_links_to() -> None:
         ],
     }
     assert errors(document) == []
-    document["link"].append({"relation": "stylesheet", "url": "Binary/other"})  # type: ignore[attr-defined]
+    document["link"].append({"relation": "stylesheet", "url": "Binary/other"})  # type: ignore[attr-defined] # a list
     assert errors(document) == [("not-found", "Bundle.link[1].url")]
 
 

@@ -16,6 +16,7 @@ import time
 from tools.booking_race.arena import Plan
 from tools.booking_race.run import run
 from tools.crash_test.__main__ import database
+from tools.proof import tell_counts, tell_faults
 
 
 def main() -> int:
@@ -40,17 +41,13 @@ def main() -> int:
     with database(given.database) as url:
         outcome = run(url, plans, given.workers)
     outcome.counts.setdefault("double bookings", 0)
-    for name, count in sorted(outcome.counts.items()):
-        print(f"{name}: {count:,}")
+    tell_counts(outcome.counts)
     ordered = sorted(outcome.losers)
     if ordered:
         print(f"a loser's answer, p50: {ordered[len(ordered) // 2] * 1000:.1f} ms")
         print(f"a loser's answer, p99: {ordered[len(ordered) * 99 // 100] * 1000:.1f} ms")
     print(f"seconds: {time.perf_counter() - began:.0f}")
-    for sentence in outcome.faults[:50]:
-        print(f"FAULT {sentence}")
-    print(f"{len(outcome.faults)} faults")
-    return 1 if outcome.faults else 0
+    return tell_faults(outcome.faults, "faults")
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ Writers create, update with If-Match and send transactions of four. After each k
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator
 
 from tools.crash_test.run import Plan, run
+from tools.proof import kill_arguments, tell_counts, tell_faults
 from tools.temporary_postgresql import temporary_postgresql
 
 
@@ -34,23 +34,13 @@ def database(name: str) -> Iterator[str]:
 
 def main() -> int:
     """Print what happened; exit status 1 when a promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m tools.crash_test", description=__doc__)
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--writers", type=int, default=16)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
+    given = kill_arguments("tools.crash_test", __doc__, kills=100, writers=16)
     with database(given.database) as url:
         plan = Plan(url, given.kills, given.writers, given.workers, given.seed)
         ledger, slowest = run(plan)
-    for name, count in sorted(ledger.counts.items()):
-        print(f"{name}: {count:,}")
+    tell_counts(ledger.counts)
     print(f"slowest restart: {slowest:.2f} s")
-    for sentence in ledger.faults[:50]:
-        print(f"FAULT {sentence}")
-    print(f"{len(ledger.faults)} broken promises")
-    return 1 if ledger.faults else 0
+    return tell_faults(ledger.faults, "broken promises")
 
 
 if __name__ == "__main__":

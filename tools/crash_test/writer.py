@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -51,6 +52,15 @@ def bundle(mark: str) -> Json:
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
+async def act_until_killed(port: int, act: Callable[[Connection], Awaitable[None]]) -> None:
+    """Act again and again on a connection, until it breaks."""
+    with contextlib.suppress(BrokenExchange, OSError):
+        connection = await Connection.open(port)
+        with contextlib.closing(connection):
+            while True:
+                await act(connection)
+
+
 class Writer:
     """One client: creates by POST and PUT, updates of its own resources, and transactions."""
 
@@ -69,11 +79,7 @@ class Writer:
 
     async def write(self, port: int) -> None:
         """Write until the connection breaks."""
-        with contextlib.suppress(BrokenExchange, OSError):
-            connection = await Connection.open(port)
-            with contextlib.closing(connection):
-                while True:
-                    await self._one(connection)
+        await act_until_killed(port, self._one)
 
     async def _one(self, connection: Connection) -> None:
         drawn = self.random.random()

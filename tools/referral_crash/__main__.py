@@ -11,31 +11,21 @@ happens once. At the end check-store computes index, claims and states again.
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from tools.crash_test.__main__ import database
 from tools.crash_test.run import Plan
+from tools.proof import kill_arguments, tell_counts, tell_faults
 from tools.referral_crash.run import run
 
 
 def main() -> int:
     """Print what happened; exit status 1 when a promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m tools.referral_crash", description=__doc__)
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--writers", type=int, default=8)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
+    given = kill_arguments("tools.referral_crash", __doc__, kills=50, writers=8)
     with database(given.database) as url:
         ledger = run(Plan(url, given.kills, given.writers, given.workers, given.seed))
-    for name, count in sorted(ledger.counts.items()):
-        print(f"{name}: {count:,}")
-    for sentence in ledger.faults[:50]:
-        print(f"FAULT {sentence}")
-    print(f"{len(ledger.faults)} broken promises")
-    return 1 if ledger.faults else 0
+    tell_counts(ledger.counts)
+    return tell_faults(ledger.faults, "broken promises")
 
 
 if __name__ == "__main__":

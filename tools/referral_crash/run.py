@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import orjson
 
-from bench.client import JSON_BODY, BrokenExchange, Connection, request_bytes
+from bench.client import JSON_BODY, Connection, request_bytes
 from tools.crash_test.ledger import Ledger
 from tools.crash_test.run import Plan, check_store, start, write_until_killed
+from tools.crash_test.writer import act_until_killed
 from tools.referral_crash.journeys import JOURNEYS, Referral, Request, background
 from tools.referral_crash.picture import Picture, picture
 from tools.serving import ServerProcess
@@ -64,11 +65,7 @@ class Clerk:
 
     async def write(self, port: int) -> None:
         """Act until the connection breaks."""
-        with contextlib.suppress(BrokenExchange, OSError):
-            connection = await Connection.open(port)
-            with contextlib.closing(connection):
-                while True:
-                    await self._one(connection)
+        await act_until_killed(port, self._one)
 
     async def _one(self, connection: Connection) -> None:
         if not self.cases or self.cases[-1].over:

@@ -1,0 +1,85 @@
+"""What resources refer to, and who refers to them (https://hl7.org/fhir/R4/references.html)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from fhir_server.store.contract import Link, Reference, StoredVersion
+from fhir_server.store.driver import Driver, Identity
+from fhir_server.store.rows import Row, type_names, type_numbers
+from fhir_server.store.sql_parts import COLUMNS, by_type, chunks, marks, stored
+
+
+@lru_cache(maxsize=1024)
+def _referred(keys: int, parameters: int, types: int) -> str:
+    """The question what so many resources refer to."""
+    return (
+        f"SELECT f.parameter, f.target_type, f.target_id, f.version, {COLUMNS}"
+        " FROM (SELECT DISTINCT parameter, target_type, target_id, version FROM reference"
+        f" WHERE key IN ({marks(range(keys))}) AND parameter IN ({marks(range(parameters))})"
+        f" AND target_type {f'IN ({marks(range(types))})' if types else '> 0'}) f"
+        " LEFT JOIN resource r ON f.version = '' AND r.type = f.target_type"
+        " AND r.logical_id = f.target_id AND r.deleted = 0 LEFT JOIN version v ON v.seq = r.seq"
+    )
+
+
+class SqlLinks:
+    """The part of a Transaction that follows references."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
+        """The references that those resources make."""
+        found = []
+        for part in chunks(keys):
+            text = (
+                "SELECT key, parameter, target_type, target_id, version FROM reference"
+                f" WHERE key IN ({marks(part)}) AND parameter IN ({marks(parameters)}) AND target_type > 0"
+            )
+            found += self._driver.fetch(text, (*part, *parameters))
+        return [Link(row[0], row[1], type_names()[row[2]], row[3], row[4]) for row in found]
+
+    def references(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Reference]:
+        """What those resources refer to, each once."""
+        names, found = type_names(), set()
+        for part in chunks(keys):
+            text = (
+                "SELECT DISTINCT parameter, target_type, target_id, version FROM reference"
+                f" WHERE key IN ({marks(part)}) AND parameter IN ({marks(parameters)}) AND target_type > 0"
+            )
+            found.update(self._driver.fetch(text, (*part, *parameters)))
+        return [Reference(row[0], names[row[1]], row[2], row[3]) for row in found]
+
+    def referred(
+        self, keys: Sequence[int], parameters: Sequence[int], types: Sequence[str] = ()
+    ) -> dict[Reference, StoredVersion | None]:
+        """What those resources refer to, with its current version."""
+        names, numbers = type_names(), [type_numbers()[name] for name in types]
+        found: dict[Reference, StoredVersion | None] = {}
+        for part in chunks(keys):
+            text = _referred(len(part), len(parameters), len(numbers))
+            for row in self._driver.fetch(text, (*part, *parameters, *numbers)):
+                made = Reference(row[0], names[row[1]], row[2], row[3])
+                found[made] = None if row[4] is None else stored(row[4:])
+        return found
+
+    def links_to(
+        self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
+    ) -> list[Link]:
+        """References to those resources, in the order of the resources that make them."""
+        found: list[Row] = []
+        for resource_type, ids in by_type(targets).items():
+            for part in chunks(ids):
+                text = (
+                    "SELECT key, parameter, target_type, target_id, version FROM reference"
+                    f" WHERE parameter IN ({marks(parameters)}) AND target_id IN ({marks(part)})"
+                    " AND target_type = ? ORDER BY key, parameter LIMIT ?"
+                )
+                number = type_numbers()[resource_type]
+                found += self._driver.fetch(text, (*parameters, *part, number, limit))
+        return [
+            Link(row[0], row[1], type_names()[row[2]], row[3], row[4])
+            for row in sorted(found)[:limit]
+        ]
