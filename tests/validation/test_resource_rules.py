@@ -278,6 +278,29 @@ def test_a_resource_that_breaks_the_rules_of_its_type_does_not_conform_to_it() -
     ]
 
 
+def test_a_rule_may_ask_what_a_code_subsumes() -> None:
+    tree = {**SYSTEM, "concept": [{"code": "a", "concept": [{"code": "b"}]}, {"code": "c"}]}
+    rule = {
+        "key": "x-1",
+        "severity": "error",
+        "human": "x",
+        "expression": "code.coding[0].subsumes(code.coding[1])",
+    }
+    asks = profile("basic", "Basic", element("Basic", constraint=[rule]))
+
+    def made(*codes: Any) -> Json:
+        coding = [{"system": SYSTEM["url"], "code": code} for code in codes]
+        return {
+            "resourceType": "Basic",
+            "meta": {"profile": [asks["url"]]},
+            "code": {"coding": coding},
+        }
+
+    assert errors(made("a", "b"), asks, tree) == []
+    assert errors(made("a", "c"), asks, tree) == [("invariant", "Basic")]
+    assert errors(made("a", ["b"]), asks, tree) == [("value", "Basic.code.coding[1].code")]
+
+
 def test_unknown_extensions_are_errors_when_strict() -> None:
     made = {"resourceType": "Basic", "code": {"text": "x"},
             "extension": [{"url": "https://unknown.org/e", "valueString": "x"}]}  # fmt: skip

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from fhir_server.fhirpath import Environment, Node
+from fhir_server.terminology.subsumption import subsumes
 from fhir_server.validation.issues import refused
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Run:
                 root_resource=self.root,
                 resolve=self.find,
                 member_of=self._member_of,
+                subsumes=subsumes(self.library.terminology),
                 conforms_to=self._conforms_to,
             )
         return self._environment
