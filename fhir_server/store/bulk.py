@@ -8,11 +8,11 @@ at all.
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import apsw
 import orjson
 import psycopg
 from sqlalchemy.engine import make_url
@@ -78,7 +78,7 @@ def write_sqlite(url: str, batches: Iterable[Batch]) -> None:
     beside = path.with_name(f"{path.name}.filling")
     beside.unlink(missing_ok=True)
     prepare_database(f"sqlite:///{beside}")
-    connection = sqlite3.connect(beside, isolation_level=None)
+    connection = apsw.Connection(str(beside))
     try:
         connection.execute("PRAGMA journal_mode=OFF")
         connection.execute("PRAGMA synchronous=OFF")
@@ -96,7 +96,7 @@ def write_sqlite(url: str, batches: Iterable[Batch]) -> None:
                 )
             connection.execute("COMMIT")
         for _, made_by in indexes:
-            connection.execute(made_by)
+            connection.execute(str(made_by))
         connection.execute("PRAGMA optimize")
     finally:
         connection.close()

@@ -5,12 +5,9 @@ https://www.postgresql.org/docs/current/runtime-config-wal.html, https://www.sql
 
 from __future__ import annotations
 
-import sqlite3
-
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-OLDEST_SQLITE = (3, 35, 0)
 _MUST_BE_ON = ("fsync", "synchronous_commit", "full_page_writes")
 
 
@@ -35,12 +32,4 @@ def check_postgresql(connection: Connection) -> None:
     if encoding != "UTF8":
         raise UnsafeDatabase(
             f"The database's encoding is {encoding}; create it with ENCODING 'UTF8'"
-        )
-
-
-def check_sqlite() -> None:
-    """Raises UnsafeDatabase for an SQLite library that is too old."""
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        raise UnsafeDatabase(
-            f"SQLite {sqlite3.sqlite_version} is too old; this server needs 3.35 or newer"
         )

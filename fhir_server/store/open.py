@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
 from pathlib import Path
 
+import apsw
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from fhir_server.store.checks import (
-    UnknownDatabase,
-    UnsafeDatabase,
-    check_postgresql,
-    check_sqlite,
-)
+from fhir_server.store.checks import UnknownDatabase, UnsafeDatabase, check_postgresql
 from fhir_server.store.contract import Store
 from fhir_server.store.memory import MemoryStore
 from fhir_server.store.sqlite import SqliteStore
@@ -66,14 +62,13 @@ def _prepare_sqlite(path: str) -> None:
     try:
         create_file(path)
         connection = connect(path)
-    except (OSError, sqlite3.OperationalError) as error:
+    except (OSError, apsw.CantOpenError, apsw.ReadOnlyError) as error:
         raise UnsafeDatabase(f"{path} cannot be opened for writing: {error}") from None
-    except sqlite3.DatabaseError:
+    except apsw.Error:
         raise UnsafeDatabase(
             f"{path} is not an SQLite database, or damaged; name another file or restore a backup"
         ) from None
     try:
-        check_sqlite()
         current = _sqlite_revision(connection)
     finally:
         connection.close()
@@ -82,7 +77,11 @@ def _prepare_sqlite(path: str) -> None:
 
 
 def _migrate_sqlite(path: str) -> None:
-    """All migrations in one transaction: it happens as a whole, and of two processes one waits for the other."""
+    """All migrations in one transaction: it happens as a whole, and of two processes one waits for the other.
+
+    By Python's own SQLite library, which SQLAlchemy knows: this process must not have the file open by the other one
+    (https://www.sqlite.org/howtocorrupt.html#multiple_copies_of_sqlite_linked_into_the_same_application).
+    """
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
     event.listen(engine, "connect", _leave_transactions_to_us)
     event.listen(engine, "begin", _begin_immediate)
@@ -95,17 +94,17 @@ def _migrate_sqlite(path: str) -> None:
         engine.dispose()
 
 
-def _leave_transactions_to_us(connection: sqlite3.Connection, _record: object) -> None:
+def _leave_transactions_to_us(connection: DBAPIConnection, _record: object) -> None:
     # Otherwise the driver commits before each change of the schema.
     connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout = {_MIGRATION_MILLISECONDS}")
+    connection.cursor().execute(f"PRAGMA busy_timeout = {_MIGRATION_MILLISECONDS}")
 
 
 def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _sqlite_revision(connection: sqlite3.Connection) -> str | None:
+def _sqlite_revision(connection: apsw.Connection) -> str | None:
     """The schema's revision, read without loading the migration machinery."""
     known = connection.execute(
         "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"

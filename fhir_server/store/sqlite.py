@@ -6,7 +6,6 @@ WAL with synchronous=FULL: what is acknowledged survives a crash and a power cut
 from __future__ import annotations
 
 import math
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
+
+import apsw
 
 from fhir_server.spec import errors
 from fhir_server.store.contract import Defined, OverBudget, ReadTransaction, Soon, Transaction
@@ -41,7 +42,7 @@ class SqliteStore:
         self.path = path
         self.search_timeout = search_timeout
         self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
+        self._readers: list[apsw.Connection] = []
         self._readers_lock = threading.Lock()
         self._writer = SqliteWriter(path, lock_timeout)
 
@@ -57,8 +58,8 @@ class SqliteStore:
         try:
             driver.cursor.execute("BEGIN")
             yield SqlTransaction(driver)
-        except sqlite3.DatabaseError as error:
-            if budget is not None and error_code(error) == sqlite3.SQLITE_INTERRUPT:
+        except apsw.Error as error:
+            if budget is not None and error_code(error) == apsw.SQLITE_INTERRUPT:
                 raise OverBudget from None
             raise refusal(error) from error
         finally:
@@ -69,7 +70,7 @@ class SqliteStore:
 
     def _reader(self) -> SqliteDriver:
         connection = connect(self.path)
-        connection.execute("PRAGMA query_only=1")
+        connection.pragma("query_only", 1)
         local = self._local
         connection.set_progress_handler(
             lambda: time.thread_time() > local.budget or time.monotonic() > local.deadline, STEPS
@@ -115,7 +116,7 @@ class SqliteStore:
         try:
             with self.read() as transaction:
                 transaction.current(next(iter(type_numbers())), "ready")
-        except (sqlite3.Error, errors.FhirError):
+        except (apsw.Error, errors.FhirError):
             return False
         return self._writer.is_alive()
 

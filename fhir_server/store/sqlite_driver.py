@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import apsw
 
 from fhir_server.spec import errors
 from fhir_server.store.checks import UnsafeDatabase
@@ -25,42 +26,38 @@ _FULL = 2
 _LONGEST_LEAP = 60_000_000
 
 
-def connect(path: str, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+def connect(path: str, busy_seconds: float = BUSY_SECONDS) -> apsw.Connection:
     """A connection in autocommit mode, WAL and FULL, that any thread may use (one at a time).
 
     Raises UnsafeDatabase when the file does not take these modes, as on some network file systems.
     """
-    connection = sqlite3.connect(
-        path,
-        timeout=busy_seconds,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=512,
-    )
-    journal = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-    connection.execute("PRAGMA synchronous=FULL")
-    synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+    connection = apsw.Connection(path, statementcachesize=512)
+    # Otherwise a statement over several tables is planned again for each of its values.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+    connection.set_busy_timeout(int(busy_seconds * 1000))
+    journal = connection.pragma("journal_mode", "WAL")
+    connection.pragma("synchronous", "FULL")
+    synchronous = connection.pragma("synchronous")
     if (journal, synchronous) != ("wal", _FULL):
         connection.close()
         raise UnsafeDatabase(
             f"SQLite works with journal_mode={journal}, synchronous={synchronous} on this file, but acknowledged"
             " writes are safe in WAL with FULL (2) only; keep the database on a local disk"
         )
-    connection.execute("PRAGMA mmap_size=2147418112")
-    connection.execute("PRAGMA cache_size=-16000")
+    connection.pragma("mmap_size", 2147418112)
+    connection.pragma("cache_size", -16000)
     # What a savepoint may need to take back stays in memory instead of a file that is made and removed each time.
-    connection.execute("PRAGMA temp_store=MEMORY")
-    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+    connection.pragma("temp_store", "MEMORY")
+    connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
     return connection
 
 
 class SqliteDriver:
     """Statements on one connection."""
 
-    # Julian days as microseconds since 1970: SQLite before 3.42 has no finer clock.
-    clock = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+    clock = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
         self.cursor = connection.cursor()
         self.floor = 0
@@ -74,7 +71,8 @@ class SqliteDriver:
 
     def change(self, text: str, values: Sequence[Any]) -> int:
         """One change."""
-        return self.cursor.execute(text, values).rowcount
+        self.cursor.execute(text, values)
+        return self.connection.changes()
 
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows."""
@@ -92,8 +90,7 @@ class SqliteDriver:
 
     def newest(self) -> int:
         """The moment of the newest version, 0 when there is none."""
-        found = self.cursor.execute("SELECT MAX(last_updated) FROM version").fetchone()[0]
-        return found or 0
+        return self._first("SELECT MAX(last_updated) FROM version")
 
     def settled(self) -> int:
         """Transactions follow one another, and none puts a version older than what was there (floor)."""
@@ -104,7 +101,12 @@ class SqliteDriver:
         self.cursor.execute("BEGIN IMMEDIATE")
         newest = self.newest()
         self.floor = newest if newest < time.time_ns() // 1000 + _LONGEST_LEAP else 0
-        self._seq = self.cursor.execute("SELECT MAX(seq) FROM version").fetchone()[0] or 0
+        self._seq = self._first("SELECT MAX(seq) FROM version")
+
+    def _first(self, text: str) -> int:
+        """The one number that a statement finds; 0 when it is NULL."""
+        found = self.cursor.execute(text).fetchall()
+        return int(found[0][0] or 0)
 
     def lock(self, identities: Sequence[tuple[str, str]]) -> None:
         """BEGIN IMMEDIATE has locked everything."""
@@ -112,7 +114,7 @@ class SqliteDriver:
 
 def error_code(error: BaseException) -> int:
     """SQLite's primary result code (https://www.sqlite.org/rescode.html), 0 for an error of Python's."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return getattr(error, "result", 0) if isinstance(error, apsw.Error) else 0
 
 
 def refusal(error: BaseException) -> errors.FhirError:
@@ -120,15 +122,15 @@ def refusal(error: BaseException) -> errors.FhirError:
     if isinstance(error, VersionConflict):
         return errors.contended()
     match error_code(error):
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+        case apsw.SQLITE_BUSY | apsw.SQLITE_LOCKED:
             return errors.contended()
-        case sqlite3.SQLITE_INTERRUPT:
+        case apsw.SQLITE_INTERRUPT:
             return errors.too_costly("The search takes too long; narrow it by another parameter")
-        case sqlite3.SQLITE_FULL:
+        case apsw.SQLITE_FULL:
             return errors.no_space()
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+        case apsw.SQLITE_CORRUPT | apsw.SQLITE_NOTADB:
             return errors.damaged()
-        case sqlite3.SQLITE_READONLY:
+        case apsw.SQLITE_READONLY:
             return errors.unavailable(
                 "The database can only be read at present; nothing was stored"
             )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import queue
-import sqlite3
 import threading
 import time
 from collections import deque
@@ -19,6 +18,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
+
+import apsw
 
 from fhir_server.spec import errors
 from fhir_server.store.contract import AGAIN, Soon, Transaction, VersionConflict
@@ -158,7 +159,7 @@ class SqliteWriter:
 
     def _wait_for_locks(self, milliseconds: int) -> None:
         if self._waits != milliseconds:
-            self._driver.cursor.execute(f"PRAGMA busy_timeout={milliseconds}")
+            self._connection.set_busy_timeout(milliseconds)
             self._waits = milliseconds
 
     def _run_all(self, group: list[_Queued], until: float | None = None) -> _Done:
@@ -180,7 +181,7 @@ class SqliteWriter:
                 self._roll_back()
                 waiting, guarded = deque(group), True
                 continue
-            except sqlite3.Error as error:
+            except apsw.Error as error:
                 if until is not None:
                     raise _TakesLong from error
                 lost = error
@@ -198,7 +199,7 @@ class SqliteWriter:
         try:
             if self._connection.in_transaction:
                 self._driver.cursor.execute("COMMIT")
-        except sqlite3.Error as error:
+        except apsw.Error as error:
             self._give_up(error, done)
         else:
             for future, result in done:
@@ -241,9 +242,9 @@ class SqliteWriter:
                     continue
                 done.append((future, _Refused(refusal(error))))
             except BaseException as error:
-                if here and error_code(error) == sqlite3.SQLITE_INTERRUPT:
+                if here and error_code(error) == apsw.SQLITE_INTERRUPT:
                     raise _TakesLong from error
-                told = refusal(error) if isinstance(error, sqlite3.Error) else error
+                told = refusal(error) if isinstance(error, apsw.Error) else error
                 if not self._connection.in_transaction:
                     future.set_exception(told)
                     return error
@@ -253,11 +254,11 @@ class SqliteWriter:
 
     def _trust(self, work: Callable[[Transaction], T]) -> T:
         """The result of a work without the cost of a savepoint; _HalfDone when it would have needed one."""
-        before = self._connection.total_changes
+        before = self._connection.total_changes()
         try:
             return work(SqlTransaction(self._driver))
         except BaseException:
-            changed = self._connection.total_changes != before
+            changed = self._connection.total_changes() != before
             if changed and self._connection.in_transaction:
                 raise _HalfDone from None
             raise

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 import time
 import uuid
 
 import psycopg
 import pytest
 from booking_clinic import FHIR, OURS, codes
+
+from fhir_server.store.sqlite_driver import connect
 
 PRIORITY = "https://fhir.nhs.uk/CodeSystem/eRS-Priority"
 RESERVED = f"{OURS}/StructureDefinition/slot-reserved-until"
@@ -334,7 +335,7 @@ def test_i27_lock_contention_ends_in_409_with_retry_after(serve_process):
 def locked(database):
     """Somebody else is changing the table of claims, and does not come to an end."""
     if database.startswith("sqlite"):
-        connection = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
+        connection = connect(database.removeprefix("sqlite:///"))
         connection.execute("BEGIN IMMEDIATE")
     else:
         connection = psycopg.connect(database.replace("+psycopg", "", 1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from fhir_server.store import sqlite
 from fhir_server.store.contract import Store, Transaction
 from fhir_server.store.open import open_store
 from fhir_server.store.sqlite import SqliteStore
+from fhir_server.store.sqlite_driver import connect
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -161,8 +161,8 @@ def test_a_lock_of_another_process_is_503_and_nothing_hangs(
     sqlite_store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = write(sqlite_store, "Patient/a")
-    sqlite_store._writer._connection.execute("PRAGMA busy_timeout = 50")
-    other = sqlite3.connect(sqlite_store.path, isolation_level=None)
+    sqlite_store._writer._connection.set_busy_timeout(50)
+    other = connect(sqlite_store.path)
     other.execute("BEGIN IMMEDIATE")
     futures = [sqlite_store.submit(lambda t, n=n: put(t, f"Patient/p{n}")) for n in range(5)]
     for future in futures:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from fhir_server.spec.errors import FhirError
 from fhir_server.store.contract import Transaction
 from fhir_server.store.open import open_store
 from fhir_server.store.sqlite import SqliteStore
+from fhir_server.store.sqlite_driver import connect
 
 
 class Loop:
@@ -119,7 +119,7 @@ def test_a_turn_does_not_hold_up_its_loop_for_long(store: SqliteStore, loop: Loo
 def test_a_lock_of_another_process_is_waited_for_by_the_stores_thread(
     store: SqliteStore, loop: Loop
 ) -> None:
-    other = sqlite3.connect(store.path, isolation_level=None)
+    other = connect(store.path)
     other.execute("BEGIN IMMEDIATE")
     future = store.submit(lambda t: put(t, "Patient/a"), loop.soon)
     began = time.monotonic()

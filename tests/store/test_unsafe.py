@@ -6,10 +6,10 @@ https://www.postgresql.org/docs/current/runtime-config-wal.html, https://www.sql
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
@@ -103,10 +103,10 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 def test_every_connection_to_sqlite_is_in_wal_with_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[sqlite3.Connection] = []
+    made: list[apsw.Connection] = []
     connect = sqlite_driver.connect
 
-    def remember(path: str, *patience: float) -> sqlite3.Connection:
+    def remember(path: str, *patience: float) -> apsw.Connection:
         made.append(connect(path, *patience))
         return made[-1]
 
@@ -118,13 +118,13 @@ def test_every_connection_to_sqlite_is_in_wal_with_full(
         assert view.current("Patient", "a")
         modes = [
             (
-                item.execute("PRAGMA journal_mode").fetchone(),
-                item.execute("PRAGMA synchronous").fetchone(),
+                item.pragma("journal_mode"),
+                item.pragma("synchronous"),
             )
             for item in made
         ]
     store.close()
-    assert modes == [(("wal",), (2,))] * 2
+    assert modes == [("wal", 2)] * 2
 
 
 def test_a_file_that_does_not_take_wal_is_refused() -> None:
