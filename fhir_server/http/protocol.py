@@ -1,12 +1,20 @@
-"""uvicorn's HTTP protocol with bounds: on a head's size and time, and on what follows after an early answer."""
+"""uvicorn's HTTP protocol with bounds: on a head's size and time, and on what follows after an early answer.
+
+An answer that is whole goes out in one packet, where uvicorn writes its head and its body one after the other.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from fhir_server.interactions.outcome import outcome
 from fhir_server.spec.errors import Issue
@@ -15,6 +23,53 @@ HEAD_SECONDS = 10.0
 HEAD_BYTES = 131_072
 # A body that was refused is read and thrown away, so that its sender gets to see the answer; but not for ever.
 DRAIN_SECONDS = 10.0
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class WholeAnswers(RequestResponseCycle):
+    """Holds the head of an answer back until there is something of its body."""
+
+    held: Any = None
+
+    async def send(self, message: Any) -> None:
+        """Send what the application says; what is not a whole answer as uvicorn does."""
+        if not self.response_started:
+            self.held = message
+            self.response_started = True
+            return
+        head, self.held = self.held, None
+        if head is None:
+            await super().send(message)
+            return
+        packet = None if message.get("more_body") else self._packet(head, message)
+        if packet is None or self.disconnected or self.flow.write_paused:
+            self.response_started = False
+            await super().send(head)
+            await super().send(message)
+            return
+        self.transport.write(packet)
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+    def _packet(self, head: Any, message: Any) -> bytes | None:
+        """The whole answer; None when uvicorn has to look at its headers or to say where it ends."""
+        headers = [*self.default_headers, *head["headers"]]
+        names = [name for name, _ in headers]
+        bounded = b"content-length" in names or head["status"] in (204, 304)
+        if (
+            not bounded
+            or b"connection" in names
+            or _CONTROL.search(b"".join([value for _, value in headers]))
+        ):
+            return None
+        lines = [b"%b: %b\r\n" % item for item in headers]
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        body = b"" if self.scope["method"] == "HEAD" else message.get("body", b"")
+        return b"%b%b\r\n%b" % (STATUS_LINE[head["status"]], b"".join(lines), body)
 
 
 class BoundedHttpToolsProtocol(HttpToolsProtocol):
@@ -49,14 +104,15 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
                     self.send_400_response("The head of the request is too large")
                 return
         super().data_received(data)
+        # Most heads come as one: only one that has not is timed.
+        if self._in_head and self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._late)
 
     def on_message_begin(self) -> None:
         """A new head begins."""
         super().on_message_begin()
         self._in_head = True
         self._head_bytes = 0
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._late)
 
     def on_headers_complete(self) -> None:
         """The head is whole; the body has a time of its own."""
@@ -64,6 +120,8 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self._in_body = True
         self._stop_timer()
         super().on_headers_complete()
+        # Its task has been made, but has not begun.
+        self.cycle.__class__ = WholeAnswers
 
     def on_message_complete(self) -> None:
         """The body is whole."""
