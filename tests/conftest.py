@@ -12,12 +12,17 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from hypothesis import settings
 from sqlalchemy.engine import make_url
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.serving import ServerProcess
 from tools.temporary_postgresql import temporary_postgresql
+
+# How long an example takes is the machine's affair: what is bounded has tests that count.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 _NUMBERS = itertools.count(1)
 

@@ -34,8 +34,12 @@ def entries(
 ) -> list[bytes]:
     """The entries of resources, whose bytes go in as they are, or as shaped makes them."""
     found = []
+    last = None
     for item in resources:
-        beginning, end = _around(base_url, item.resource_type, mode)
+        resource_type = item.resource_type
+        if resource_type != last:
+            beginning, end = _around(base_url, resource_type, mode)
+            last = resource_type
         body = item.body if shaped is None else shaped(item.body)
         found.append(b'%b%b","resource":%b%b' % (beginning, item.logical_id.encode(), body, end))
     return found

@@ -24,7 +24,8 @@ from fhir_server.store.driver import Driver, Identity
 from fhir_server.store.history_sql import history_condition
 from fhir_server.store.index_rows import IndexRows
 from fhir_server.store.links_sql import SqlLinks
-from fhir_server.store.rows import METHODS, Row, type_names, type_numbers
+from fhir_server.store.page_rows import page_rows
+from fhir_server.store.rows import METHODS, Row, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
 from fhir_server.store.search_chains import is_chained, resolved
 from fhir_server.store.search_plan import Plan, plan
@@ -134,11 +135,7 @@ class SqlTransaction(SqlLinks):
 
     def page(self, query: Query) -> list[Match]:
         """A page to be shown."""
-        names, made = type_names(), tuple.__new__  # a NamedTuple's own takes twice as long
-        return [
-            made(Match, (key, names[kind], logical_id, body, (*values, key)))
-            for key, kind, logical_id, body, *values in self._found(query, search_sql.SHOWN)
-        ]
+        return page_rows(self._found(query, search_sql.SHOWN))
 
     def _found(self, query: Query, columns: str) -> list[Row]:
         """The rows of a page, in the query's order."""
