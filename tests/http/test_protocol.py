@@ -21,13 +21,13 @@ async def refuse(scope, receive, send):
     await send({"type": "http.response.body", "body": b""})
 
 
-def converse(conversation: Conversation) -> None:
+def converse(conversation: Conversation, application=refuse) -> None:
     """Have a conversation with a real server of that application."""
 
     async def run() -> None:
         port = free_port()
         configuration = uvicorn.Config(
-            refuse,
+            application,
             port=port,
             http=protocol.BoundedHttpToolsProtocol,
             lifespan="off",
@@ -86,3 +86,108 @@ def test_a_connection_that_says_nothing_is_closed(monkeypatch):
         assert await reader.read() == b""
 
     converse(conversation)
+
+
+def answering(*headers: tuple[bytes, bytes], chunks: tuple[bytes, ...] = (b"whole",)):
+    """An application that answers 200 with those headers and chunks."""
+
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
+        for place, chunk in enumerate(chunks, 1):
+            more = place < len(chunks)
+            await send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+    return application
+
+
+LENGTH = (b"content-length", b"5")
+
+
+@pytest.fixture
+def packets(monkeypatch):
+    """What the server writes, each time that it does."""
+    written = []
+    made = protocol.BoundedHttpToolsProtocol.connection_made
+
+    class Transport:
+        def __init__(self, transport):
+            self.transport = transport
+
+        def __getattr__(self, name):
+            return getattr(self.transport, name)
+
+        def write(self, data):
+            written.append(bytes(data))
+            self.transport.write(data)
+
+    monkeypatch.setattr(
+        protocol.BoundedHttpToolsProtocol,
+        "connection_made",
+        lambda self, transport: made(self, Transport(transport)),
+    )
+    return written
+
+
+async def ask(
+    reader, writer, head: bytes = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+):
+    writer.write(head)
+    return await reader.read()
+
+
+def test_a_whole_answer_is_one_packet(packets):
+    async def conversation(reader, writer):
+        answer = await ask(reader, writer)
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answer.endswith(b"\r\n\r\nwhole")
+        assert packets == [answer]
+
+    converse(conversation, answering(LENGTH))
+
+
+def test_a_list_goes_out_chunk_by_chunk(packets):
+    async def conversation(reader, writer):
+        answer = await ask(reader, writer)
+        assert answer.endswith(b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+        assert len(packets) > 2
+
+    converse(conversation, answering(chunks=(b"one", b"two")))
+
+
+def test_answers_to_requests_that_come_together_keep_their_order():
+    async def conversation(reader, writer):
+        first = b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\n"
+        answer = await ask(
+            reader, writer, first + first.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        )
+        assert answer.count(b"HTTP/1.1 200 OK") == 2
+        assert answer.count(b"connection: close") == 1
+
+    converse(conversation, answering(LENGTH))
+
+
+def test_a_head_request_gets_the_head_alone():
+    async def conversation(reader, writer):
+        answer = await ask(reader, writer, b"HEAD / HTTP/1.0\r\n\r\n")
+        assert b"content-length: 5" in answer
+        assert answer.endswith(b"\r\n\r\n")
+
+    converse(conversation, answering(LENGTH))
+
+
+def test_a_header_with_a_line_end_is_not_sent():
+    async def conversation(reader, writer):
+        assert b"injected" not in await ask(reader, writer)
+
+    converse(conversation, answering(LENGTH, (b"etag", b"1\r\ninjected: 1")))
+
+
+def test_a_head_without_a_body_that_fails_closes_the_connection():
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [LENGTH]})
+        raise ValueError
+
+    async def conversation(reader, writer):
+        assert await ask(reader, writer) == b""
+
+    converse(conversation, application)
