@@ -15,14 +15,13 @@ from fhir_server.booking import facts, queries
 from fhir_server.booking.inputs import Inputs
 from fhir_server.interactions.call import Context, Parameters
 from fhir_server.interactions.matching import criteria_of, matches
-from fhir_server.search.expression import Expression, Or
+from fhir_server.search.expression import Or
 from fhir_server.spec import errors
 from fhir_server.spec.json_format import parse_stored
-from fhir_server.store.contract import ReadTransaction, StoredVersion
+from fhir_server.store.contract import Match, ReadTransaction, StoredVersion
 
 Json = dict[str, Any]
 _MOST = 400
-_FEW = 5
 _LOCAL = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 
 
@@ -31,12 +30,12 @@ def schedules_of(
     referrals: Sequence[StoredVersion] | None,
     context: Context,
     transaction: ReadTransaction,
-) -> tuple[list[set[str]], dict[tuple[str, str], Json]]:
-    """For each kind of actor that is asked for, the ids of the schedules that have one of them; and the schedules.
+) -> tuple[list[set[str]], dict[tuple[str, str], bytes]]:
+    """For each kind of actor that is asked for, the ids of the schedules that have one of them; and their bodies.
 
     referrals: those whose services are asked for, None when no referral is named.
     """
-    known: dict[tuple[str, str], Json] = {}
+    known: dict[tuple[str, str], bytes] = {}
 
     def found(resource_type: str, *criteria: Parameters) -> list[str]:
         ids: dict[str, None] = {}
@@ -45,28 +44,16 @@ def schedules_of(
                 ids[f"{resource_type}/{version.logical_id}"] = None
         return list(ids)
 
-    def schedules(actors: Iterable[str], *or_else: Expression) -> set[str]:
+    def schedules(actors: Iterable[str], *, in_a_role: bool = False) -> set[str]:
         listed = list(dict.fromkeys(actors))[:_MOST]
-        if not listed:
-            return set()
-        if all(map(_LOCAL.fullmatch, listed)):
-            where = queries.referring("Schedule", "actor", listed)
-        else:
-            where = criteria_of("Schedule", (("actor", ",".join(listed)),), context)
-        if or_else:
-            where = Or((where, *or_else))
-        versions = queries.found("Schedule", where, transaction, _MOST)
-        for version in versions[:_FEW]:
-            known["Schedule", version.logical_id] = parse_stored(version.body)
-        return {version.logical_id for version in versions}
+        versions = _of(listed, in_a_role, context, transaction) if listed else ()
+        known.update([(("Schedule", item.logical_id), item.body) for item in versions])
+        return {item.logical_id for item in versions}
 
     kinds: list[set[str]] = []
     practitioners = _named(inputs, "practitioner", "Practitioner")
     if practitioners:
-        plain = [item for item in practitioners if _LOCAL.fullmatch(item)]
-        theirs = queries.referring("PractitionerRole", "practitioner", plain)
-        in_a_role = queries.leading("Schedule", "actor", "PractitionerRole", theirs)
-        kinds.append(schedules(practitioners, *([in_a_role] if plain else [])))
+        kinds.append(schedules(practitioners, in_a_role=True))
     organizations = _named(inputs, "organization", "Organization")
     if organizations:
         within = (("organization", ",".join(organizations)),)
@@ -86,6 +73,23 @@ def schedules_of(
         if performers is not None:
             kinds.append(schedules(performers))
     return kinds, known
+
+
+def _of(
+    actors: Sequence[str], in_a_role: bool, context: Context, transaction: ReadTransaction
+) -> list[Match]:
+    """The schedules of actors; in_a_role: also those of the roles that they have."""
+    if all(map(_LOCAL.fullmatch, actors)):
+        targets = [(kind, logical_id) for kind, _, logical_id in (x.partition("/") for x in actors)]
+        through = ("PractitionerRole", queries.number("PractitionerRole", "practitioner"))
+        by_actor = queries.number("Schedule", "actor")
+        return transaction.referrers(targets, by_actor, through if in_a_role else None, _MOST)
+    where = criteria_of("Schedule", (("actor", ",".join(actors)),), context)
+    plain = [item for item in actors if _LOCAL.fullmatch(item)] if in_a_role else []
+    if plain:
+        theirs = queries.referring("PractitionerRole", "practitioner", plain)
+        where = Or((where, queries.leading("Schedule", "actor", "PractitionerRole", theirs)))
+    return queries.found("Schedule", where, transaction, _MOST)
 
 
 def _named(inputs: Inputs, name: str, resource_type: str) -> list[str]:

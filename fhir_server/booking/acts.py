@@ -66,9 +66,9 @@ def made_of(reference: str, status: str, context: Context, transaction: Transact
     if found is None:
         return None
     known = proposals.schedules(found.slots, context, transaction)
-    return proposals.appointment(
-        found, status, proposals.participants(found, status, known, context)
-    )
+    taking_part = proposals.participants(found, status, known, context)
+    made: Json = parse_stored(proposals.appointment(found, status, taking_part))
+    return made
 
 
 def cancelled(appointment: Json, reason: Json | None, comment: str | None) -> Json:

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
 from fhir_server.booking import actors, answers, facts, proposals, queries, runs
 from fhir_server.booking.inputs import Inputs, read_inputs
 from fhir_server.booking.names import OURS
@@ -25,12 +23,13 @@ from fhir_server.interactions.paging import (
     write_cursor,
     write_query,
 )
-from fhir_server.search.expression import And, Expression, Query
+from fhir_server.search.expression import And, Expression
 from fhir_server.spec import errors
 from fhir_server.spec.dates import DAY
 from fhir_server.spec.errors import Issue
 from fhir_server.spec.json_format import parse_stored, serialise
 from fhir_server.store.contract import Match, ReadTransaction, StoredVersion
+from fhir_server.store.window import Window
 
 Json = dict[str, Any]
 KNOWN = frozenset(
@@ -44,7 +43,6 @@ _UNUSED = ("reason", "insurance-reference")
 _TOGETHER = frozenset({"duration", "window", "timing", "patient-reference", "patient-id"})
 _MOST_SLOTS = 2000
 _LOCAL_PERIOD = 28 * DAY
-_SOONEST = queries.by_date("Slot", "start")
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class _Wanted:
         self.patients = self._patients(inputs)
         named = actors.referrals_named(inputs, context, transaction)
         self.referrals = _open(named or ())
-        self.kinds, self.known = actors.schedules_of(inputs, named, context, transaction)
+        self.kinds, self.bodies = actors.schedules_of(inputs, named, context, transaction)
         self.where = self._where(inputs)
 
     def _period(self, inputs: Inputs) -> tuple[int, int]:
@@ -129,28 +127,39 @@ class _Wanted:
             f"Patient/{patient['id']}" for patient in sent if isinstance(patient.get("id"), str)
         ]
 
-    def _where(self, inputs: Inputs) -> Expression:
+    def _where(self, inputs: Inputs) -> Expression | None:
+        """What else than a window of time is asked for."""
         parts = [
-            queries.coded("Slot", "status", "free"),
-            *queries.within("Slot", "start", self.low, self.high),
+            criteria_of("Slot", ((code, ",".join(inputs.texts(name))),), self.context)
+            for name, code in (("specialty", "specialty"), ("visit-type", "appointment-type"))
+            if inputs.all(name)
         ]
-        for name, code in (("specialty", "specialty"), ("visit-type", "appointment-type")):
-            if inputs.all(name):
-                criterion = ((code, ",".join(inputs.texts(name))),)
-                parts.append(criteria_of("Slot", criterion, self.context))
-        if self.kinds:
-            listed = sorted(set().union(*self.kinds))
-            schedules = (f"Schedule/{item}" for item in listed)
-            parts.append(queries.referring("Slot", "schedule", schedules))
-        return And(tuple(parts))
+        return And(tuple(parts)) if parts else None
+
+    def _window(self, limit: int, after: tuple[Any, ...] | None) -> Window:
+        """Free slots of the schedules in question, as many as asked for and one more."""
+        number = queries.number
+        listed = tuple(sorted(set().union(*self.kinds)))
+        return Window(
+            "Slot", number("Slot", "start"), self.low, self.high, number("Slot", "status"), "free",
+            number("Slot", "schedule"), ("Schedule", listed) if self.kinds else None, limit + 1, after,
+        )  # fmt: skip
 
     def _hits(
         self, limit: int, after: tuple[Any, ...] | None, transaction: ReadTransaction
-    ) -> list[Match]:
-        query = Query(("Slot",), self.where, _SOONEST, limit + 1, after)
-        hits = transaction.page(query)
+    ) -> tuple[list[Match], int]:
+        """A page of slots and one more, and how many there are in all."""
+        window = self._window(limit, after)
+        if self.where is None:
+            hits, total = transaction.window(window)
+        else:
+            query = window.query()
+            query = replace(query, where=And((query.where, self.where)))
+            hits, total = transaction.page(query), limit
+            if len(hits) > limit or after is not None:
+                total = transaction.count(query.resource_types, query.where)
         self.keys |= {hit.logical_id: hit.key for hit in hits}
-        return hits
+        return hits, total
 
     @property
     def plain(self) -> bool:
@@ -184,12 +193,11 @@ class _Wanted:
         self, after: tuple[Any, ...] | None, transaction: ReadTransaction
     ) -> tuple[list[Proposal], tuple[Any, ...] | None, int]:
         assert self.count is not None
-        hits = self._hits(self.count, after, transaction)
+        hits, total = self._hits(self.count, after, transaction)
         page = [parse_stored(hit.body) for hit in hits[: self.count]]
         within = [slot for slot in page if facts.moment(slot["end"]) <= self.high]
         if len(hits) <= self.count and after is None:
             return [self._about((slot,)) for slot in within], None, len(within)
-        total = transaction.count(("Slot",), self.where)
         more = hits[self.count - 1].position if len(hits) > self.count > 0 else None
         return [self._about((slot,)) for slot in within], more, total
 
@@ -197,7 +205,7 @@ class _Wanted:
         return Proposal(slots, tuple(self.patients), tuple(self.referrals))
 
     def _slots(self, limit: int, transaction: ReadTransaction) -> list[Json]:
-        hits = self._hits(limit, None, transaction)
+        hits, _ = self._hits(limit, None, transaction)
         if len(hits) > limit:
             told = f"Only the first {limit} free slots are looked at; ask for a shorter period"
             self.notes.append(Issue("information", "incomplete", told))
@@ -207,17 +215,17 @@ class _Wanted:
     def schedules(
         self, page: list[Proposal], transaction: ReadTransaction
     ) -> dict[tuple[str, str], Json]:
-        """The schedules of the slots on a page, as far as they are known already not read again."""
+        """The schedules of the slots on a page; those whose bodies are there are not read again."""
         slots = {facts.schedule_of(slot): slot for item in page for slot in item.slots}
-        missing = [
-            slot
-            for slot in slots.values()
-            for _, target in facts.targets([slot.get("schedule", {})], self.context)
-            if target not in self.known
-        ]
-        if missing:
-            self.known |= proposals.schedules(missing, self.context, transaction)
-        return self.known
+        found: dict[tuple[str, str], Json] = {}
+        missing = []
+        for slot in slots.values():
+            for _, target in facts.targets((slot.get("schedule", {}),), self.context):
+                if target in self.bodies:
+                    found[target] = parse_stored(self.bodies[target])
+                else:
+                    missing.append(target)
+        return found | facts.resources(missing, self.context, transaction) if missing else found
 
     def entries(
         self, page: list[Proposal], transaction: ReadTransaction
@@ -227,18 +235,18 @@ class _Wanted:
         about = self.keys_about(transaction) if page else []
         key = self.context.policy.cursor_key
         # Most slots of a page are of the same schedule.
-        shared: dict[tuple[str, ...], orjson.Fragment] = {}
+        shared: dict[tuple[str, ...], str] = {}
         found: list[tuple[str, bytes | Json]] = []
         for item in page:
             place = tuple([facts.schedule_of(slot) for slot in item.slots])
             taking_part = shared.get(place)
             if taking_part is None:
-                listed = proposals.participants(item, "proposed", known, self.context)
-                taking_part = shared[place] = orjson.Fragment(serialise(listed))
+                taking_part = proposals.participants(item, "proposed", known, self.context)
+                shared[place] = taking_part
             keys = [self.keys[slot["id"]] for slot in item.slots]
             logical_id = proposals.proposal_id(keys, about, key) or self.context.new_id()
-            made = proposals.appointment(item, "proposed", taking_part)
-            found.append((logical_id, {"resourceType": "Appointment", "id": logical_id} | made))
+            made = proposals.appointment(item, "proposed", taking_part, logical_id)
+            found.append((logical_id, made))
         return found
 
     def keys_about(self, transaction: ReadTransaction) -> list[int]:

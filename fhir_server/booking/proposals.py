@@ -9,27 +9,27 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from fhir_server.booking import facts
 from fhir_server.interactions.call import Context
 from fhir_server.spec.instants import write_instant
-from fhir_server.spec.json_format import parse_stored
+from fhir_server.spec.json_format import parse_stored, serialise
 from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
 Identity = tuple[str, str]
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 _LONGEST = 64
 _MAC = 13
 _MINUTE = 60_000_000
 _COPIED = ("serviceCategory", "serviceType", "specialty", "appointmentType")
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(NamedTuple):
     """Slots that make one appointment (in the order of their start), for these patients and this referral's id."""
 
     slots: tuple[Json, ...]
@@ -57,17 +57,24 @@ def read_id(logical_id: str, key: bytes) -> tuple[list[int], list[int]] | None:
 
 
 def _mac(text: str, key: bytes) -> str:
-    digest = hashlib.blake2b(text.encode(), key=key[:64], digest_size=8, person=b"proposal")
+    digest = _hasher(key).copy()
+    digest.update(text.encode())
     return digest.hexdigest()[:_MAC]
+
+
+@lru_cache(maxsize=8)
+def _hasher(key: bytes) -> hashlib.blake2b:
+    """To be copied: taking in the key costs as much as taking in the text."""
+    return hashlib.blake2b(key=key[:64], digest_size=8, person=b"proposal")
 
 
 def _write(number: int) -> str:
     digits = ""
     while True:
-        number, rest = divmod(number, 36)
-        digits = _DIGITS[rest] + digits
+        number, rest = divmod(number, len(_PAIRS))
+        digits = _PAIRS[rest] + digits
         if not number:
-            return digits
+            return digits.lstrip("0") or "0"
 
 
 def proposed(logical_id: str, context: Context, transaction: ReadTransaction) -> Proposal | None:
@@ -98,8 +105,8 @@ def schedules(
 
 def participants(
     proposal: Proposal, status: str, known: Mapping[Identity, Json], context: Context
-) -> list[Json]:
-    """Who takes part in the Appointment of a proposal; known are the schedules of its slots."""
+) -> str:
+    """Who takes part in the Appointment of a proposal, as JSON; known are the schedules of its slots."""
     answer = "accepted" if status == "booked" else "needs-action"
     actors: dict[str, Json] = {}
     for slot in proposal.slots:
@@ -108,25 +115,41 @@ def participants(
                 actors.setdefault(actor.get("reference", repr(actor)), actor)
     found = [{"actor": actor, "status": answer} for actor in actors.values()]
     found += [{"actor": {"reference": item}, "status": answer} for item in proposal.patients]
-    return found or [{"actor": {"display": "Unknown"}, "status": answer}]
+    listed = found or [{"actor": {"display": "Unknown"}, "status": answer}]
+    return serialise(listed).decode()
 
 
-def appointment(proposal: Proposal, status: str, taking_part: Any) -> Json:
-    """The Appointment that a proposal stands for; taking_part: its participants, or their JSON as a Fragment."""
+def appointment(proposal: Proposal, status: str, taking_part: str, logical_id: str = "") -> bytes:
+    """The Appointment that a proposal stands for, as JSON put together of parts: ten are made for a page.
+
+    taking_part: its participants. logical_id: without one it has no id.
+    """
     slots = proposal.slots
     first = slots[0]
     start, end = facts.moment(first["start"]), facts.moment(first["end"])
     for slot in slots[1:]:
         start, end = min(start, facts.moment(slot["start"])), max(end, facts.moment(slot["end"]))
-    made: Json = {"resourceType": "Appointment", "status": status}
-    if proposal.referrals:
-        made["basedOn"] = [{"reference": f"ServiceRequest/{item}"} for item in proposal.referrals]
-    for name in _COPIED:
-        if name in first:
-            made[name] = first[name]
-    made["start"] = write_instant(start)
-    made["end"] = write_instant(end)
-    made["minutesDuration"] = max(1, (end - start) // _MINUTE)
-    made["slot"] = [{"reference": f"Slot/{slot['id']}"} for slot in slots]
-    made["participant"] = taking_part
-    return made
+    named = f'"id":"{logical_id}",' if logical_id else ""
+    referrals = proposal.referrals
+    based_on = f'"basedOn":{_references("ServiceRequest", referrals)},' if referrals else ""
+    named_slots = _references("Slot", [slot["id"] for slot in slots])
+    copied = "".join(
+        [f'"{name}":{serialise(first[name]).decode()},' for name in _COPIED if name in first]
+    )
+    return (
+        f'{{"resourceType":"Appointment",{named}"status":"{status}",'
+        f'{based_on}{copied}{_span(start, end)},"slot":{named_slots},"participant":{taking_part}}}'
+    ).encode()
+
+
+def _references(resource_type: str, ids: Iterable[str]) -> str:
+    return "[" + ",".join([f'{{"reference":"{resource_type}/{item}"}}' for item in ids]) + "]"
+
+
+# The clinics of a day begin and end at the same times.
+@lru_cache(maxsize=4096)
+def _span(start: int, end: int) -> str:
+    minutes = max(1, (end - start) // _MINUTE)
+    return (
+        f'"start":"{write_instant(start)}","end":"{write_instant(end)}","minutesDuration":{minutes}'
+    )

@@ -26,7 +26,8 @@ from fhir_server.store.contract import Match, ReadTransaction
 
 
 @cache
-def _number(resource_type: str, code: str) -> int:
+def number(resource_type: str, code: str) -> int:
+    """The number of a search parameter that R4 has."""
     found = parameter(resource_type, code)
     assert found is not None
     return found.number
@@ -40,23 +41,23 @@ def coded(resource_type: str, code: str, *values: str) -> Expression:
 
 def having(resource_type: str, code: str, tokens: tuple[Token, ...]) -> Expression:
     """A token parameter has one of those values."""
-    return TokenMatch((_number(resource_type, code),), tokens)
+    return TokenMatch((number(resource_type, code),), tokens)
 
 
 def referring(resource_type: str, code: str, targets: Iterable[str]) -> Expression:
     """A reference parameter names one of those resources of this server, each as Type/id."""
     named = tuple(Target(*item.split("/", 1)) for item in targets)
-    return ReferenceMatch((_number(resource_type, code),), named)
+    return ReferenceMatch((number(resource_type, code),), named)
 
 
 def leading(resource_type: str, code: str, target_type: str, inner: Expression) -> Expression:
     """A reference parameter names a resource of that type for which inner holds."""
-    return Chain((_number(resource_type, code),), target_type, inner)
+    return Chain((number(resource_type, code),), target_type, inner)
 
 
 def within(resource_type: str, code: str, low: int, high: int) -> tuple[Expression, Expression]:
     """A date parameter lies at or after low and before high, in microseconds since 1970."""
-    numbers = (_number(resource_type, code),)
+    numbers = (number(resource_type, code),)
     return (
         DateMatch(numbers, (Range("ge", low, low + MILLISECOND),)),
         DateMatch(numbers, (Range("lt", high, high + MILLISECOND),)),
@@ -65,7 +66,7 @@ def within(resource_type: str, code: str, low: int, high: int) -> tuple[Expressi
 
 def by_date(resource_type: str, code: str) -> tuple[SortKey, ...]:
     """Soonest first."""
-    return (SortKey("date", (_number(resource_type, code),), descending=False),)
+    return (SortKey("date", (number(resource_type, code),), descending=False),)
 
 
 def found(

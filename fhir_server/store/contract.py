@@ -15,6 +15,7 @@ from fhir_server.search.custom import State
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression, Position, Query, Table
 from fhir_server.store.claims import Claims, ReadClaims, Replies
+from fhir_server.store.window import Window
 
 T = TypeVar("T")
 # How often a work that lost a race is run again before its caller is told to (503).
@@ -201,6 +202,9 @@ class ReadTransaction(Protocol):
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches there are."""
 
+    def window(self, wanted: Window) -> tuple[list[Match], int]:
+        """A page of what is in a window, soonest first, and how many there are in all."""
+
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The references that those resources make by those parameters."""
 
@@ -219,6 +223,18 @@ class ReadTransaction(Protocol):
         self, targets: Sequence[tuple[str, str]], parameters: Sequence[int], limit: int
     ) -> list[Link]:
         """At most limit references of current resources to those (type, id) by those parameters (_revinclude)."""
+
+    def referrers(
+        self,
+        targets: Sequence[tuple[str, str]],
+        parameter: int,
+        through: tuple[str, int] | None,
+        limit: int,
+    ) -> list[Match]:
+        """At most limit current resources, by key, that refer to one of those (type, id) by the parameter.
+
+        through: or to a resource of that type that refers to one of them by that parameter.
+        """
 
     def many(self, identities: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredVersion]:
         """The current, not deleted versions of those (type, id)."""

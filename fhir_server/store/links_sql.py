@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from fhir_server.store.contract import Link, Reference, StoredVersion
+from fhir_server.store.contract import Link, Match, Reference, StoredVersion
 from fhir_server.store.driver import Driver, Identity
 from fhir_server.store.rows import Row, type_names, type_numbers
 from fhir_server.store.sql_parts import COLUMNS, by_type, chunks, marks, stored
@@ -21,6 +21,23 @@ def _referred(keys: int, parameters: int, types: int) -> str:
         f" AND target_type {f'IN ({marks(range(types))})' if types else '> 0'}) f"
         " LEFT JOIN resource r ON f.version = '' AND r.type = f.target_type"
         " AND r.logical_id = f.target_id AND r.deleted = 0 LEFT JOIN version v ON v.seq = r.seq"
+    )
+
+
+@lru_cache(maxsize=256)
+def _referrers(targets: int, between: bool) -> str:
+    """The question who refers to so many, or to what does."""
+    named = f"target_id IN ({marks(range(targets))}) AND target_type = ?"
+    keys = f"SELECT key FROM reference WHERE parameter = ? AND {named}"
+    if between:
+        # As a list of ids, so that no planner begins with all that have the parameter.
+        keys += (
+            " UNION ALL SELECT key FROM reference WHERE parameter = ? AND target_type = ? AND target_id IN"
+            f" (SELECT w.logical_id FROM resource w WHERE w.key IN ({keys}) AND +w.type = ?)"
+        )
+    return (
+        "SELECT v.key, v.type, v.logical_id, v.body FROM resource r JOIN version v ON v.seq = r.seq"
+        f" WHERE r.key IN ({keys}) ORDER BY r.key LIMIT ?"
     )
 
 
@@ -82,4 +99,28 @@ class SqlLinks:
         return [
             Link(row[0], row[1], type_names()[row[2]], row[3], row[4])
             for row in sorted(found)[:limit]
+        ]
+
+    def referrers(
+        self,
+        targets: Sequence[Identity],
+        parameter: int,
+        through: tuple[str, int] | None,
+        limit: int,
+    ) -> list[Match]:
+        """Who refers to those, or to what does, in the order of their keys."""
+        found: set[Row] = set()
+        for resource_type, ids in by_type(targets).items():
+            number = type_numbers().get(resource_type, -1)
+            for part in chunks(ids):
+                values = [parameter, *part, number]
+                if through is not None:
+                    kind = type_numbers()[through[0]]
+                    values += [parameter, kind, through[1], *part, number, kind]
+                text = _referrers(len(part), through is not None)
+                found.update(self._driver.fetch(text, (*values, limit)))
+        names = type_names()
+        return [
+            Match(key, names[kind], logical_id, body, (key,))
+            for key, kind, logical_id, body in sorted(found)[:limit]
         ]

@@ -35,7 +35,8 @@ from fhir_server.store.contract import (
 from fhir_server.store.memory_catalogue import MemoryCatalogue
 from fhir_server.store.memory_claims import Ledger, MemoryClaims, MemoryReplies
 from fhir_server.store.memory_history import shown
-from fhir_server.store.memory_links import link_order, links_of
+from fhir_server.store.memory_links import link_order, links_of, referred, referrers
+from fhir_server.store.window import Window
 
 T = TypeVar("T")
 Identity = tuple[str, str]
@@ -218,6 +219,10 @@ class MemoryTransaction:
         """How many matches."""
         return sum(1 for _ in self._matching(resource_types, where))
 
+    def window(self, wanted: Window) -> tuple[list[Match], int]:
+        """A page of the search that it is, and how many match."""
+        return self.page(wanted.query()), self.count((wanted.resource_type,), wanted.where())
+
     def _matching(self, resource_types: tuple[str, ...], where: Expression) -> Iterator[Candidate]:
         for resource_type in dict.fromkeys(resource_types):
             for candidate in self.candidates(resource_type):
@@ -260,16 +265,7 @@ class MemoryTransaction:
         self, keys: Sequence[int], parameters: Sequence[int], types: Sequence[str] = ()
     ) -> dict[Reference, StoredVersion | None]:
         """What they refer to, and what is there."""
-        made = [
-            item
-            for item in self.references(keys, parameters)
-            if not types or item.target_type in types
-        ]
-        found = self.many([(item.target_type, item.target_id) for item in made if not item.version])
-        return {
-            item: None if item.version else found.get((item.target_type, item.target_id))
-            for item in made
-        }
+        return referred(keys, parameters, types, self)
 
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
@@ -283,6 +279,16 @@ class MemoryTransaction:
             if (link.target_type, link.target_id) in wanted
         ]
         return found[:limit]
+
+    def referrers(
+        self,
+        targets: Sequence[Identity],
+        parameter: int,
+        through: tuple[str, int] | None,
+        limit: int,
+    ) -> list[Match]:
+        """Who refers to those, or to what does."""
+        return referrers(targets, parameter, through, limit, self)
 
     def many(self, identities: Sequence[Identity]) -> dict[Identity, StoredVersion]:
         """The current, not deleted versions of those."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 
 from fhir_server.search.entries import IndexEntries, ReferenceEntry
-from fhir_server.store.contract import Link
+from fhir_server.store.contract import Link, Match, ReadTransaction, Reference, StoredVersion
+
+Identity = tuple[str, str]
 
 
 def links_of(key: int, entries: IndexEntries, parameters: Iterable[int]) -> Iterator[Link]:
@@ -19,3 +22,48 @@ def links_of(key: int, entries: IndexEntries, parameters: Iterable[int]) -> Iter
 def link_order(link: Link) -> tuple[int, str, str, str]:
     """Where a link stands among those of its resource."""
     return (link.parameter, link.target_type, link.target_id, link.version)
+
+
+def referred(
+    keys: Sequence[int],
+    parameters: Sequence[int],
+    types: Sequence[str],
+    transaction: ReadTransaction,
+) -> dict[Reference, StoredVersion | None]:
+    """What those resources refer to, and what is there."""
+    made = [
+        item
+        for item in transaction.references(keys, parameters)
+        if not types or item.target_type in types
+    ]
+    wanted = [(item.target_type, item.target_id) for item in made if not item.version]
+    found = transaction.many(wanted)
+    return {
+        item: None if item.version else found.get((item.target_type, item.target_id))
+        for item in made
+    }
+
+
+def referrers(
+    targets: Sequence[Identity],
+    parameter: int,
+    through: tuple[str, int] | None,
+    limit: int,
+    transaction: ReadTransaction,
+) -> list[Match]:
+    """Who refers to those, or to what does."""
+    wanted = list(targets)
+    if through is not None:
+        links = transaction.links_to(targets, [through[1]], sys.maxsize)
+        between = transaction.by_key([link.source_key for link in links]).values()
+        wanted += [
+            (through[0], version.logical_id)
+            for version in between
+            if version.resource_type == through[0]
+        ]
+    links = transaction.links_to(wanted, [parameter], sys.maxsize)
+    found = transaction.by_key([link.source_key for link in links])
+    return [
+        Match(key, version.resource_type, version.logical_id, version.body, (key,))
+        for key, version in sorted(found.items())[:limit]
+    ]

@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression, Query, SortKey, Table
-from fhir_server.store import search_sql
+from fhir_server.store import search_sql, window_sql
 from fhir_server.store.catalogue import SqlCatalogue
 from fhir_server.store.contract import (
     HistoryHit,
@@ -31,6 +31,7 @@ from fhir_server.store.search_chains import is_chained, resolved
 from fhir_server.store.search_plan import Plan, plan
 from fhir_server.store.sql_claims import SqlClaims, SqlReplies
 from fhir_server.store.sql_parts import COLUMNS, by_type, chunks, marks, stored
+from fhir_server.store.window import Window
 
 _CURRENT = (
     f"SELECT {COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq"
@@ -158,6 +159,17 @@ class SqlTransaction(SqlLinks):
         """How many matches."""
         statement = search_sql.count(self._plan(resource_types, where, None))
         return int(self._driver.fetch(statement.text, statement.values)[0][0])
+
+    def window(self, wanted: Window) -> tuple[list[Match], int]:
+        """A page of what is in a window, and how many there are."""
+        projection = window_sql.covering(wanted)
+        if projection is None:
+            page, total = self.page(wanted.query()), None
+        else:
+            page, total = window_sql.rows(wanted, projection, self._driver)
+        if total is None:
+            total = self.count((wanted.resource_type,), wanted.where())
+        return page, total
 
     def _plan(
         self,

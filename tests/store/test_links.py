@@ -119,3 +119,34 @@ def test_links_to_more_targets_than_a_statement_has_marks(store: Store) -> None:
         found = view.links_to(targets, [SUBJECT], 10)
         assert [link.target_id for link in found] == ["p0", "p500", "p1000"]
         assert len(view.links_to(targets, [SUBJECT], 2)) == 2
+
+
+def test_who_refers_to_some_resources_directly_or_through_others(
+    store: Store, keys: dict[str, int]
+) -> None:
+    role = write(store, "PractitionerRole/role", [to(SUBJECT, "Patient", "a")])
+    write(store, "Task/gone", [to(FOCUS, "PractitionerRole", "role")])
+    write(store, "Task/gone", method="DELETE")
+    mine = write(store, "Task/4", [to(FOCUS, "PractitionerRole", "role")])
+    twice = write(
+        store, "Task/5", [to(FOCUS, "PractitionerRole", "role"), to(FOCUS, "Patient", "a")]
+    )
+    # That has the id of a role, and is none.
+    write(store, "Group/other", [to(SUBJECT, "Patient", "a")])
+    write(store, "Task/6", [to(FOCUS, "PractitionerRole", "other")])
+    targets = [("Patient", "a"), ("Patient", "nobody"), ("Nonsense", "a")]
+    through = ("PractitionerRole", SUBJECT)
+    with store.read() as view:
+        direct = view.referrers(targets, FOCUS, None, 10)
+        assert [item.key for item in direct] == [keys["Task/3"], twice.key]
+        found = view.referrers(targets, FOCUS, through, 10)
+        assert [item.key for item in found] == [keys["Task/3"], mine.key, twice.key]
+        assert [(item.logical_id, item.body) for item in found[1:]] == [
+            ("4", mine.body),
+            ("5", twice.body),
+        ]
+        assert view.referrers(targets, FOCUS, through, 1) == found[:1]
+        assert view.referrers([("Patient", "a")], SUBJECT, through, 10) == view.referrers(
+            [("Patient", "a")], SUBJECT, None, 10
+        )
+        assert role.key in [item.key for item in view.referrers(targets, SUBJECT, None, 10)]

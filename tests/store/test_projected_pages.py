@@ -8,12 +8,15 @@ from itertools import pairwise
 import pytest
 from writing import put
 
+from fhir_server.booking import facts
 from fhir_server.interactions.call import Context, Policy
 from fhir_server.interactions.grammar import parse_query
 from fhir_server.interactions.write import index
 from fhir_server.search.expression import Query
+from fhir_server.search.parameters import parameter
 from fhir_server.search.query import SearchSettings, parse_search
 from fhir_server.store.contract import Match, Store, Transaction
+from fhir_server.store.window import Window
 
 CONTEXT = Context(Policy(), lambda: 0, lambda: "new")
 WEEK = "start=ge2026-03-02&start=lt2026-03-09"
@@ -80,3 +83,58 @@ def test_pages_go_through_all_values_in_the_order_of_the_date(
             back = replace(asked, limit=3, after=page[0].position, backward=True)
             assert view.page(back) == before
         assert view.count(asked.resource_types, asked.where) == len(expected)
+
+
+def number(code: str) -> int:
+    found = parameter("Slot", code)
+    assert found is not None
+    return found.number
+
+
+def window(schedules: str | None, low: str, high: str, limit: int = 10) -> Window:
+    owners = None if schedules is None else ("Schedule", tuple(schedules))
+    return Window(
+        "Slot", number("start"), facts.moment(low), facts.moment(high), number("status"), "free",
+        number("schedule"), owners, limit,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("schedules", ["a", "ca", "x", None])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ("2026-03-02T00:00:00Z", "2026-03-09T00:00:00Z"),
+        # Both ends on the second of a start, which lies within the one and begins with the other.
+        ("2026-03-03T09:00:00.5Z", "2026-03-06T09:00:00Z"),
+        ("2026-03-03T09:00:00.999999Z", "2026-03-06T09:00:00.001Z"),
+        ("2026-03-07T00:00:00Z", "2026-03-08T00:00:00Z"),
+    ],
+)
+def test_a_window_is_the_same_as_the_search_that_it_stands_for(
+    filled: Store, schedules: str | None, low: str, high: str
+) -> None:
+    wanted = window(schedules, low, high)
+    with filled.read() as view:
+        found, total = view.window(wanted)
+        assert found == view.page(wanted.query())
+        assert total == view.count(("Slot",), wanted.where())
+        # One after the other, and beyond the last.
+        after, paged = None, []
+        while True:
+            page, told = view.window(wanted._replace(limit=1, after=after))
+            assert told == total
+            if not page:
+                break
+            paged += page
+            after = page[0].position
+        assert paged[:10] == found
+        assert len(paged) == total
+
+
+def test_a_window_of_more_owners_than_a_statement_takes(filled: Store) -> None:
+    wanted = window("ab", "2026-03-02T00:00:00Z", "2026-03-09T00:00:00Z")
+    many = tuple(f"no-{item}" for item in range(600))
+    with filled.read() as view:
+        found = view.window(wanted)
+        assert found[1] == 8
+        assert view.window(wanted._replace(owners=("Schedule", ("a", *many, "b")))) == found
