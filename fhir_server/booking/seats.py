@@ -6,20 +6,21 @@ appointment fills it, else busy. https://hl7.org/fhir/R4/slot-definitions.html#S
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
-from fhir_server.booking import facts, statuses
+from fhir_server.booking import facts, queries, statuses
 from fhir_server.interactions.call import Context
-from fhir_server.interactions.write import Write, append, index
-from fhir_server.search.entries import IndexEntries, TokenEntry
-from fhir_server.search.parameters import parameter
+from fhir_server.interactions.write import Write, append
+from fhir_server.search.parameters import SearchParameter
 from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.claims import Claim
-from fhir_server.store.contract import StoredVersion, Transaction
+from fhir_server.store.contract import Recoded, StoredVersion, Transaction
 
 Json = dict[str, Any]
+_OTHER = re.compile(r"Slot\.(?!status\b)[a-z]\w*(\.[a-z]\w*)*")
 
 
 class Seats:
@@ -97,13 +98,11 @@ class Seats:
                 continue
             changed = _without_generated_text(slot) | {"status": status}
             write = Write("PUT", "Slot", slot_id, version)
-            before = index(slot, self.context)
+            recoded = None
+            if "text" not in slot and _told_by_status_alone(self.context):
+                recoded = Recoded(queries.number("Slot", "status"), slot["status"], status)
             self.stored[slot_id] = append(
-                write,
-                changed,
-                self.context,
-                self.transaction,
-                indexed=(before, _with_status(before, status)),
+                write, changed, self.context, self.transaction, recoded=recoded
             )
             self.slots[slot_id] = changed
 
@@ -123,22 +122,17 @@ def projected(slot: Json, claims: Iterable[Claim]) -> str:
     return status if status in statuses.group("Slot", "blocking") else "busy"
 
 
-def _with_status(entries: IndexEntries, status: str) -> IndexEntries:
-    """The index entries of a slot of which nothing but the status has changed."""
-    number = _status_number()
-    return frozenset(
-        entry._replace(code=status)
-        if isinstance(entry, TokenEntry) and entry.parameter == number
-        else entry
-        for entry in entries
+def _told_by_status_alone(context: Context) -> bool:
+    """Whether the status is indexed by its own search parameter and nothing else."""
+    return not context.policy.content_search and _elsewhere(context.catalogue().of("Slot"))
+
+
+@lru_cache(maxsize=64)
+def _elsewhere(parameters: tuple[SearchParameter, ...]) -> bool:
+    """Whether parameters of the deployment's own are plain paths to other elements."""
+    return all(
+        _OTHER.fullmatch(item.expression) is not None and not item.components for item in parameters
     )
-
-
-@cache
-def _status_number() -> int:
-    found = parameter("Slot", "status")
-    assert found is not None
-    return found.number
 
 
 def _without_generated_text(slot: Json) -> Json:

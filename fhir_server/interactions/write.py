@@ -22,7 +22,7 @@ from fhir_server.spec import errors
 from fhir_server.spec.errors import Duplicate, FhirError, Issue
 from fhir_server.spec.instants import MILLISECOND, write_instant
 from fhir_server.spec.json_format import parse_stored, serialise
-from fhir_server.store.contract import Method, StoredVersion, Transaction
+from fhir_server.store.contract import Method, Recoded, StoredVersion, Transaction
 
 Json = dict[str, Any]
 
@@ -87,11 +87,11 @@ def append(
     context: Context,
     transaction: Transaction,
     *,
-    indexed: tuple[IndexEntries, IndexEntries] | None = None,
+    recoded: Recoded | None = None,
 ) -> StoredVersion:
     """Append a version without asking the rules: id, versionId and lastUpdated are set by the server.
 
-    indexed: the index entries before and after, from a caller that knows what little changes.
+    recoded: what little changes of what is indexed, from a caller that knows it.
     """
     previous = write.previous
     guard(write.resource_type, write.logical_id, resource)
@@ -115,8 +115,8 @@ def append(
         method=write.method,
         created=previous is None or previous.deleted,
         body=body,
-        entries=indexed[1] if indexed else index(stamped, context),
-        previous_entries=indexed[0] if indexed else _previous_entries(previous, context),
+        entries=recoded or index(stamped, context),
+        previous_entries=None if recoded else _previous_entries(previous, context),
     )
 
 

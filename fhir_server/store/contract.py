@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from fhir_server.search.custom import State
-from fhir_server.search.entries import IndexEntries
+from fhir_server.search.entries import IndexEntries, TokenEntry
 from fhir_server.search.expression import Expression, Position, Query, Table
 from fhir_server.store.claims import Claims, ReadClaims, Replies
 from fhir_server.store.window import Window
@@ -44,6 +44,24 @@ class StoredVersion(NamedTuple):
     @property
     def deleted(self) -> bool:
         return self.method == "DELETE"
+
+
+class Recoded(NamedTuple):
+    """What is indexed of a version whose one code of a token parameter is another one: all else stays."""
+
+    parameter: int
+    before: str
+    after: str
+
+    def of(self, entries: IndexEntries) -> IndexEntries:
+        """The entries of that version, when those are the ones before it."""
+        return frozenset(
+            entry._replace(code=self.after)
+            if isinstance(entry, TokenEntry)
+            and (entry.parameter, entry.code) == (self.parameter, self.before)
+            else entry
+            for entry in entries
+        )
 
 
 class Hit(NamedTuple):
@@ -295,7 +313,7 @@ class Transaction(ReadTransaction, Protocol):
         method: Method,
         created: bool,
         body: bytes,
-        entries: IndexEntries,
+        entries: IndexEntries | Recoded,
         previous_entries: IndexEntries | None = None,
     ) -> StoredVersion:
         """Append the version after previous (version 1 when None) and make it current.

@@ -9,14 +9,16 @@ from collections.abc import Iterable
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.spec import errors
-from fhir_server.store.contract import StoredVersion
+from fhir_server.store.contract import Recoded, StoredVersion
 from fhir_server.store.driver import Driver
+from fhir_server.store.projections import places
 from fhir_server.store.rows import Row, rows, type_names
-from fhir_server.store.schema import INDEX_COLUMNS, INSERT_ROW
+from fhir_server.store.schema import INDEX_COLUMNS, INSERT_ROW, fit
 
 Identity = tuple[str, str]
 
 _INSERT_UNIQUE = f"{INSERT_ROW['unique_identifier']} ON CONFLICT DO NOTHING"
+_RECODE = "UPDATE token SET code = ? WHERE parameter = ? AND code = ? AND key = ?"
 _DELETE_ROW = {
     table: f"DELETE FROM {table} WHERE parameter = ? AND "
     + " AND ".join(f"{item} = ?" for item in columns)
@@ -46,6 +48,17 @@ class IndexRows:
             # Entries that differ may still be equal as rows (shortened values), so rows are what is compared.
             before = rows(previous_entries, key)
         self._change(before, rows(entries, key))
+
+    def recode(self, key: int, recoded: Recoded) -> None:
+        """Write what another code changes."""
+        number, before, after = recoded.parameter, fit(recoded.before), fit(recoded.after)
+        self._driver.change(_RECODE, (after, number, before, key))
+        for column, projections in places(number):
+            self._driver.change(
+                f"UPDATE projection SET {column} = ? WHERE key = ? AND {column} = ?"
+                f" AND parameter IN ({projections})",
+                (after, key, before),
+            )
 
     def rewrite(self, key: int, entries: IndexEntries) -> bool:
         """Make the index rows of a resource those of the entries."""

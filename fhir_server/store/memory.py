@@ -26,6 +26,7 @@ from fhir_server.store.contract import (
     Match,
     Method,
     ReadTransaction,
+    Recoded,
     Reference,
     Soon,
     StoredVersion,
@@ -35,7 +36,7 @@ from fhir_server.store.contract import (
 from fhir_server.store.memory_catalogue import MemoryCatalogue
 from fhir_server.store.memory_claims import Ledger, MemoryClaims, MemoryReplies
 from fhir_server.store.memory_history import shown
-from fhir_server.store.memory_links import link_order, links_of, referred, referrers
+from fhir_server.store.memory_links import links_from, links_to, referred, referrers
 from fhir_server.store.window import Window
 
 T = TypeVar("T")
@@ -250,12 +251,7 @@ class MemoryTransaction:
 
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The references that those resources make."""
-        indexed = self.store.indexed
-        return [
-            link
-            for key in keys
-            for link in links_of(key, indexed.get(key, frozenset()), parameters)
-        ]
+        return links_from(keys, parameters, self.store.indexed)
 
     def references(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Reference]:
         """What they refer to."""
@@ -271,14 +267,7 @@ class MemoryTransaction:
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
     ) -> list[Link]:
         """References to those resources."""
-        wanted = set(targets)
-        found = [
-            link
-            for key, entries in sorted(self.store.indexed.items())
-            for link in sorted(links_of(key, entries, parameters), key=link_order)
-            if (link.target_type, link.target_id) in wanted
-        ]
-        return found[:limit]
+        return links_to(targets, parameters, self.store.indexed)[:limit]
 
     def referrers(
         self,
@@ -350,7 +339,7 @@ class MemoryTransaction:
         method: Method,
         created: bool,
         body: bytes,
-        entries: IndexEntries,
+        entries: IndexEntries | Recoded,
         previous_entries: IndexEntries | None = None,
     ) -> StoredVersion:
         """Append a version."""
@@ -359,6 +348,8 @@ class MemoryTransaction:
         if self.current(resource_type, logical_id) != previous:
             raise VersionConflict(f"{resource_type}/{logical_id}")
         key = previous.key if previous else len(store.keyed) + 1
+        if isinstance(entries, Recoded):
+            entries = entries.of(store.indexed[key])
         self._claim(key, entries)
         version = StoredVersion(
             key,

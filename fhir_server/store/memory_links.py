@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fhir_server.search.entries import IndexEntries, ReferenceEntry
 from fhir_server.store.contract import Link, Match, ReadTransaction, Reference, StoredVersion
@@ -11,7 +11,29 @@ from fhir_server.store.contract import Link, Match, ReadTransaction, Reference, 
 Identity = tuple[str, str]
 
 
-def links_of(key: int, entries: IndexEntries, parameters: Iterable[int]) -> Iterator[Link]:
+def links_from(
+    keys: Sequence[int], parameters: Sequence[int], indexed: Mapping[int, IndexEntries]
+) -> list[Link]:
+    """The references that those resources make."""
+    return [
+        link for key in keys for link in _links_of(key, indexed.get(key, frozenset()), parameters)
+    ]
+
+
+def links_to(
+    targets: Sequence[Identity], parameters: Sequence[int], indexed: Mapping[int, IndexEntries]
+) -> list[Link]:
+    """References to those resources."""
+    wanted = set(targets)
+    return [
+        link
+        for key, entries in sorted(indexed.items())
+        for link in sorted(_links_of(key, entries, parameters), key=_order)
+        if (link.target_type, link.target_id) in wanted
+    ]
+
+
+def _links_of(key: int, entries: IndexEntries, parameters: Iterable[int]) -> Iterator[Link]:
     """The references among the entries of a resource, by those parameters."""
     wanted = frozenset(parameters)
     for entry in entries:
@@ -19,7 +41,7 @@ def links_of(key: int, entries: IndexEntries, parameters: Iterable[int]) -> Iter
             yield Link(key, entry.parameter, entry.target_type, entry.target_id, entry.version)
 
 
-def link_order(link: Link) -> tuple[int, str, str, str]:
+def _order(link: Link) -> tuple[int, str, str, str]:
     """Where a link stands among those of its resource."""
     return (link.parameter, link.target_type, link.target_id, link.version)
 

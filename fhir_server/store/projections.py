@@ -79,6 +79,17 @@ def hot_numbers() -> frozenset[int]:
 
 
 @cache
+def places(number: int) -> tuple[tuple[str, str], ...]:
+    """The columns of projections that hold the parameter's code, each with the projections' numbers, as SQL."""
+    found: dict[str, list[str]] = {}
+    for item in projections():
+        for column, part in (("value1", item.by), ("value2", item.also)):
+            if part is not None and part.number == number:
+                found.setdefault(column, []).append(str(item.number))
+    return tuple((column, ", ".join(numbers)) for column, numbers in found.items())
+
+
+@cache
 def _dated() -> dict[int, list[Projection]]:
     """The number of a date -> the projections that it ends."""
     found: dict[int, list[Projection]] = {}

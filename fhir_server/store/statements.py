@@ -16,6 +16,7 @@ from fhir_server.store.contract import (
     Hit,
     Match,
     Method,
+    Recoded,
     StoredVersion,
     Transaction,
     VersionConflict,
@@ -269,7 +270,7 @@ class SqlTransaction(SqlLinks):
         method: Method,
         created: bool,
         body: bytes,
-        entries: IndexEntries,
+        entries: IndexEntries | Recoded,
         previous_entries: IndexEntries | None = None,
     ) -> StoredVersion:
         """Append a version and make it current."""
@@ -303,7 +304,10 @@ class SqlTransaction(SqlLinks):
                 body,
             ),
         )
-        self._index.write(key, previous, entries, previous_entries)
+        if isinstance(entries, Recoded):
+            self._index.recode(key, entries)
+        else:
+            self._index.write(key, previous, entries, previous_entries)
         return StoredVersion(
             key, resource_type, logical_id, version_id, last_updated, method, created, body
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from writing import put
+from writing import current, put
 
 from fhir_server.booking import facts
 from fhir_server.interactions.call import Context, Policy
@@ -15,7 +15,7 @@ from fhir_server.interactions.write import index
 from fhir_server.search.expression import Query
 from fhir_server.search.parameters import parameter
 from fhir_server.search.query import SearchSettings, parse_search
-from fhir_server.store.contract import Match, Store, Transaction
+from fhir_server.store.contract import Match, Recoded, Store, Transaction
 from fhir_server.store.window import Window
 
 CONTEXT = Context(Policy(), lambda: 0, lambda: "new")
@@ -138,3 +138,26 @@ def test_a_window_of_more_owners_than_a_statement_takes(filled: Store) -> None:
         found = view.window(wanted)
         assert found[1] == 8
         assert view.window(wanted._replace(owners=("Schedule", ("a", *many, "b")))) == found
+
+
+def test_another_code_moves_a_resource_in_every_projection_that_has_it(filled: Store) -> None:
+    before = current(filled, "Slot/a4free")
+    assert before is not None
+
+    def recode(transaction: Transaction) -> None:
+        transaction.put(
+            resource_type="Slot", logical_id="a4free", previous=before, method="PUT", created=False,
+            last_updated=max(before.last_updated, transaction.floor), body=b"{}",
+            entries=Recoded(number("status"), "free", "busy"),
+        )  # fmt: skip
+
+    filled.write(recode)
+    with filled.read() as view:
+        for schedules in ("a", None):
+            wanted = window(schedules, "2026-03-04T00:00:00Z", "2026-03-05T00:00:00Z", 20)
+            free, busy = view.window(wanted)[0], view.window(wanted._replace(code="busy"))[0]
+            assert "a4free" not in ids(free)
+            assert {"a4free", "a4busy"} <= set(ids(busy))
+        found = ids(view.page(query("a", "busy", "start")))
+        assert found[2:4] == ["a4free", "a4busy"]
+        assert "a4free" not in ids(view.page(query("a", "free", "start")))
