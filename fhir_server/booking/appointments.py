@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/appointment.html#statuses
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from fhir_server.booking import facts, gp_connect, invariants, names, refusals, 
 from fhir_server.booking.policy import BookingPolicy
 from fhir_server.booking.seats import Seats
 from fhir_server.interactions.call import Context
-from fhir_server.interactions.rules import Ruled, in_order
+from fhir_server.interactions.rules import Ruled
 from fhir_server.interactions.write import Write, append
 from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.claims import Claim
@@ -45,21 +46,35 @@ def apply(
     invariants.check_moment(after, context)
     if policy.gp_connect:
         gp_connect.check_change(before, after, context)
-    old = facts.slots_of(before, context) if statuses.is_live(before) else {}
-    new = facts.slots_of(after, context) if after and statuses.is_live(after) else {}
+    named, wanted = facts.slots_of(before, context), facts.slots_of(after, context)
+    old = named if statuses.is_live(before) else {}
+    new = wanted if statuses.is_live(after) else {}
     if not old and not new:
         return Ruled(after, _warnings(write, before, after, context, transaction))
-    for tier in in_order(needed(before, after, context), LOCK_ORDER):
-        transaction.lock(tier)
+    _lock(before, after, named.keys() | wanted.keys(), context, transaction)
     seats = Seats({*old, *new}, context, transaction)
     _let_go(write.logical_id, [item for item in old if item not in new], seats)
     if after is not None and new:
         if policy.gp_connect and not context.recording:
             gp_connect.check_slots(seats.slots, new)
         _claim(write.logical_id, after, new, seats)
-        invariants.check(write, before, after, seats, policy, context, transaction)
+        invariants.check(write, before, after, new, seats, policy, context, transaction)
     seats.project({*old, *new})
     return Ruled(after, _warnings(write, before, after, context, transaction))
+
+
+def _lock(
+    before: Json | None,
+    after: Json | None,
+    slots: Iterable[str],
+    context: Context,
+    transaction: Transaction,
+) -> None:
+    """Referrals and slots before and after, in LOCK_ORDER."""
+    referrals = {*facts.referrals_of(before, context), *facts.referrals_of(after, context)}
+    if referrals:
+        transaction.lock([("ServiceRequest", item) for item in sorted(referrals)])
+    transaction.lock([("Slot", item) for item in sorted(slots)])
 
 
 def let_go(logical_id: str, after: Json | None, context: Context, transaction: Transaction) -> None:
@@ -86,6 +101,8 @@ def lapsed(appointment: Json | None) -> bool:
 
 
 def _let_go(logical_id: str, slot_ids: list[str], seats: Seats) -> None:
+    if not slot_ids:
+        return
     found = (seats.claim_of(item, logical_id) for item in sorted(slot_ids))
     seats.release([claim for claim in found if claim is not None])
 

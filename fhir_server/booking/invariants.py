@@ -37,12 +37,13 @@ def check(
     write: Write,
     before: Json | None,
     after: Json,
+    new: dict[str, str],
     seats: Seats,
     policy: BookingPolicy,
     context: Context,
     transaction: Transaction,
 ) -> None:
-    """FhirError 422 or 409 for the first rule that a live appointment breaks."""
+    """FhirError 422 or 409 for the first rule that a live appointment breaks; new: see facts.slots_of."""
     if context.recording:
         return
     if statuses.is_live(before) and before is not None:
@@ -51,7 +52,6 @@ def check(
         earlier = facts.slots_of(before, context)
     else:
         earlier = {}
-    new = facts.slots_of(after, context)
     known = {item: seats.slots[item] for item in new if item in seats.slots}
     _check_times(after, known, new)
     if after["status"] in _AHEAD:
