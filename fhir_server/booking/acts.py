@@ -67,7 +67,7 @@ def made_of(reference: str, status: str, context: Context, transaction: Transact
         return None
     known = proposals.schedules(found.slots, context, transaction)
     taking_part = proposals.participants(found, status, known, context)
-    made: Json = parse_stored(proposals.appointment(found, status, taking_part))
+    made: Json = parse_stored(proposals.appointment(found, status, taking_part).encode())
     return made
 
 

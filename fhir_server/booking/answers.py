@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 def searchset(
-    entries: Iterable[tuple[str, bytes | Json]],
+    entries: Iterable[tuple[str, str]],
     context: Context,
     *,
     total: int | None = None,
@@ -28,15 +28,10 @@ def searchset(
     issues: Iterable[Issue] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Result:
-    """200 with a searchset of (id, resource) Appointments, and an outcome when there is something to tell."""
-    shown = [
-        {
-            "fullUrl": f"{context.base_url}/Appointment/{logical_id}",
-            "resource": orjson.Fragment(made) if isinstance(made, bytes) else made,
-            "search": {"mode": "match"},
-        }
-        for logical_id, made in entries
-    ]
+    """200 with a searchset of (id, JSON) Appointments, and an outcome when there is something to tell."""
+    begin = f'{{"fullUrl":"{context.base_url}/Appointment/'
+    end = ',"search":{"mode":"match"}}'
+    shown = [f'{begin}{logical_id}","resource":{made}{end}' for logical_id, made in entries]
     bundle: Json = {
         "resourceType": "Bundle",
         "id": context.new_id(),
@@ -45,12 +40,12 @@ def searchset(
     }
     told = list(issues)
     if told:
-        shown.append(_outcome_entry(told, context))
+        shown.append(serialise(_outcome_entry(told, context)).decode())
     listed = list(links)
     if listed:
         bundle["link"] = listed
     if shown:
-        bundle["entry"] = shown
+        bundle["entry"] = orjson.Fragment(f"[{','.join(shown)}]")
     return Result(200, serialise(bundle), headers=headers or {})
 
 
@@ -67,7 +62,8 @@ def appointment(result: Result, context: Context, headers: Mapping[str, str]) ->
     assert result.body is not None
     assert result.location is not None
     logical_id = result.location.split("/")[1]
-    return searchset([(logical_id, result.body)], context, issues=result.issues, headers=headers)
+    entries = [(logical_id, result.body.decode())]
+    return searchset(entries, context, issues=result.issues, headers=headers)
 
 
 def in_bundle(work: Callable[[], Result], context: Context) -> Result:

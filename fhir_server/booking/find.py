@@ -95,9 +95,10 @@ class _Wanted:
             self.count = context.policy.default_count
         self.count = min(self.count, context.policy.maximum_count)
         self.shape = runs.read_shape(inputs, context)
-        self.patients = self._patients(inputs)
+        self.patients = tuple(self._patients(inputs))
         named = actors.referrals_named(inputs, context, transaction)
         self.referrals = _open(named or ())
+        self.referring = tuple(self.referrals)
         self.kinds, self.bodies = actors.schedules_of(inputs, named, context, transaction)
         self.where = self._where(inputs)
 
@@ -158,7 +159,7 @@ class _Wanted:
             hits, total = transaction.page(query), limit
             if len(hits) > limit or after is not None:
                 total = transaction.count(query.resource_types, query.where)
-        self.keys |= {hit.logical_id: hit.key for hit in hits}
+        self.keys.update([(hit.logical_id, hit.key) for hit in hits])
         return hits, total
 
     @property
@@ -194,7 +195,7 @@ class _Wanted:
     ) -> tuple[list[Proposal], tuple[Any, ...] | None, int]:
         assert self.count is not None
         hits, total = self._hits(self.count, after, transaction)
-        page = [parse_stored(hit.body) for hit in hits[: self.count]]
+        page = [proposals.offered(hit.body) for hit in hits[: self.count]]
         within = [slot for slot in page if facts.moment(slot["end"]) <= self.high]
         if len(hits) <= self.count and after is None:
             return [self._about((slot,)) for slot in within], None, len(within)
@@ -202,14 +203,14 @@ class _Wanted:
         return [self._about((slot,)) for slot in within], more, total
 
     def _about(self, slots: tuple[Json, ...]) -> Proposal:
-        return Proposal(slots, tuple(self.patients), tuple(self.referrals))
+        return Proposal(slots, self.patients, self.referring)
 
     def _slots(self, limit: int, transaction: ReadTransaction) -> list[Json]:
         hits, _ = self._hits(limit, None, transaction)
         if len(hits) > limit:
             told = f"Only the first {limit} free slots are looked at; ask for a shorter period"
             self.notes.append(Issue("information", "incomplete", told))
-        slots = [parse_stored(hit.body) for hit in hits[:limit]]
+        slots = [proposals.offered(hit.body) for hit in hits[:limit]]
         return [slot for slot in slots if facts.moment(slot["end"]) <= self.high]
 
     def schedules(
@@ -227,18 +228,16 @@ class _Wanted:
                     missing.append(target)
         return found | facts.resources(missing, self.context, transaction) if missing else found
 
-    def entries(
-        self, page: list[Proposal], transaction: ReadTransaction
-    ) -> list[tuple[str, bytes | Json]]:
+    def entries(self, page: list[Proposal], transaction: ReadTransaction) -> list[tuple[str, str]]:
         """Each proposal of a page as an Appointment, with its id."""
         known = self.schedules(page, transaction)
         about = self.keys_about(transaction) if page else []
         key = self.context.policy.cursor_key
         # Most slots of a page are of the same schedule.
-        shared: dict[tuple[str, ...], str] = {}
-        found: list[tuple[str, bytes | Json]] = []
+        shared: dict[str, str] = {}
+        found: list[tuple[str, str]] = []
         for item in page:
-            place = tuple([facts.schedule_of(slot) for slot in item.slots])
+            place = "\n".join([facts.schedule_of(slot) for slot in item.slots])
             taking_part = shared.get(place)
             if taking_part is None:
                 taking_part = proposals.participants(item, "proposed", known, self.context)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from fhir_server.booking import facts
 from fhir_server.interactions.call import Context
 from fhir_server.spec.instants import write_instant
-from fhir_server.spec.json_format import parse_stored, serialise
+from fhir_server.spec.json_format import parse_plain, parse_stored, serialise
 from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
@@ -27,6 +27,7 @@ _LONGEST = 64
 _MAC = 13
 _MINUTE = 60_000_000
 _COPIED = ("serviceCategory", "serviceType", "specialty", "appointmentType")
+_TAKEN = frozenset(_COPIED)
 
 
 class Proposal(NamedTuple):
@@ -103,6 +104,12 @@ def schedules(
     return facts.resources(wanted, context, transaction)
 
 
+def offered(body: bytes) -> Json:
+    """A slot as its proposal needs it: exact in what is copied from it."""
+    slot: Json = parse_plain(body)
+    return slot if _TAKEN.isdisjoint(slot) else parse_stored(body)
+
+
 def participants(
     proposal: Proposal, status: str, known: Mapping[Identity, Json], context: Context
 ) -> str:
@@ -119,7 +126,7 @@ def participants(
     return serialise(listed).decode()
 
 
-def appointment(proposal: Proposal, status: str, taking_part: str, logical_id: str = "") -> bytes:
+def appointment(proposal: Proposal, status: str, taking_part: str, logical_id: str = "") -> str:
     """The Appointment that a proposal stands for, as JSON put together of parts: ten are made for a page.
 
     taking_part: its participants. logical_id: without one it has no id.
@@ -133,17 +140,19 @@ def appointment(proposal: Proposal, status: str, taking_part: str, logical_id: s
     referrals = proposal.referrals
     based_on = f'"basedOn":{_references("ServiceRequest", referrals)},' if referrals else ""
     named_slots = _references("Slot", [slot["id"] for slot in slots])
-    copied = "".join(
-        [f'"{name}":{serialise(first[name]).decode()},' for name in _COPIED if name in first]
-    )
+    copied = ""
+    if not _TAKEN.isdisjoint(first):
+        listed = [(name, serialise(first[name]).decode()) for name in _COPIED if name in first]
+        copied = "".join([f'"{name}":{value},' for name, value in listed])
     return (
         f'{{"resourceType":"Appointment",{named}"status":"{status}",'
         f'{based_on}{copied}{_span(start, end)},"slot":{named_slots},"participant":{taking_part}}}'
-    ).encode()
+    )
 
 
 def _references(resource_type: str, ids: Iterable[str]) -> str:
-    return "[" + ",".join([f'{{"reference":"{resource_type}/{item}"}}' for item in ids]) + "]"
+    between = f'"}},{{"reference":"{resource_type}/'
+    return f'[{{"reference":"{resource_type}/{between.join(ids)}"}}]'
 
 
 # The clinics of a day begin and end at the same times.

@@ -193,6 +193,14 @@ def parse_stored(body: bytes) -> Any:
     return parse(body) if _EXACT.search(body) or _LISTED.search(body) else orjson.loads(body)
 
 
+def parse_plain(body: bytes) -> Any:
+    """The same for who does not look at decimals, which are floats then: in half the time for a small body."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:  # a decimal beyond them
+        return parse(body)
+
+
 def _is_too_deep(value: Any) -> bool:
     level = [value]
     for _ in range(MAXIMUM_DEPTH):
