@@ -193,6 +193,11 @@ def parse_stored(body: bytes) -> Any:
     return parse(body) if _EXACT.search(body) or _LISTED.search(body) else orjson.loads(body)
 
 
+def glance(body: bytes) -> Any:
+    """The same, in a third of the time, with decimals as floats: for what is only looked at and never written back."""
+    return orjson.loads(body)
+
+
 def _is_too_deep(value: Any) -> bool:
     level = [value]
     for _ in range(MAXIMUM_DEPTH):
