@@ -6,7 +6,8 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from fhir_server.booking import queries
 from fhir_server.directory import places
@@ -30,6 +31,7 @@ FEW = 300
 MOST = 2000
 _FIRST_RING_KM = 8.0
 _MOST_PLACES = 5000
+_ORDER = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Finder:
 
     def page(self, after: Order | None) -> Found:
         """The matches after that place in the order; FhirError 403 when too many have to be looked at."""
+        # Where nothing is decided by the distance it is only told, of what is shown.
+        told = self.asked.sort == "wait" and self.asked.distance is None
         if self.asked.distance is not None:
             number = self.transaction.count((_TYPE,), self.base)
             matches = self._within(number)
@@ -73,10 +77,12 @@ class Finder:
                 return self._in_rings(after, self.transaction.count((_TYPE,), self.base))
             if number > MOST:
                 raise _too_many(self.transaction.count((_TYPE,), self.base))
-            matches = self._matches(services)
-        matches.sort(key=lambda item: item.order(self.asked))
-        rest = [item for item in matches if after is None or item.order(self.asked) > after]
+            matches = self._matches(services, located=not told)
+        ordered = sorted(((item.order(self.asked), item) for item in matches), key=_ORDER)
+        rest = [item for order, item in ordered if after is None or order > after]
         page = rest[: self.asked.count]
+        if told:
+            page = self._placed(page)
         notes = self._notes(number)
         return Found(page, len(matches), len(rest) > len(page), notes)
 
@@ -138,11 +144,20 @@ class Finder:
     def _services(self, where: Expression, limit: int) -> list[Shown]:
         return self.transaction.page(Query((_TYPE,), where, limit=limit))
 
-    def _matches(self, services: Sequence[Shown]) -> list[Match]:
+    def _matches(self, services: Sequence[Shown], *, located: bool = True) -> list[Match]:
         read = [(read_service(item.body), item.body) for item in services]
-        located = self._located(service for service, _ in read)
-        found = [self.sieve.match(service, body, located) for service, body in read]
+        at = self._located(service for service, _ in read) if located else {}
+        found = [self.sieve.match(service, body, at) for service, body in read]
         return [item for item in found if item is not None]
+
+    def _placed(self, page: list[Match]) -> list[Match]:
+        """The matches with their distances."""
+        services = [read_service(item.body) for item in page]
+        at = self._located(services)
+        return [
+            replace(item, distance=self.sieve.distance(service, at))
+            for item, service in zip(page, services, strict=True)
+        ]
 
     def _located(self, services: Iterable[Service]) -> dict[str, Vector]:
         """Where the services' Locations are, by the references as they are written, if a place is asked for."""
