@@ -113,6 +113,7 @@ def _figures(facts: Facts, tally: Tally) -> list[tuple[str, str]]:
         ("calls/s, as the clock went", f"{calls / tally.elapsed:,.0f}"),
         ("calls for a second of CPU (server and database)", f"{1 / each:,.0f}"),
         ("CPU of a call: server, database", ", ".join(parts)),
+        ("CPU of a call: who asks", _micros(tally.own_cpu, calls)),
         ("CPU of a call in bare answers", f"{each * MICRO / facts.unit:.1f} (one is {facts.unit:.0f} µs)"),
         ("calls of the whole day", f"{whole:,.0f}"),
         ("the whole day, as the clock went", f"{whole / calls * tally.elapsed / 60:.1f} minutes"),

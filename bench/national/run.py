@@ -20,7 +20,7 @@ _TOLD = 10
 class Tally:
     """seconds: of every good answer, by kind; lost: races; errors: (kind, status) of other answers; told: some.
 
-    cpu: of each answer, by kind, where there is a meter that tells the seconds used so far.
+    cpu: of each answer, by kind, where there is a meter that tells the seconds used so far; own_cpu: of who asks.
     """
 
     meter: Callable[[], float] | None = None
@@ -31,6 +31,7 @@ class Tally:
     told: list[str] = field(default_factory=list)
     journeys: int = 0
     elapsed: float = 0.0
+    own_cpu: float = 0.0
 
     @property
     def calls(self) -> int:
@@ -67,13 +68,14 @@ class Tally:
 
 
 async def _client(port: int, journeys: Iterator[Journey], tally: Tally) -> None:
-    connection = await Connection.open(port)
-    try:
-        for journey in journeys:
+    for journey in journeys:
+        # A referral's users are others than those of the one before; and a worker that has time takes the connection.
+        connection = await Connection.open(port)
+        try:
             await _journey(connection, journey, tally)
-            tally.journeys += 1
-    finally:
-        connection.close()
+        finally:
+            connection.close()
+        tally.journeys += 1
 
 
 async def _journey(connection: Connection, journey: Journey, tally: Tally) -> None:
@@ -109,9 +111,9 @@ async def run(
     """Go through so many referrals, from the first number on; a meter is for one client, whose calls come in turn."""
     tally = Tally(meter)
     journeys = map(make, range(first, first + number))
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     async with asyncio.TaskGroup() as group:
         for _ in range(min(clients, number)):
             group.create_task(_client(port, journeys, tally))
-    tally.elapsed = time.perf_counter() - began
+    tally.elapsed, tally.own_cpu = time.perf_counter() - began, time.process_time() - used
     return tally
