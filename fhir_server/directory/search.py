@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import itemgetter
 
 from fhir_server.booking import queries
@@ -66,7 +66,7 @@ class Finder:
         # Where nothing is decided by the distance it is only told, of what is shown.
         told = self.asked.sort == "wait" and self.asked.distance is None
         if self.asked.distance is not None:
-            number = self.transaction.count((_TYPE,), self.base)
+            number = self._number()
             matches = self._within(number)
         else:
             by_distance = self.asked.sort == "distance"
@@ -74,9 +74,9 @@ class Finder:
             services = self._services(self.base, (FEW if by_distance else MOST) + 1)
             number = len(services)
             if by_distance and number > FEW:
-                return self._in_rings(after, self.transaction.count((_TYPE,), self.base))
+                return self._in_rings(after)
             if number > MOST:
-                raise _too_many(self.transaction.count((_TYPE,), self.base))
+                raise _too_many(self._number())
             matches = self._matches(services, located=not told)
         ordered = sorted(((item.order(self.asked), item) for item in matches), key=_ORDER)
         rest = [item for order, item in ordered if after is None or order > after]
@@ -102,12 +102,13 @@ class Finder:
             ] = left
         return self._matches(services)
 
-    def _in_rings(self, after: Order | None, number: int) -> Found:
-        """The nearest first, in circles that grow until the page is full."""
+    def _in_rings(self, after: Order | None) -> Found:
+        """The nearest of more than a few first, in circles that grow until the page is full."""
         asked = self.asked
         assert asked.place is not None
         radius, seen, matches = _FIRST_RING_KM, set[str](), list[Match]()
         visited: set[str] = set()
+        number: int | None = None
         while True:
             located = places.around(asked.place, radius, self.transaction, _MOST_PLACES + 1)
             if len(located) > _MOST_PLACES:
@@ -124,14 +125,21 @@ class Finder:
                 if (after is None or item.order(asked) > after) and (item.distance or 0.0) <= radius
             ]
             if len(rest) > asked.count:
-                return Found(rest[: asked.count], None, True, self._notes(number))
-            if radius >= HALF_AROUND_KM or len(seen) >= number:
+                return Found(rest[: asked.count], None, True, self._notes(len(seen)))
+            # Counting takes as long as some rings do.
+            if number is None and len(seen) > FEW:
+                number = self._number()
+            if radius >= HALF_AROUND_KM or (number is not None and len(seen) >= number):
                 break
             radius = min(radius * 2, HALF_AROUND_KM)
+        number = self._number() if number is None else number
         if number > len(seen):
             reason = "near: it has no Location with a position; sort=wait lists such services"
             self.sieve.left_out[reason] = number - len(seen)
         return Found(rest, len(matches), False, self._notes(number))
+
+    def _number(self) -> int:
+        return self.transaction.count((_TYPE,), self.base)
 
     def _at(self, location_ids: list[str]) -> list[Shown]:
         """The services that are at one of those Locations, and for which the criteria hold."""
@@ -155,7 +163,7 @@ class Finder:
         services = [read_service(item.body) for item in page]
         at = self._located(services)
         return [
-            replace(item, distance=self.sieve.distance(service, at))
+            item._replace(distance=self.sieve.distance(service, at))
             for item, service in zip(page, services, strict=True)
         ]
 

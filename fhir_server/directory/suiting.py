@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fhir_server.directory.asked import Asked
 from fhir_server.directory.places import Vector, kilometres
@@ -18,8 +19,7 @@ from fhir_server.interactions.integrity import local_target
 UNKNOWN = 1e9
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A service that suits. distance: kilometres to its nearest place, wait: days; None: not known."""
 
     service_id: str
