@@ -5,7 +5,8 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -24,8 +25,11 @@ from fhir_server.store.contract import Match as Shown
 from fhir_server.store.contract import ReadTransaction
 
 Order = tuple[float, str]
+# Location id -> its point, None for one without.
+Positions = Mapping[str, Vector | None]
 
 _TYPE = "HealthcareService"
+_PLACE = "Location"
 # So many services are looked at one by one; of more, the nearest are found in rings.
 FEW = 300
 MOST = 2000
@@ -107,17 +111,18 @@ class Finder:
         asked = self.asked
         assert asked.place is not None
         radius, seen, matches = _FIRST_RING_KM, set[str](), list[Match]()
-        visited: set[str] = set()
+        visited: dict[str, Vector | None] = {}
         number: int | None = None
         while True:
             located = places.around(asked.place, radius, self.transaction, _MOST_PLACES + 1)
             if len(located) > _MOST_PLACES:
                 raise _too_many(len(located))
-            fresh = [item.logical_id for item in located if item.logical_id not in visited]
-            visited.update(fresh)
-            services = [item for item in self._at(fresh) if item.logical_id not in seen]
+            fresh = [item for item in located if item.logical_id not in visited]
+            visited |= {item.logical_id: read_position(item.body) for item in fresh}
+            found = self._at([item.logical_id for item in fresh])
+            services = [item for item in found if item.logical_id not in seen]
             seen.update(item.logical_id for item in services)
-            matches += self._matches(services)
+            matches += self._matches(services, known=visited)
             matches.sort(key=lambda item: item.order(asked))
             rest = [
                 item
@@ -131,7 +136,7 @@ class Finder:
                 number = self._number()
             if radius >= HALF_AROUND_KM or (number is not None and len(seen) >= number):
                 break
-            radius = min(radius * 2, HALF_AROUND_KM)
+            radius = min(radius * _wider(len(rest), asked.count + 1), HALF_AROUND_KM)
         number = self._number() if number is None else number
         if number > len(seen):
             reason = "near: it has no Location with a position; sort=wait lists such services"
@@ -152,36 +157,47 @@ class Finder:
     def _services(self, where: Expression, limit: int) -> list[Shown]:
         return self.transaction.page(Query((_TYPE,), where, limit=limit))
 
-    def _matches(self, services: Sequence[Shown], *, located: bool = True) -> list[Match]:
+    def _matches(
+        self, services: Sequence[Shown], known: Positions | None = None, *, located: bool = True
+    ) -> list[Match]:
         read = [(read_service(item.body), item.body) for item in services]
-        at = self._located(service for service, _ in read) if located else {}
+        at = self._located((service for service, _ in read), known or {}) if located else {}
         found = [self.sieve.match(service, body, at) for service, body in read]
         return [item for item in found if item is not None]
 
     def _placed(self, page: list[Match]) -> list[Match]:
         """The matches with their distances."""
         services = [read_service(item.body) for item in page]
-        at = self._located(services)
+        at = self._located(services, {})
         return [
             item._replace(distance=self.sieve.distance(service, at))
             for item, service in zip(page, services, strict=True)
         ]
 
-    def _located(self, services: Iterable[Service]) -> dict[str, Vector]:
-        """Where the services' Locations are, by the references as they are written, if a place is asked for."""
+    def _located(self, services: Iterable[Service], known: Positions) -> dict[str, Vector]:
+        """Where the services' Locations are, by the references as they are written, if a place is asked for.
+
+        known: the positions of Locations that were read already, by id.
+        """
         if self.asked.place is None:
             return {}
         written = dict.fromkeys(item for service in services for item in service.locations)
-        targets = {item: local_target(item, self.context) for item in written}
-        wanted = [item for item in targets.values() if item is not None and item[0] == "Location"]
-        read = self.transaction.many(wanted)
-        found: dict[str, Vector] = {}
-        for item, target in targets.items():
-            version = None if target is None else read.get(target)
-            position = None if version is None else read_position(version.body)
-            if position is not None:
-                found[item] = position
-        return found
+        targets = {
+            item: target[1]
+            for item in written
+            if (target := local_target(item, self.context)) is not None and target[0] == _PLACE
+        }
+        wanted = [(_PLACE, item) for item in targets.values() if item not in known]
+        read = {
+            item: read_position(version.body)
+            for (_, item), version in self.transaction.many(wanted).items()
+        }
+        positions = {**known, **read}
+        return {
+            item: position
+            for item, target in targets.items()
+            if (position := positions.get(target)) is not None
+        }
 
     def _notes(self, number: int) -> tuple[Issue, ...]:
         """Why services were left out, by criterion."""
@@ -203,6 +219,11 @@ class Finder:
                 others = ", ".join(other for other, _ in self.asked.criteria[: count - 1])
                 return [note(f"No service has the {name} and the {others} that are asked for")]
         return [note("No active service has what is asked for")]
+
+
+def _wider(found: int, wanted: int) -> float:
+    """How many times as wide the next ring is: so that it is likely to hold what is wanted, and not much more."""
+    return min(4.0, max(1.5, 1.2 * math.sqrt(wanted / found))) if found else 4.0
 
 
 def _too_many(number: int) -> errors.FhirError:

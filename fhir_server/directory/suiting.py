@@ -56,7 +56,7 @@ class Sieve:
 
     def match(self, service: Service, body: bytes, located: Mapping[str, Vector]) -> Match | None:
         """The service as a match, or None; located: where its locations are, by the references as they are written."""
-        distance = self.distance(service, located)
+        distance = self.distance(service, located) if located else None
         wait = service.wait(self.asked.priority, self.now)
         reason = ""
         if self._limited:
