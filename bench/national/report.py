@@ -14,6 +14,7 @@ from bench.report import MEGABYTE, table_row
 
 MICRO = 1_000_000
 COLUMNS = ("kind of call", "calls", "p50 ms", "p95 ms", "p99 ms", "lost races", "errors")
+COSTS = ("kind of call", "CPU of the server", "share of the calls", "share of the CPU")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Facts:
     stored: int
 
 
-def report(facts: Facts, tally: Tally) -> str:
-    """Two tables."""
+def report(facts: Facts, tally: Tally, apart: Tally) -> str:
+    """Three tables; apart: what was asked by one client afterwards, with the CPU of each call."""
     kinds = sorted({*tally.seconds, *tally.lost, *(kind for kind, _ in tally.errors)})
     country = facts.country
     return "\n".join(
@@ -56,8 +57,11 @@ def report(facts: Facts, tally: Tally) -> str:
             "",
             *_table(COLUMNS, [_row(kind, tally) for kind in kinds] + [_row(None, tally)]),
             "",
+            *_table(COSTS, _costs(apart)),
+            "",
             *_table(("figure", "value"), _figures(facts, tally)),
             *_wrong(tally),
+            *_wrong(apart),
         ]
     )
 
@@ -82,6 +86,22 @@ def _row(kind: str | None, tally: Tally) -> Sequence[str]:
     return (kind or "all", f"{good + lost + errors:,}", *times, str(lost), str(errors))
 
 
+def _costs(apart: Tally) -> list[Sequence[str]]:
+    """By kind, what takes most of the whole first; asked one at a time."""
+    sums = {kind: sum(found) for kind, found in apart.cpu.items()}
+    whole, calls = sum(sums.values()), sum(map(len, apart.cpu.values()))
+    rows = [
+        (
+            kind,
+            _micros(used, len(apart.cpu[kind])),
+            f"{len(apart.cpu[kind]) / calls:.1%}",
+            f"{used / whole:.1%}",
+        )
+        for kind, used in sorted(sums.items(), key=lambda item: -item[1])
+    ]
+    return [*rows, ("all", _micros(whole, max(1, calls)), "100 %", "100 %")]
+
+
 def _figures(facts: Facts, tally: Tally) -> list[tuple[str, str]]:
     calls = max(1, tally.calls)
     whole = calls / facts.share
@@ -93,6 +113,7 @@ def _figures(facts: Facts, tally: Tally) -> list[tuple[str, str]]:
         ("calls/s, as the clock went", f"{calls / tally.elapsed:,.0f}"),
         ("calls for a second of CPU (server and database)", f"{1 / each:,.0f}"),
         ("CPU of a call: server, database", ", ".join(parts)),
+        ("CPU of a call: who asks", _micros(tally.own_cpu, calls)),
         ("CPU of a call in bare answers", f"{each * MICRO / facts.unit:.1f} (one is {facts.unit:.0f} µs)"),
         ("calls of the whole day", f"{whole:,.0f}"),
         ("the whole day, as the clock went", f"{whole / calls * tally.elapsed / 60:.1f} minutes"),

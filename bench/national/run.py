@@ -18,14 +18,20 @@ _TOLD = 10
 
 @dataclass
 class Tally:
-    """seconds: of every good answer, by kind; lost: races; errors: (kind, status) of other answers; told: some."""
+    """seconds: of every good answer, by kind; lost: races; errors: (kind, status) of other answers; told: some.
 
+    cpu: of each answer, by kind, where there is a meter that tells the seconds used so far; own_cpu: of who asks.
+    """
+
+    meter: Callable[[], float] | None = None
     seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    cpu: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     lost: Counter[str] = field(default_factory=Counter)
     errors: Counter[tuple[str, int]] = field(default_factory=Counter)
     told: list[str] = field(default_factory=list)
     journeys: int = 0
     elapsed: float = 0.0
+    own_cpu: float = 0.0
 
     @property
     def calls(self) -> int:
@@ -62,23 +68,28 @@ class Tally:
 
 
 async def _client(port: int, journeys: Iterator[Journey], tally: Tally) -> None:
-    connection = await Connection.open(port)
-    try:
-        for journey in journeys:
+    for journey in journeys:
+        # A referral's users are others than those of the one before; and a worker that has time takes the connection.
+        connection = await Connection.open(port)
+        try:
             await _journey(connection, journey, tally)
-            tally.journeys += 1
-    finally:
-        connection.close()
+        finally:
+            connection.close()
+        tally.journeys += 1
 
 
 async def _journey(connection: Connection, journey: Journey, tally: Tally) -> None:
-    clock = time.perf_counter
+    clock, meter = time.perf_counter, tally.meter
     steps = journey.calls()
     call = next(steps)
     while True:
+        used = meter() if meter else 0.0
         began = clock()
         response = await connection.send(call.wire)
-        if not tally.add(call, response, clock() - began):
+        took = clock() - began
+        if meter:
+            tally.cpu[call.kind].append(meter() - used)
+        if not tally.add(call, response, took):
             return
         try:
             call = steps.send(response)
@@ -90,14 +101,19 @@ async def _journey(connection: Connection, journey: Journey, tally: Tally) -> No
 
 
 async def run(
-    port: int, make: Callable[[int], Journey], first: int, number: int, clients: int
+    port: int,
+    make: Callable[[int], Journey],
+    first: int,
+    number: int,
+    clients: int,
+    meter: Callable[[], float] | None = None,
 ) -> Tally:
-    """Go through so many referrals, from the first number on."""
-    tally = Tally()
+    """Go through so many referrals, from the first number on; a meter is for one client, whose calls come in turn."""
+    tally = Tally(meter)
     journeys = map(make, range(first, first + number))
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     async with asyncio.TaskGroup() as group:
         for _ in range(min(clients, number)):
             group.create_task(_client(port, journeys, tally))
-    tally.elapsed = time.perf_counter() - began
+    tally.elapsed, tally.own_cpu = time.perf_counter() - began, time.process_time() - used
     return tally

@@ -41,6 +41,7 @@ class Book:
     levels: frozenset[Level] = frozenset({"type", "instance"})
     resource_types: frozenset[str] = frozenset({"Appointment"})
     affects_state: bool = True
+    brief: bool = True
     refused = staticmethod(answers.refused)
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:

@@ -29,6 +29,7 @@ class Cancel:
     levels: frozenset[Level] = frozenset({"instance"})
     resource_types: frozenset[str] = frozenset({"Appointment"})
     affects_state: bool = True
+    brief: bool = True
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with the cancelled Appointment; cancelling it again changes nothing."""
@@ -52,6 +53,7 @@ class Rebook:
     levels: frozenset[Level] = frozenset({"instance"})
     resource_types: frozenset[str] = frozenset({"Appointment"})
     affects_state: bool = True
+    brief: bool = True
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with the Appointment in its new slots."""

@@ -34,6 +34,7 @@ class Hold:
     levels: frozenset[Level] = frozenset({"type", "instance"})
     resource_types: frozenset[str] = frozenset({"Appointment"})
     affects_state: bool = True
+    brief: bool = True
     refused = staticmethod(answers.refused)
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:

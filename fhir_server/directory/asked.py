@@ -19,7 +19,7 @@ from fhir_server.search.expression import Expression, IdIn
 from fhir_server.spec import errors
 from fhir_server.spec.errors import Issue
 from fhir_server.spec.instants import SECOND
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
@@ -128,7 +128,7 @@ class Reader:
         )
         services = []
         for version in queries.found("PractitionerRole", where, self.transaction, 1000):
-            role = parse(version.body)
+            role = parse_stored(version.body)
             if role.get("active", True):
                 listed = role.get("healthcareService", ())
                 services += [target[1] for _, target in facts.targets(listed, self.context)]

@@ -11,7 +11,7 @@ from typing import Any
 
 from fhir_server.booking import facts
 from fhir_server.interactions.call import Context
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import HistoryQuery, ReadTransaction, StoredVersion
 
 Json = dict[str, Any]
@@ -124,10 +124,10 @@ def services_of(references: Any, context: Context) -> Iterator[str]:
 def _now_and_before(version: StoredVersion, transaction: ReadTransaction) -> Iterator[Json]:
     """The resource and what it was: a slot that moves concerns the clinic that it leaves, too."""
     if not version.deleted:
-        yield parse(version.body)
+        yield parse_stored(version.body)
     if version.version_id > 1:
         before = transaction.version(
             version.resource_type, version.logical_id, version.version_id - 1
         )
         if before is not None and not before.deleted:
-            yield parse(before.body)
+            yield parse_stored(before.body)

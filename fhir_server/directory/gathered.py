@@ -8,7 +8,7 @@ from typing import Any
 from fhir_server.booking import facts, queries
 from fhir_server.interactions.call import Context
 from fhir_server.spec import errors
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
@@ -54,13 +54,13 @@ def gather(referral_id: str, context: Context, transaction: ReadTransaction) -> 
         raise errors.not_found("There is no such ServiceRequest")
     if version.deleted:
         raise errors.gone("The ServiceRequest was deleted")
-    referral: Json = parse(version.body)
+    referral: Json = parse_stored(version.body)
     path = f"ServiceRequest/{referral_id}"
 
     def referring(resource_type: str, code: str) -> tuple[Json, ...]:
         where = queries.referring(resource_type, code, [path])
         found = queries.found(resource_type, where, transaction, _MOST)
-        return tuple(parse(item.body) for item in found)
+        return tuple(parse_stored(item.body) for item in found)
 
     appointments = referring("Appointment", "based-on")
     letters = referring("DocumentReference", "related")

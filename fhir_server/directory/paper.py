@@ -69,7 +69,9 @@ def clean(text: object) -> str:
     """A text without what no page shows, cut where it is very long."""
     if not isinstance(text, str):
         return ""
-    kept = "".join(item for item in text if item.isprintable() or item == "\n").strip()
+    if not text.isprintable():
+        text = "".join(item for item in text if item.isprintable() or item == "\n")
+    kept = text.strip()
     if len(kept) > LONGEST:
         return kept[:LONGEST] + " ... (cut here; the resource holds the rest)"
     return kept

@@ -107,12 +107,16 @@ class Shown:
     def __init__(self, sheets: Sheets) -> None:
         self.sheets = sheets
         self.missing = False
-        self.widths: dict[tuple[str, float, str], float] = {}
+        self.widths: dict[tuple[str, float], _Widths] = {}
 
     def text(self, text: str, height: float = _LINE) -> None:
         """Lines over the whole width in the font that is set."""
-        for line in self._lines(text, self.sheets.epw):
-            self.sheets.cell(0, height, line, new_x="LMARGIN", new_y="NEXT")
+        sheets = self.sheets
+        for line in self._lines(text, sheets.epw):
+            if sheets.will_page_break(height):
+                sheets.add_page()
+            self._put(sheets.l_margin, line, height)
+            sheets.ln(height)
 
     def block(self, block: Block) -> None:
         """One block of a section."""
@@ -136,40 +140,61 @@ class Shown:
         widths = [sheets.epw * share / sum(shares) for share in shares]
         columns = []
         for cell, width, face in zip(cells, widths, faces, strict=True):
-            sheets.set_font(style=face)
+            self._face(face)
             columns.append(list(self._lines(cell, width)))
         for texts in zip_longest(*columns, fillvalue=""):
             if sheets.will_page_break(_LINE):
                 sheets.add_page()
+            left = sheets.l_margin
             for text, width, face in zip(texts, widths, faces, strict=True):
-                sheets.set_font(style=face)
-                sheets.cell(width, _LINE, text)
+                self._face(face)
+                self._put(left, text, _LINE)
+                left += width
             sheets.ln(_LINE)
-        sheets.set_font(style="")
+        self._face("")
         sheets.line(sheets.l_margin, sheets.y, sheets.l_margin + sheets.epw, sheets.y)
 
-    def _lines(self, text: str, width: float) -> Iterator[str]:
-        known = _letters()
-        kept = "".join(item if ord(item) in known or item == "\n" else "?" for item in text)
-        self.missing = self.missing or kept != text
-        return lines(kept, width - 2 * self.sheets.c_margin, self._width)
+    def _face(self, style: str) -> None:
+        if self.sheets.font_style != style:
+            self.sheets.set_font(style=style)
 
-    def _width(self, word: str) -> float:
+    def _put(self, left: float, text: str, height: float) -> None:
+        """A text where a cell of that height would have it; FPDF.cell does more, in five times as long."""
         sheets = self.sheets
-        key = (sheets.font_style, sheets.font_size_pt, word)
-        found = self.widths.get(key)
-        if found is None:
-            font = sheets.current_font
-            assert font is not None
-            _, points = font.get_text_width(word, sheets.font_size_pt, None)
-            found = self.widths[key] = points / sheets.k
+        if text:
+            baseline = sheets.y + 0.5 * height + 0.3 * sheets.font_size
+            sheets.text(left + sheets.c_margin, baseline, text)
+
+    def _lines(self, text: str, width: float) -> Iterator[str]:
+        sheets, known = self.sheets, _letters()
+        if not known.issuperset(text):
+            text = "".join(item if item in known else "?" for item in text)
+            self.missing = True
+        face = (sheets.font_style, sheets.font_size_pt)
+        widths = self.widths.get(face)
+        if widths is None:
+            widths = self.widths[face] = _Widths(sheets)
+        return lines(text, width - 2 * sheets.c_margin, widths.__getitem__)
+
+
+class _Widths(dict[str, float]):
+    """Word -> its width in the font that is set now; each is measured once."""
+
+    def __init__(self, sheets: Sheets) -> None:
+        super().__init__()
+        assert sheets.current_font is not None
+        self.font, self.size, self.scale = sheets.current_font, sheets.font_size_pt, sheets.k
+
+    def __missing__(self, word: str) -> float:
+        _, points = self.font.get_text_width(word, self.size, None)
+        found = self[word] = points / self.scale
         return found
 
 
 @cache
-def _letters() -> frozenset[int]:
-    """The characters of the font: both faces have the same."""
+def _letters() -> frozenset[str]:
+    """The characters of the font, and the end of a line: both faces have the same."""
     from fontTools.ttLib import TTFont
 
     with TTFont(str(files("font_roboto") / "files" / _FACES[""])) as font:
-        return frozenset(font.getBestCmap())
+        return frozenset(map(chr, font.getBestCmap())) | {"\n"}

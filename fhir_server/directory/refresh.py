@@ -13,26 +13,33 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from math import inf
 from typing import Any
 
-from fhir_server.directory import waits
+from fhir_server.directory import wait_figures, waits
 from fhir_server.directory.following import Follower
 from fhir_server.directory.names import WAIT
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.write import Write, append
 from fhir_server.referral.extensions import with_only
 from fhir_server.spec.errors import FhirError
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import Store, StoredVersion, Transaction
 
 Json = dict[str, Any]
+# Service id -> figures from then on will do, which another process may have written; None: those of now.
+Group = dict[str, int | None]
+# A service as it was seen, and with other figures.
+Changed = tuple[StoredVersion, Json]
 LOG = logging.getLogger("fhir_server.directory")
 
 # The share of its time that a step may take, and how long a service that keeps changing is left alone between two.
 STEP_SECONDS = 0.2
 REST_SECONDS = 5.0
-_SERVICES_AT_ONCE = 200
+_SERVICES_AT_ONCE = 1000
+# A write of so many keeps others waiting for some milliseconds.
+_WRITTEN_AT_ONCE = 10
 _TYPE = "HealthcareService"
 
 
@@ -43,6 +50,7 @@ class Refresher:
     changed: services that something written concerns, which go first; backlog: service id -> the moment (microseconds
     since 1970) from which on its figures have to be, as time alone has changed them; due: when that will be the case;
     looked_at: service id -> when that was last, by the clock, which runs on whatever the time of day does.
+    together: how many are looked at in one go.
     """
 
     store: Store
@@ -57,6 +65,7 @@ class Refresher:
     looked_at: dict[str, float] = field(default_factory=dict)
     last_key: int | None = 0
     started: int = 0
+    together: int = 50
 
     def step(self) -> int:
         """Do what is to be done, for a limited time; how many services got new figures."""
@@ -64,17 +73,13 @@ class Refresher:
         self._follow(until)
         self._fall_due()
         self._remember()
+        # What is changed needs figures of now, whatever the backlog says.
+        waiting: dict[str, int | None] = dict.fromkeys(self.changed)
+        waiting |= {item: since for item, since in self.backlog.items() if item not in waiting}
+        rested = (item for item in waiting.items() if self._rested(item[0]))
         done = 0
-        for service_id in list(self.changed):
-            if self.clock() > until:
-                return done
-            if self._rested(service_id):
-                done += self._look(service_id, None)
-        for service_id, since in list(self.backlog.items()):
-            if self.clock() > until:
-                return done
-            if self._rested(service_id):
-                done += self._look(service_id, since)
+        while self.clock() <= until and (group := dict(islice(rested, self.together))):
+            done += self._look(group)
         return done
 
     def _rested(self, service_id: str) -> bool:
@@ -116,48 +121,72 @@ class Refresher:
         self.backlog.update(dict.fromkeys(found, self.started))
         self.last_key = keys[-1] if keys else None
 
-    def _look(self, service_id: str, since: int | None) -> bool:
-        """Look at a service that waits for it; whether it got new figures. What fails is tried again."""
-        self.looked_at[service_id] = self.clock()
+    def _look(self, group: Group) -> int:
+        """Look at services that wait for it; how many got new figures. What fails is tried again."""
+        self.looked_at.update(dict.fromkeys(group, self.clock()))
         try:
-            done, again = self._refresh(service_id, since)
+            changed = self._changed(group)
         except FhirError as refusal:
             LOG.warning("waits not computed", extra={"status": refusal.status})
-            return False
-        if not again:
-            self.changed.pop(service_id, None)
-            self.backlog.pop(service_id, None)
-        return done
+            return 0
+        written, again = 0, set[str]()
+        for first in range(0, len(changed), _WRITTEN_AT_ONCE):
+            stored, others = self._store(changed[first : first + _WRITTEN_AT_ONCE])
+            written += stored
+            again |= others
+        for service_id in group:
+            if service_id not in again:
+                self.changed.pop(service_id, None)
+                self.backlog.pop(service_id, None)
+        return written
 
-    def _refresh(self, service_id: str, since: int | None) -> tuple[bool, bool]:
-        """Whether the service got new figures, and whether it is to be looked at again: somebody else has written it.
-
-        since: figures from then on will do, which another process may have written.
-        """
+    def _changed(self, group: Group) -> list[Changed]:
+        """The services that show other figures than those that they have now."""
+        read: dict[str, tuple[StoredVersion, Json]] = {}
         with self.store.read() as transaction:
-            version = transaction.current(_TYPE, service_id)
-            if version is None or version.deleted:
-                self.next_due.pop(service_id, None)
-                return False, False
-            service = parse(version.body)
-            shown = waits.stated(service)
-            if since is not None and shown is not None and waits.as_of(shown) >= since:
-                self._wait_until(service_id, waits.changing(shown, self.context))
-                return False, False
-            found = waits.figures(service_id, self.context, transaction)
-        made = None if found is None else found.extension(self.context.now())
-        if made is not None:
-            self._wait_until(service_id, waits.changing(made, self.context))
-        if _same(shown, made):
-            return False, False
-        changed = with_only(service, WAIT, [] if made is None else [made])
+            versions = transaction.many([(_TYPE, service_id) for service_id in group])
+            for service_id, since in group.items():
+                version = versions.get((_TYPE, service_id))
+                if version is None:
+                    self.next_due.pop(service_id, None)
+                    continue
+                service = parse_stored(version.body)
+                shown = waits.stated(service)
+                if since is not None and shown is not None and waits.as_of(shown) >= since:
+                    self._wait_until(service_id, waits.changing(shown, self.context))
+                    continue
+                read[service_id] = version, service
+            if not read:
+                return []
+            found = wait_figures.figures(list(read), self.context, transaction)
+        now = self.context.now()
+        changed = []
+        for service_id, (version, service) in read.items():
+            figures = found[service_id]
+            made = None if figures is None else figures.extension(now)
+            if made is not None:
+                self._wait_until(service_id, waits.changing(made, self.context))
+            if not _same(waits.stated(service), made):
+                changed.append((version, with_only(service, WAIT, [] if made is None else [made])))
+        return changed
+
+    def _store(self, changed: list[Changed]) -> tuple[int, set[str]]:
+        """How many were stored, and which are to be looked at again: somebody else has written them."""
+        ids = {version.logical_id for version, _ in changed}
         try:
-            written = self.store.write(partial(_write, version, changed, self.context))
+            stored = self.store.write(partial(_write, changed, self.context))
         except FhirError as refusal:
-            LOG.warning("waits not stored", extra={"status": refusal.status})
             # 422: a service that a profile, stored after it, does not allow; the rest passes.
-            return False, refusal.status != 422
-        return written, not written
+            if refusal.status != 422:
+                again = ids
+            elif len(changed) == 1:
+                again = set()
+            else:
+                each = [self._store([item]) for item in changed]
+                return sum(number for number, _ in each), set().union(*(item for _, item in each))
+            LOG.warning("waits not stored", extra={"status": refusal.status})
+            return 0, again
+        return len(stored), ids - stored
 
     def _wait_until(self, service_id: str, moment: int) -> None:
         if self.next_due.get(service_id) != moment:
@@ -171,11 +200,15 @@ def _same(shown: Json | None, made: Json | None) -> bool:
     return waits.without_moment(shown) == waits.without_moment(made)
 
 
-def _write(seen: StoredVersion, service: Json, context: Context, transaction: Transaction) -> bool:
-    """Append the service if it is still what was seen; false when somebody else has written it."""
-    transaction.lock([(_TYPE, seen.logical_id)])
-    current = transaction.current(_TYPE, seen.logical_id)
-    if current is None or current.version_id != seen.version_id:
-        return False
-    append(Write("PUT", _TYPE, seen.logical_id, current), service, context, transaction)
-    return True
+def _write(changed: list[Changed], context: Context, transaction: Transaction) -> set[str]:
+    """Append the services that are still what was seen; the ids of those, as somebody else has written the rest."""
+    identities = sorted((_TYPE, seen.logical_id) for seen, _ in changed)
+    transaction.lock(identities)
+    current = transaction.many(identities)
+    written = set()
+    for seen, service in changed:
+        previous = current.get((_TYPE, seen.logical_id))
+        if previous is not None and previous.version_id == seen.version_id:
+            append(Write("PUT", _TYPE, seen.logical_id, previous), service, context, transaction)
+            written.add(seen.logical_id)
+    return written

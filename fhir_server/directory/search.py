@@ -5,8 +5,10 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from fhir_server.booking import queries
 from fhir_server.directory import places
@@ -23,13 +25,17 @@ from fhir_server.store.contract import Match as Shown
 from fhir_server.store.contract import ReadTransaction
 
 Order = tuple[float, str]
+# Location id -> its point, None for one without.
+Positions = Mapping[str, Vector | None]
 
 _TYPE = "HealthcareService"
+_PLACE = "Location"
 # So many services are looked at one by one; of more, the nearest are found in rings.
 FEW = 300
 MOST = 2000
 _FIRST_RING_KM = 8.0
 _MOST_PLACES = 5000
+_ORDER = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +67,10 @@ class Finder:
 
     def page(self, after: Order | None) -> Found:
         """The matches after that place in the order; FhirError 403 when too many have to be looked at."""
+        # Where nothing is decided by the distance it is only told, of what is shown.
+        told = self.asked.sort == "wait" and self.asked.distance is None
         if self.asked.distance is not None:
-            number = self.transaction.count((_TYPE,), self.base)
+            number = self._number()
             matches = self._within(number)
         else:
             by_distance = self.asked.sort == "distance"
@@ -70,13 +78,15 @@ class Finder:
             services = self._services(self.base, (FEW if by_distance else MOST) + 1)
             number = len(services)
             if by_distance and number > FEW:
-                return self._in_rings(after, self.transaction.count((_TYPE,), self.base))
+                return self._in_rings(after)
             if number > MOST:
-                raise _too_many(self.transaction.count((_TYPE,), self.base))
-            matches = self._matches(services)
-        matches.sort(key=lambda item: item.order(self.asked))
-        rest = [item for item in matches if after is None or item.order(self.asked) > after]
+                raise _too_many(self._number())
+            matches = self._matches(services, located=not told)
+        ordered = sorted(((item.order(self.asked), item) for item in matches), key=_ORDER)
+        rest = [item for order, item in ordered if after is None or order > after]
         page = rest[: self.asked.count]
+        if told:
+            page = self._placed(page)
         notes = self._notes(number)
         return Found(page, len(matches), len(rest) > len(page), notes)
 
@@ -96,21 +106,23 @@ class Finder:
             ] = left
         return self._matches(services)
 
-    def _in_rings(self, after: Order | None, number: int) -> Found:
-        """The nearest first, in circles that grow until the page is full."""
+    def _in_rings(self, after: Order | None) -> Found:
+        """The nearest of more than a few first, in circles that grow until the page is full."""
         asked = self.asked
         assert asked.place is not None
         radius, seen, matches = _FIRST_RING_KM, set[str](), list[Match]()
-        visited: set[str] = set()
+        visited: dict[str, Vector | None] = {}
+        number: int | None = None
         while True:
             located = places.around(asked.place, radius, self.transaction, _MOST_PLACES + 1)
             if len(located) > _MOST_PLACES:
                 raise _too_many(len(located))
-            fresh = [item.logical_id for item in located if item.logical_id not in visited]
-            visited.update(fresh)
-            services = [item for item in self._at(fresh) if item.logical_id not in seen]
+            fresh = [item for item in located if item.logical_id not in visited]
+            visited |= {item.logical_id: read_position(item.body) for item in fresh}
+            found = self._at([item.logical_id for item in fresh])
+            services = [item for item in found if item.logical_id not in seen]
             seen.update(item.logical_id for item in services)
-            matches += self._matches(services)
+            matches += self._matches(services, known=visited)
             matches.sort(key=lambda item: item.order(asked))
             rest = [
                 item
@@ -118,14 +130,21 @@ class Finder:
                 if (after is None or item.order(asked) > after) and (item.distance or 0.0) <= radius
             ]
             if len(rest) > asked.count:
-                return Found(rest[: asked.count], None, True, self._notes(number))
-            if radius >= HALF_AROUND_KM or len(seen) >= number:
+                return Found(rest[: asked.count], None, True, self._notes(len(seen)))
+            # Counting takes as long as some rings do.
+            if number is None and len(seen) > FEW:
+                number = self._number()
+            if radius >= HALF_AROUND_KM or (number is not None and len(seen) >= number):
                 break
-            radius = min(radius * 2, HALF_AROUND_KM)
+            radius = min(radius * _wider(len(rest), asked.count + 1), HALF_AROUND_KM)
+        number = self._number() if number is None else number
         if number > len(seen):
             reason = "near: it has no Location with a position; sort=wait lists such services"
             self.sieve.left_out[reason] = number - len(seen)
         return Found(rest, len(matches), False, self._notes(number))
+
+    def _number(self) -> int:
+        return self.transaction.count((_TYPE,), self.base)
 
     def _at(self, location_ids: list[str]) -> list[Shown]:
         """The services that are at one of those Locations, and for which the criteria hold."""
@@ -138,27 +157,47 @@ class Finder:
     def _services(self, where: Expression, limit: int) -> list[Shown]:
         return self.transaction.page(Query((_TYPE,), where, limit=limit))
 
-    def _matches(self, services: Sequence[Shown]) -> list[Match]:
+    def _matches(
+        self, services: Sequence[Shown], known: Positions | None = None, *, located: bool = True
+    ) -> list[Match]:
         read = [(read_service(item.body), item.body) for item in services]
-        located = self._located(service for service, _ in read)
-        found = [self.sieve.match(service, body, located) for service, body in read]
+        at = self._located((service for service, _ in read), known or {}) if located else {}
+        found = [self.sieve.match(service, body, at) for service, body in read]
         return [item for item in found if item is not None]
 
-    def _located(self, services: Iterable[Service]) -> dict[str, Vector]:
-        """Where the services' Locations are, by the references as they are written, if a place is asked for."""
+    def _placed(self, page: list[Match]) -> list[Match]:
+        """The matches with their distances."""
+        services = [read_service(item.body) for item in page]
+        at = self._located(services, {})
+        return [
+            item._replace(distance=self.sieve.distance(service, at))
+            for item, service in zip(page, services, strict=True)
+        ]
+
+    def _located(self, services: Iterable[Service], known: Positions) -> dict[str, Vector]:
+        """Where the services' Locations are, by the references as they are written, if a place is asked for.
+
+        known: the positions of Locations that were read already, by id.
+        """
         if self.asked.place is None:
             return {}
         written = dict.fromkeys(item for service in services for item in service.locations)
-        targets = {item: local_target(item, self.context) for item in written}
-        wanted = [item for item in targets.values() if item is not None and item[0] == "Location"]
-        read = self.transaction.many(wanted)
-        found: dict[str, Vector] = {}
-        for item, target in targets.items():
-            version = None if target is None else read.get(target)
-            position = None if version is None else read_position(version.body)
-            if position is not None:
-                found[item] = position
-        return found
+        targets = {
+            item: target[1]
+            for item in written
+            if (target := local_target(item, self.context)) is not None and target[0] == _PLACE
+        }
+        wanted = [(_PLACE, item) for item in targets.values() if item not in known]
+        read = {
+            item: read_position(version.body)
+            for (_, item), version in self.transaction.many(wanted).items()
+        }
+        positions = {**known, **read}
+        return {
+            item: position
+            for item, target in targets.items()
+            if (position := positions.get(target)) is not None
+        }
 
     def _notes(self, number: int) -> tuple[Issue, ...]:
         """Why services were left out, by criterion."""
@@ -180,6 +219,11 @@ class Finder:
                 others = ", ".join(other for other, _ in self.asked.criteria[: count - 1])
                 return [note(f"No service has the {name} and the {others} that are asked for")]
         return [note("No active service has what is asked for")]
+
+
+def _wider(found: int, wanted: int) -> float:
+    """How many times as wide the next ring is: so that it is likely to hold what is wanted, and not much more."""
+    return min(4.0, max(1.5, 1.2 * math.sqrt(wanted / found))) if found else 4.0
 
 
 def _too_many(number: int) -> errors.FhirError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fhir_server.directory.asked import Asked
 from fhir_server.directory.places import Vector, kilometres
@@ -18,8 +19,7 @@ from fhir_server.interactions.integrity import local_target
 UNKNOWN = 1e9
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A service that suits. distance: kilometres to its nearest place, wait: days; None: not known."""
 
     service_id: str
@@ -50,23 +50,28 @@ class Sieve:
 
     def __post_init__(self) -> None:
         self.now = self.context.now()
+        asked = self.asked
+        limits = (asked.distance, asked.maximum_wait, asked.commissioner)
+        self._limited = any(item is not None for item in limits)
 
     def match(self, service: Service, body: bytes, located: Mapping[str, Vector]) -> Match | None:
         """The service as a match, or None; located: where its locations are, by the references as they are written."""
-        distance = self._distance(service, located)
+        distance = self.distance(service, located) if located else None
         wait = service.wait(self.asked.priority, self.now)
-        reason = (
-            self._too_far(distance)
-            or self._too_long(wait)
-            or self._not_commissioned(service)
-            or self._not_eligible(service)
-        )
+        reason = ""
+        if self._limited:
+            reason = (
+                self._too_far(distance) or self._too_long(wait) or self._not_commissioned(service)
+            )
+        if service.limits:
+            reason = reason or self._not_eligible(service)
         if reason:
             self.left_out[reason] += 1
             return None
         return Match(service.service_id, body, distance, wait)
 
-    def _distance(self, service: Service, located: Mapping[str, Vector]) -> float | None:
+    def distance(self, service: Service, located: Mapping[str, Vector]) -> float | None:
+        """Kilometres to its nearest place; None when no place is asked for, or none of its own is known."""
         place = self.asked.place
         if place is None:
             return None
@@ -103,7 +108,7 @@ class Sieve:
     def _not_eligible(self, service: Service) -> str:
         """Each eligibility that states limits is an alternative."""
         limits = service.limits
-        if not limits or any(not self._outside(limit) for limit in limits):
+        if any(not self._outside(limit) for limit in limits):
             return ""
         return self._outside(limits[0])
 

@@ -16,7 +16,7 @@ from fhir_server.interactions.call import Context
 from fhir_server.search.expression import And, Expression, Query, Token
 from fhir_server.spec import errors
 from fhir_server.spec.dates import DAY
-from fhir_server.spec.json_format import parse
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import HistoryQuery, ReadTransaction, StoredVersion
 
 Json = dict[str, Any]
@@ -72,7 +72,7 @@ class Wanted:
         found: list[Waiter] = []
         without_start = 0
         for version in self._versions(services):
-            referral = parse(version.body)
+            referral = parse_stored(version.body)
             if not self._belongs(referral, services):
                 continue
             clock = clock_of(referral)

@@ -112,7 +112,7 @@ class Lanes:
             prepared = await loop.run_in_executor(self.threads, prepare, call, context)
         else:
             prepared = prepare(call, context)
-            if not isinstance(call, calls.Operation):
+            if not isinstance(call, calls.Operation) or is_brief(call, context):
                 soon = partial(_after_answers, loop)
         work = partial(perform, prepared, context, with_body=with_body)
         return await self.arrivals.of(self.store.submit(work, soon))
@@ -129,5 +129,5 @@ def _after_answers(loop: asyncio.AbstractEventLoop, turn: Callable[[], None]) ->
 
 def _is_read(call: Call, context: Context) -> bool:
     return isinstance(call, _READS) or (
-        isinstance(call, calls.Operation) and is_brief(call, context)
+        isinstance(call, calls.Operation) and not changes(call, context) and is_brief(call, context)
     )

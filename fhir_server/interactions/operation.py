@@ -116,6 +116,6 @@ def changed_by(call: Operation, context: Context) -> tuple[str, str] | None:
 
 
 def is_brief(call: Operation, context: Context) -> bool:
-    """Whether the operation says of a call, by a method brief, that it takes no longer than most reads."""
-    brief = getattr(offered(call, context), "brief", None)
-    return brief is not None and brief(call)
+    """Whether the operation says, always or of that call, that it takes no longer than most reads or writes."""
+    brief = getattr(offered(call, context), "brief", False)
+    return bool(brief(call) if callable(brief) else brief)

@@ -34,6 +34,7 @@ class AvailableActions:
     levels: frozenset[Level] = frozenset({"instance"})
     resource_types: frozenset[str] = frozenset({"ServiceRequest"})
     affects_state: bool = False
+    brief: bool = True
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with a searchset of Tasks, which are not stored."""

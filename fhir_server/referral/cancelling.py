@@ -30,6 +30,7 @@ class Cancel:
     levels: frozenset[Level] = frozenset({"instance"})
     resource_types: frozenset[str] = frozenset({"ServiceRequest"})
     affects_state: bool = True
+    brief: bool = True
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with the revoked ServiceRequest; cancelling it again changes nothing."""

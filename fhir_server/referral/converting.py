@@ -38,6 +38,7 @@ class ConvertAdvice:
     levels: frozenset[Level] = frozenset({"instance"})
     resource_types: frozenset[str] = frozenset({"ServiceRequest"})
     affects_state: bool = True
+    brief: bool = True
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """201 with the referral, which the provider has to book or refer on."""

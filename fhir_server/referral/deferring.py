@@ -31,6 +31,7 @@ class Defer:
     levels: frozenset[Level] = frozenset({"instance"})
     resource_types: frozenset[str] = frozenset({"ServiceRequest"})
     affects_state: bool = True
+    brief: bool = True
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """201 with the Task APPOINTMENT_DEFERRAL."""
@@ -56,6 +57,7 @@ class SendForTriage:
     levels: frozenset[Level] = frozenset({"instance"})
     resource_types: frozenset[str] = frozenset({"ServiceRequest"})
     affects_state: bool = True
+    brief: bool = True
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """201 with the Task TRIAGE_DEFERRAL."""

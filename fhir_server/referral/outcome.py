@@ -43,6 +43,7 @@ class RecordOutcome:
     levels: frozenset[Level] = frozenset({"instance"})
     resource_types: frozenset[str] = frozenset({"ServiceRequest"})
     affects_state: bool = True
+    brief: bool = True
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with the referral in its new state."""

@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 from service_directory import WAIT, instant, value_of
 
-from fhir_server.directory import waits
+from fhir_server.directory import refresh, wait_figures
 from fhir_server.directory.refresh import REST_SECONDS, STEP_SECONDS, Refresher
 from fhir_server.interactions.call import Conditions, Context, Policy, Update
 from fhir_server.interactions.perform import perform
+from fhir_server.interactions.write import Write
 from fhir_server.spec import errors
+from fhir_server.spec.errors import Issue
 from fhir_server.spec.json_format import parse
+from fhir_server.store.contract import StoredVersion
 from fhir_server.store.open import open_store
 
 
@@ -72,8 +75,8 @@ class Practice:
             }
         )
 
-    def refresher(self) -> Refresher:
-        return Refresher(self.store, self.context, clock=self.times.clock)
+    def refresher(self, together: int = 50) -> Refresher:
+        return Refresher(self.store, self.context, clock=self.times.clock, together=together)
 
     def free(self, service: str) -> object:
         """How many free slots the service shows within seven days."""
@@ -104,7 +107,7 @@ def test_what_was_written_goes_before_what_was_there_at_the_start(practice: Prac
         practice.service(f"old-{number}")
     practice.times.now += timedelta(minutes=1)
     practice.service("new")
-    refresher = practice.refresher()
+    refresher = practice.refresher(together=1)
     # A step has time for a look or two.
     practice.times.each_look = STEP_SECONDS / 8
     refresher.step()
@@ -141,8 +144,10 @@ def test_at_midnight_one_process_computes_for_all(
     practice.times.now += timedelta(days=1)
     practice.rest()
     looked: list[str] = []
-    figures = waits.figures
-    monkeypatch.setattr(waits, "figures", lambda *given: looked.append("") or figures(*given))
+    figures = wait_figures.figures
+    monkeypatch.setattr(
+        wait_figures, "figures", lambda *given: looked.append("") or figures(*given)
+    )
     assert (first.step(), len(looked)) == (1, 1)
     assert practice.free("s") == 1
     # The version that the first has written concerns no figure.
@@ -177,7 +182,7 @@ def test_what_fails_is_tried_again(practice: Practice, monkeypatch: pytest.Monke
         raise errors.invalid("Not now")
 
     with monkeypatch.context() as broken:
-        broken.setattr(waits, "figures", fail)
+        broken.setattr(wait_figures, "figures", fail)
         assert refresher.step() == 0
     practice.rest()
     refresher.step()
@@ -195,8 +200,10 @@ def test_what_was_looked_at_is_not_looked_at_again_while_nothing_is_written(
         practice.rest()
     assert practice.free("s") == 1
     looked: list[str] = []
-    figures = waits.figures
-    monkeypatch.setattr(waits, "figures", lambda *given: looked.append("") or figures(*given))
+    figures = wait_figures.figures
+    monkeypatch.setattr(
+        wait_figures, "figures", lambda *given: looked.append("") or figures(*given)
+    )
     for _ in range(3):
         refresher.step()
         practice.rest()
@@ -207,3 +214,46 @@ def test_a_service_without_slots_shows_that_none_is_free(practice: Practice) -> 
     practice.service("s")
     practice.refresher().step()
     assert practice.free("s") == 0
+
+
+def test_a_service_that_a_later_profile_refuses_does_not_keep_others_from_their_figures(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        practice.service(name)
+        practice.slot(name, 1)
+    append = refresh.append
+
+    def refusing(write: Write, *given: Any) -> StoredVersion:
+        if write.logical_id == "b":
+            raise errors.unprocessable(Issue("error", "invariant", "Not as it is"))
+        return append(write, *given)
+
+    monkeypatch.setattr(refresh, "append", refusing)
+    refresher = practice.refresher()
+    assert refresher.step() == 2
+    assert [practice.free(name) for name in ("a", "b", "c")] == [1, None, 1]
+    assert not refresher.backlog
+
+
+def test_a_service_that_is_written_meanwhile_is_looked_at_again_and_others_are_not(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        practice.service(name)
+    refresher = practice.refresher()
+    figures = wait_figures.figures
+
+    def overtaken(*given: Any) -> object:
+        found = figures(*given)
+        practice.put({"resourceType": "HealthcareService", "id": "a", "name": "Meanwhile"})
+        return found
+
+    with monkeypatch.context() as racing:
+        racing.setattr(wait_figures, "figures", overtaken)
+        assert refresher.step() == 1
+    assert (practice.free("a"), practice.free("b")) == (None, 0)
+    assert set(refresher.backlog) == {"a"}
+    practice.rest()
+    refresher.step()
+    assert practice.free("a") == 0
