@@ -9,7 +9,8 @@ from fhir_server.spec.instants import MILLISECOND
 from fhir_server.store.contract import Match
 from fhir_server.store.driver import Driver
 from fhir_server.store.projections import Projection, projections
-from fhir_server.store.rows import type_names, type_numbers
+from fhir_server.store.page_rows import page_rows
+from fhir_server.store.rows import type_numbers
 from fhir_server.store.schema import fit
 from fhir_server.store.sql_parts import marks
 from fhir_server.store.window import Window
@@ -45,12 +46,7 @@ def rows(wanted: Window, projection: Projection, driver: Driver) -> tuple[list[M
     found = driver.fetch(text, (*values, *values, *beyond, wanted.limit))
     # The rows of the page are joined in any order.
     found.sort(key=_SOONEST)
-    names, made = type_names(), tuple.__new__  # a NamedTuple's own takes twice as long
-    page = [
-        made(Match, (key, names[kind], logical_id, body, (low, key)))
-        for key, kind, logical_id, body, low, _ in found
-    ]
-    return page, found[0][5] if found else None
+    return page_rows([row[:5] for row in found]), found[0][5] if found else None
 
 
 @cache
