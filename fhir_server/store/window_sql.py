@@ -8,8 +8,8 @@ from operator import itemgetter
 from fhir_server.spec.instants import MILLISECOND
 from fhir_server.store.contract import Match
 from fhir_server.store.driver import Driver
-from fhir_server.store.projections import Projection, projections
 from fhir_server.store.page_rows import page_rows
+from fhir_server.store.projections import Projection, projections
 from fhir_server.store.rows import type_numbers
 from fhir_server.store.schema import fit
 from fhir_server.store.sql_parts import marks
