@@ -29,6 +29,7 @@ from fhir_server.interactions.entry_references import Links, Moves, Versions, ta
 from fhir_server.interactions.identities import Settled, identified, refuse_duplicates, settle
 from fhir_server.interactions.references import Resolve
 from fhir_server.interactions.rules import Pending, lock
+from fhir_server.interactions.seen import whole
 from fhir_server.interactions.write import check, refuse_subset
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse_stored
@@ -247,12 +248,12 @@ def _check_integrity(
 ) -> None:
     """Nothing may refer to what was deleted, and what was written only to what is there."""
     for identity in _deleted(prepared, settled):
-        integrity.check_referrers(*identity, transaction)
+        integrity.check_referrers(*identity, whole(transaction))
 
     def check_references(entry: Entry) -> None:
         version = transaction.current(*entry.identity) if entry.identity else None
         if version is not None and not version.deleted:
-            integrity.check_references(parse_stored(version.body), transaction, context)
+            integrity.check_references(parse_stored(version.body), whole(transaction), context)
 
     for entry in settled.writing:
         _at(entry, check_references)

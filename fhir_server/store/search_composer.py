@@ -108,6 +108,8 @@ class Composer:
                 return Sql(f"NOT ({inner.text})", inner.values)
             case x.IdIn(ids):
                 return one_of(f"{row}.logical_id", ids)
+            case x.OfType(resource_types):
+                return one_of(f"{row}.type", tuple(type_numbers()[name] for name in resource_types))
             case x.LastUpdated(ranges):
                 tests = [_moment(row, item) for item in ranges]
                 return join(tests, " OR ", "1 = 0")

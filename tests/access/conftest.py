@@ -1,0 +1,41 @@
+"""A server behind a gateway that tells it who asks, and the people who do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "referral"))
+
+from access_desk import ROLE, World
+
+from tools.serving import ServerProcess
+
+
+@pytest.fixture(scope="session")
+def guarded(new_database: Callable[[], str]) -> Iterator[str]:
+    """The base of a server that asks for roles; tests share it."""
+    settings = {
+        "FHIR_ROLE_HEADER": "NHSD-eRS-Business-Function",
+        "FHIR_PATIENT_CUT_OFF_MINUTES": "60",
+    }
+    with ServerProcess(new_database(), settings=settings) as running:
+        yield running.base + "/"
+
+
+@pytest.fixture
+def world(guarded: str) -> Iterator[World]:
+    """A practice, a trust and a patient, and others who have nothing to do with them."""
+    with ExitStack() as stack:
+
+        def asking(role: str, **headers: str) -> httpx.Client:
+            told = {ROLE: role} | {name.replace("_", "-"): value for name, value in headers.items()}
+            return stack.enter_context(httpx.Client(base_url=guarded, timeout=30, headers=told))
+
+        yield World(asking)
