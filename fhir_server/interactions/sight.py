@@ -119,7 +119,7 @@ class Sight:
         view = self.view(resource_type)
         root = access()["root"]
         numbers = _hanging().get(resource_type)
-        if numbers is None or view is None:
+        if numbers is None or view is None or resource_type == root:
             return view
         return x.And((view, x.Not(self._chain(numbers, root, hidden=True))))
 

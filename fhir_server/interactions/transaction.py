@@ -28,6 +28,7 @@ from fhir_server.interactions.conditional_references import Selection
 from fhir_server.interactions.entry_references import Links, Moves, Versions, targets, with_links
 from fhir_server.interactions.identities import Settled, identified, refuse_duplicates, settle
 from fhir_server.interactions.references import Resolve
+from fhir_server.interactions.rights import check_written
 from fhir_server.interactions.rules import Pending, lock
 from fhir_server.interactions.seen import whole
 from fhir_server.interactions.write import check, refuse_subset
@@ -123,6 +124,9 @@ def run(
 
     for entry in _in_order(prepared, settled, context.rules.write_order):
         results[entry.number] = _at(entry, do)
+    if context.caller is not None:
+        for entry in settled.writing:
+            _at(entry, lambda entry: _check_written(entry, context, transaction))
     settled.refuse_doubles(context, transaction)
     if context.policy.referential_integrity:
         _check_integrity(prepared, settled, context, transaction)
@@ -136,6 +140,11 @@ def run(
         for entry in prepared.entries
     ]
     return response_bundle("transaction-response", shown, context)
+
+
+def _check_written(entry: Entry, context: Context, transaction: StoreTransaction) -> None:
+    if entry.identity is not None:
+        check_written(*entry.identity, context, transaction)
 
 
 def _settled_and_locked(prepared: Plan, context: Context, transaction: StoreTransaction) -> Settled:

@@ -76,7 +76,7 @@ def store(
         return _ruled(write, resource, context, transaction)
     check_before(write, resource, context, transaction)
     found = _ruled(write, resource, context, transaction)
-    check_after(version_of(found), context, transaction)
+    check_after(write, resource, context, transaction)
     return found
 
 

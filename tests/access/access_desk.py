@@ -99,3 +99,13 @@ class World:
             "content": [{"attachment": {"title": "letter"}}],
             "context": {"related": [{"reference": f"ServiceRequest/{referral['id']}"}]},
         })  # fmt: skip
+
+
+def alone(person: Desk, resource: dict[str, Any]) -> Any:
+    """Write it by a request of its own."""
+    return person.put(resource) if "id" in resource else person.post(resource)
+
+
+def within(person: Desk, resource: dict[str, Any]) -> Any:
+    """Write it by a transaction."""
+    return person.transaction(("PUT" if "id" in resource else "POST", resource))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "referral"))
 
-from access_desk import ROLE, World
+from access_desk import ROLE, Person, World, alone, within
 
 from tools.serving import ServerProcess
 
@@ -39,3 +40,9 @@ def world(guarded: str) -> Iterator[World]:
             return stack.enter_context(httpx.Client(base_url=guarded, timeout=30, headers=told))
 
         yield World(asking)
+
+
+@pytest.fixture(params=["rest", "transaction"])
+def write(request: pytest.FixtureRequest) -> Callable[[Person, dict[str, Any]], httpx.Response]:
+    """Somebody writes a resource by POST or PUT, or by a transaction with nothing else in it."""
+    return alone if request.param == "rest" else within
