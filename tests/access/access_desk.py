@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partialmethod
 from typing import Any
 
+import httpx
 from referral_desk import Desk
 
 ROLE = "NHSD-eRS-Business-Function"
@@ -15,7 +17,25 @@ ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
 NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
 
 
-Asking = Callable[..., Any]
+class Asking:
+    """A client for somebody in a role, through the gateway's connection; in the names of headers - is _."""
+
+    def __init__(self, gateway: httpx.Client, role: str, **headers: str) -> None:
+        self.gateway = gateway
+        self.headers = {ROLE: role} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+
+    def request(
+        self, method: str, path: str, headers: dict[str, str] | None = None, **sent: Any
+    ) -> httpx.Response:
+        """The answer to a request with the headers that the gateway adds."""
+        return self.gateway.request(method, path, headers=self.headers | (headers or {}), **sent)
+
+    get = partialmethod(request, "GET")
+    put = partialmethod(request, "PUT")
+    post = partialmethod(request, "POST")
+    delete = partialmethod(request, "DELETE")
 
 
 class Person(Desk):
@@ -42,7 +62,7 @@ class World:
     system sees everything. asking: gives a client for a role, with the headers named with _ for -.
     """
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Callable[..., Any]) -> None:
         self.asking = asking
         self.desk = desk = Desk(asking("system"))
         desk.patient["identifier"] = {"system": NHS_NUMBER, "value": desk.number}
@@ -51,22 +71,17 @@ class World:
             f"gp-{number}",
             desk.provider["reference"].partition("/")[2],
         )
-        for item in (self.practice_id, f"x-gp-{number}", f"x-trust-{number}", self.trust_id):
-            desk.made({
-                "resourceType": "Organization",
-                "id": item,
-                "name": item,
-                "identifier": [{"system": ODS, "value": item.upper()}],
-            })  # fmt: skip
-        self._role(desk.requester["reference"], self.practice_id)
+        organisations = (self.practice_id, f"x-gp-{number}", f"x-trust-{number}", self.trust_id)
         self.other_requester = f"PractitionerRole/x-{number}"
-        self._role(self.other_requester, f"x-gp-{number}")
-        desk.made({
-            "resourceType": "Patient",
-            "id": f"p-{number}",
-            "identifier": [{"system": NHS_NUMBER, "value": number}],
-        })  # fmt: skip
-        desk.made({"resourceType": "Patient", "id": f"x-{number}"})
+        identified = [{"system": NHS_NUMBER, "value": number}]
+        made = desk.transaction(
+            *(("PUT", _organisation(item)) for item in organisations),
+            ("PUT", _role(desk.requester["reference"], self.practice_id)),
+            ("PUT", _role(self.other_requester, f"x-gp-{number}")),
+            ("PUT", {"resourceType": "Patient", "id": f"p-{number}", "identifier": identified}),
+            ("PUT", {"resourceType": "Patient", "id": f"x-{number}"}),
+        )
+        assert made.status_code == 200, made.text
         self.system = Person(desk.client, desk)
         self.practice = self.at("REFERRING_CLINICIAN", self.practice_id)
         self.other_practice = self.at("REFERRING_CLINICIAN", f"x-gp-{number}")
@@ -74,13 +89,6 @@ class World:
         self.other_trust = self.at("SERVICE_PROVIDER_CLINICIAN", f"x-trust-{number}")
         self.patient = Person(self.asking("patient", NHSD_Patient=f"Patient/p-{number}"), desk)
         self.stranger = Person(self.asking("patient", NHSD_Patient=f"Patient/x-{number}"), desk)
-
-    def _role(self, reference: str, organisation: str) -> None:
-        self.desk.made({
-            "resourceType": "PractitionerRole",
-            "id": reference.partition("/")[2],
-            "organization": {"reference": f"Organization/{organisation}"},
-        })  # fmt: skip
 
     def at(self, role: str, organisation: str, **headers: str) -> Person:
         """Somebody in a role at an organisation."""
@@ -99,6 +107,23 @@ class World:
             "content": [{"attachment": {"title": "letter"}}],
             "context": {"related": [{"reference": f"ServiceRequest/{referral['id']}"}]},
         })  # fmt: skip
+
+
+def _organisation(logical_id: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Organization",
+        "id": logical_id,
+        "name": logical_id,
+        "identifier": [{"system": ODS, "value": logical_id.upper()}],
+    }
+
+
+def _role(reference: str, organisation: str) -> dict[str, Any]:
+    return {
+        "resourceType": "PractitionerRole",
+        "id": reference.partition("/")[2],
+        "organization": {"reference": f"Organization/{organisation}"},
+    }
 
 
 def alone(person: Desk, resource: dict[str, Any]) -> Any:

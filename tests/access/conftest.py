@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "referral"))
 
-from access_desk import ROLE, Person, World, alone, within
+from access_desk import Asking, Person, World, alone, within
 
 from tools.serving import ServerProcess
 
@@ -30,16 +30,17 @@ def guarded(new_database: Callable[[], str]) -> Iterator[str]:
         yield running.base + "/"
 
 
+@pytest.fixture(scope="session")
+def gateway(guarded: str) -> Iterator[httpx.Client]:
+    """One connection for everybody, as a gateway has."""
+    with httpx.Client(base_url=guarded, timeout=30) as client:
+        yield client
+
+
 @pytest.fixture
-def world(guarded: str) -> Iterator[World]:
+def world(gateway: httpx.Client) -> World:
     """A practice, a trust and a patient, and others who have nothing to do with them."""
-    with ExitStack() as stack:
-
-        def asking(role: str, **headers: str) -> httpx.Client:
-            told = {ROLE: role} | {name.replace("_", "-"): value for name, value in headers.items()}
-            return stack.enter_context(httpx.Client(base_url=guarded, timeout=30, headers=told))
-
-        yield World(asking)
+    return World(partial(Asking, gateway))
 
 
 @pytest.fixture(params=["rest", "transaction"])
