@@ -33,6 +33,12 @@ def check_reach(
     found = transaction.whole.current(resource_type, logical_id)
     if found is None or (found.deleted and not restores):
         return
+    if (
+        resource_type in access()["unlisted"]
+        and transaction.current(resource_type, logical_id) is None
+    ):
+        assert context.permissions is not None
+        raise context.permissions.no_relationship(resource_type)
     _check(resource_type, logical_id, context, transaction)
 
 

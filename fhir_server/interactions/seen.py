@@ -10,12 +10,14 @@ from dataclasses import replace
 from typing import TypeVar, cast
 
 from fhir_server.interactions.call import Context
+from fhir_server.interactions.integrity import local_target
 from fhir_server.interactions.sight import Sight, access, sight
 from fhir_server.search import expression as x
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression, Query, Table
 from fhir_server.search.parameters import parameter
 from fhir_server.spec import errors
+from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.claims import Claims, Replies
 from fhir_server.store.contract import (
     CatalogueTransaction,
@@ -48,8 +50,6 @@ class Seen:
 
     def visible(self, resource_type: str, ids: Collection[str]) -> set[str]:
         """Those of the ids whose current resource is seen."""
-        if resource_type in access()["unlisted"]:
-            return {item for item in ids if self._is_open(resource_type, item)}
         return self.holding(self.sight.view(resource_type), resource_type, ids)
 
     def holding(
@@ -62,12 +62,19 @@ class Seen:
         hits = self.whole.page(Query((resource_type,), narrowed, limit=len(ids)))
         return {hit.logical_id for hit in hits}
 
-    def _is_open(self, resource_type: str, logical_id: str) -> bool:
-        """Whether what is not listed may be read by who knows its id: unless only what is hidden names it."""
-        source, _, code = access()["unlisted"][resource_type].partition(":")
+    def _is_open(self, version: StoredVersion) -> bool:
+        """Whether what is not listed may be read by who knows its id: unless only what is hidden names it.
+
+        FhirError 403 when its securityContext is hidden (https://hl7.org/fhir/R4/binary.html#security-context).
+        """
+        context = parse_stored(version.body).get("securityContext", {}).get("reference", "")
+        target = local_target(context, self.context)
+        if target is not None and self.current(*target) is None:
+            raise errors.forbidden("This is as closed as what its securityContext refers to")
+        source, _, code = access()["unlisted"][version.resource_type].partition(":")
         naming = parameter(source, code)
         assert naming is not None
-        name = f"{resource_type}/{logical_id}"
+        name = f"{version.resource_type}/{version.logical_id}"
         urls = (name, *(f"{base}/{name}" for base in self.context.policy.base_urls))
         where = x.UriMatch((naming.number,), "exact", urls)
         return not self.whole.count((source,), where) or bool(self.count((source,), where))
@@ -118,9 +125,11 @@ class Seen:
         version = self.whole.current(resource_type, logical_id)
         if version is None or not self._covers(resource_type):
             return version
-        return (
-            version if not version.deleted and self.visible(resource_type, [logical_id]) else None
-        )
+        if version.deleted:
+            return None
+        if resource_type in access()["unlisted"]:
+            return version if self._is_open(version) else None
+        return version if self.visible(resource_type, [logical_id]) else None
 
     def version(self, resource_type: str, logical_id: str, version_id: int) -> StoredVersion | None:
         """That version, when the current one is seen."""
@@ -132,14 +141,17 @@ class Seen:
         """A page of versions of what is seen now; FhirError 403 when too many others lie between them."""
         if query.resource_type is not None and not self._covers(query.resource_type):
             return self.whole.history(query)
+        if query.resource_type is not None and query.logical_id is not None:
+            seen = self.current(query.resource_type, query.logical_id)
+            return [] if seen is None else self.whole.history(query)
         found: list[HistoryHit] = []
         looked_at = 0
         asked = replace(query, limit=max(query.limit, _CHUNK))
         while True:
             hits = self.whole.history(asked)
-            seen = self._kept(hit.version for hit in hits)
+            kept = self._kept(hit.version for hit in hits)
             found += [
-                hit for hit in hits if (hit.version.resource_type, hit.version.logical_id) in seen
+                hit for hit in hits if (hit.version.resource_type, hit.version.logical_id) in kept
             ]
             looked_at += len(hits)
             if len(found) >= query.limit or len(hits) < asked.limit:

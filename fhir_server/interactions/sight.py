@@ -116,6 +116,8 @@ class Sight:
 
     def _writable(self, resource_type: str) -> Expression | None:
         """What holds of what may be written: it is seen, and all that it hangs on is."""
+        if resource_type in access()["unlisted"]:
+            return None
         view = self.view(resource_type)
         root = access()["root"]
         numbers = _hanging().get(resource_type)

@@ -214,25 +214,44 @@ def test_a_referral_that_was_deleted_is_gone_for_others_without_a_trace(world: W
     assert answer.status_code == 403
 
 
+LETTER = {"resourceType": "Binary", "contentType": "text/plain", "data": "bGV0dGVy"}
+
+
 def test_the_attachment_of_a_letter_is_read_by_those_who_see_the_letter(world: World) -> None:
-    binary = world.system.made({
-        "resourceType": "Binary", "contentType": "text/plain", "data": "bGV0dGVy",
-    })  # fmt: skip
-    other = world.system.made({
-        "resourceType": "Binary", "contentType": "text/plain", "data": "bGV0dGVy",
-    })  # fmt: skip
+    binary, unnamed = world.practice.made(LETTER), world.practice.made(LETTER)
     referral = world.practice.referral(world.desk.service())
     letter = world.letter(referral)
     url = f"Binary/{binary['id']}"
     world.system.made(letter | {"content": [{"attachment": {"url": url}}]})
     for person in (world.practice, world.patient):
         assert person.client.get(url).status_code == 200
-        assert person.client.get(f"Binary/{other['id']}").status_code == 200
+        assert person.client.get(f"{url}/_history").status_code == 200
+        assert person.client.get(f"Binary/{unnamed['id']}").status_code == 200
     for person in (world.other_practice, world.stranger):
         assert person.client.get(url).status_code == 404
         assert person.client.get(f"{url}/_history").status_code == 404
-        assert binary["id"] not in person.client.get("Binary?_count=1000").text
-        assert binary["id"] not in person.client.get("Binary/_history?_count=1000").text
+        assert person.client.get(f"{url}/_history/1").status_code == 404
+        assert person.put(binary).status_code == 403
+    assert world.practice.put(binary).status_code == 200
+
+
+def test_binaries_are_not_listed(world: World) -> None:
+    binary = world.practice.made(LETTER)
+    for path in (f"Binary?_id={binary['id']}", "Binary/_history", "_history"):
+        assert binary["id"] in world.system.client.get(path).text
+        assert '"data"' not in world.practice.client.get(path).text
+
+
+@pytest.mark.rule(343, "def Binary")
+def test_a_binary_is_as_closed_as_its_security_context(world: World) -> None:
+    referral = world.practice.referral(world.desk.service())
+    context = {"reference": f"ServiceRequest/{referral['id']}"}
+    binary = world.practice.made(LETTER | {"securityContext": context})
+    assert world.practice.client.get(f"Binary/{binary['id']}").status_code == 200
+    for person in world.outsiders():
+        answer = person.client.get(f"Binary/{binary['id']}")
+        assert answer.status_code == 403
+        assert answer.json()["issue"][0]["code"] == "forbidden"
 
 
 def test_a_patient_sees_nothing_about_other_patients(world: World) -> None:
