@@ -25,6 +25,7 @@ from fhir_server.http.callers import Callers
 from fhir_server.http.cors import Cors
 from fhir_server.http.endpoint import Endpoint
 from fhir_server.http.exchange import Receive, Scope, Send
+from fhir_server.http.identification import Identification
 from fhir_server.http.lanes import Lanes
 from fhir_server.http.shell import shell
 from fhir_server.interactions.call import Context, Policy
@@ -35,6 +36,7 @@ from fhir_server.logs import configure
 from fhir_server.operations import OPERATIONS
 from fhir_server.publishing import publish
 from fhir_server.referral.operations import operations as referral_operations
+from fhir_server.referral.permissions import ReferralPermissions
 from fhir_server.referral.rules import ReferralRules
 from fhir_server.reindexing import Catalogued, Reindexer
 from fhir_server.search.custom import Catalogue
@@ -141,6 +143,22 @@ def context_of(
         terminology=terminology_of(settings),
         profiles=Profiles(validator_of(settings)),
         catalogue=catalogue or Catalogued(store),
+        permissions=ReferralPermissions(settings.patient_cut_off_minutes),
+    )
+
+
+def identification_of(settings: Settings) -> Identification | None:
+    """How the gateway tells who asks; None when the settings name no header for it."""
+    if not settings.role_header:
+        return None
+    return Identification(
+        role_header=settings.role_header.lower(),
+        roles=settings.known_roles,
+        organisation_header=settings.organisation_header.lower(),
+        organisation_system=settings.organisation_system,
+        patient_header=settings.patient_header.lower(),
+        patient_system=settings.patient_system,
+        on_behalf_header=settings.on_behalf_header.lower(),
     )
 
 
@@ -197,7 +215,7 @@ class Application:
             maximum_in_flight=settings.maximum_in_flight,
             maximum_listing=settings.maximum_listing,
             cors=Cors(settings.cors_origins),
-            callers=Callers(settings.client_header),
+            callers=Callers(settings.client_header, identification_of(settings)),
         )
         schemas = Schemas(self.context.profiles.validator.library)
         self.shell = shell(self.store.ready, settings.base, schemas)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Literal, Self
+from typing import Literal, Self, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -14,6 +14,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from fhir_server.interactions.caller import ROLES, STANDINGS, Role, Standing
 from fhir_server.spec.definitions import is_resource_type
 
 
@@ -132,6 +133,44 @@ class Settings(BaseSettings):
         "NHSD-End-User-Organisation",
         description="The header that tells clients apart, who then own their holds and blocks; empty: all are one",
     )
+    role_header: str = Field(
+        "",
+        description="The header in which the gateway in front of this server tells the caller's role; empty: nobody is"
+        " asked who they are, and everybody may do everything. Only for a gateway that authenticates callers and"
+        " strips this header, and the three that follow, from what comes from outside: see docs/access.md",
+    )
+    roles: str = Field(
+        "referrer=referrer provider=provider/clinician patient=patient system=system"
+        " REFERRING_CLINICIAN=referrer/clinician REFERRING_CLINICIAN_ADMIN=referrer/administrator"
+        " SERVICE_PROVIDER_CLINICIAN=provider/clinician SERVICE_PROVIDER_CLINICIAN_ADMIN=provider/administrator"
+        " SERVICE_PROVIDER_ADMIN=provider SERVICE_DEFINER=system",
+        description="The gateway's words for roles, separated by blanks: `word=role` or `word=role/standing`, of the"
+        " roles referrer, provider, patient and system, and the standings clinician and administrator",
+    )
+    organisation_header: str = Field(
+        "NHSD-End-User-Organisation-ODS",
+        description="The header with the organisation of a referrer or provider: `Organization/[id]` or an identifier",
+    )
+    organisation_system: str = Field(
+        "https://fhir.nhs.uk/Id/ods-organization-code",
+        description="The system of that identifier; empty: any",
+    )
+    patient_header: str = Field(
+        "NHSD-Patient",
+        description="The header with the patient of the role patient: `Patient/[id]` or an identifier",
+    )
+    patient_system: str = Field(
+        "https://fhir.nhs.uk/Id/nhs-number", description="The system of that identifier; empty: any"
+    )
+    on_behalf_header: str = Field(
+        "NHSD-eRS-On-Behalf-Of-User-ID",
+        description="The header that names the clinician for whom a provider's administrator decides",
+    )
+    patient_cut_off_minutes: int = Field(
+        0,
+        ge=0,
+        description="From how many minutes before its start on patients cannot book, move or cancel an appointment",
+    )
     slot_overlap: Literal["allow", "refuse"] = Field(
         "allow",
         description="Whether appointments in overlapping slots of one Schedule may be live at once",
@@ -172,6 +211,18 @@ class Settings(BaseSettings):
                 )
         return text
 
+    @field_validator("roles")
+    @classmethod
+    def _known_roles(cls, text: str) -> str:
+        for item in text.split():
+            word, _, told = item.partition("=")
+            role, slash, standing = told.partition("/")
+            if not word or role not in ROLES or (slash and standing not in STANDINGS[1:]):
+                raise ValueError(
+                    f"'{item}' is not word=role or word=role/standing, as in SPCA=provider/administrator"
+                )
+        return text
+
     @field_validator("unique_identifiers")
     @classmethod
     def _known_types(cls, text: str) -> str:
@@ -205,6 +256,16 @@ class Settings(BaseSettings):
         for item in self.profiles.split():
             resource_type, _, url = item.partition("=")
             found[resource_type] = (*found.get(resource_type, ()), url)
+        return found
+
+    @property
+    def known_roles(self) -> dict[str, tuple[Role, Standing]]:
+        """The gateway's word -> the role and standing that it tells."""
+        found: dict[str, tuple[Role, Standing]] = {}
+        for item in self.roles.split():
+            word, _, told = item.partition("=")
+            role, _, standing = told.partition("/")
+            found[word] = (cast("Role", role), cast("Standing", standing))
         return found
 
     @property

@@ -114,6 +114,8 @@ def _check_offer(
         start = facts.moment(slot["start"])
         if start <= now:
             raise refusals.inappropriate_slot("The slot has begun already", new[slot_id])
+        if _provides(context):
+            continue
         if policy.window_days and start > now + policy.window_days * DAY:
             raise refusals.inappropriate_slot(
                 f"The slot is more than {policy.window_days} days ahead; book it later",
@@ -157,7 +159,13 @@ def _check_referrals(
             }
             _check_actors("HealthcareService", performers, actors, new[slot_id])
             _check_actors(_CLINICIANS, performers, actors, new[slot_id])
-            _check_priority(referral, slot, new[slot_id])
+            if not _provides(context):
+                _check_priority(referral, slot, new[slot_id])
+
+
+def _provides(context: Context) -> bool:
+    """Whether the clinic itself books, which keeps slots for whom it wants."""
+    return context.caller is not None and context.caller.role == "provider"
 
 
 def _check_actors(

@@ -1,6 +1,6 @@
 """Who sends a request, and under which key it may be sent again, as far as its head tells.
 
-A client is what its header says until requests are authenticated; the core sees only Context.client.
+A client is what its header says, or the organisation or patient that a gateway tells; the core sees only Context.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 import orjson
 
 from fhir_server.http.exchange import Exchange
+from fhir_server.http.identification import Identification
 from fhir_server.http.preferences import Preferences
-from fhir_server.interactions.call import Attributed, Call, Context, RetryKey
+from fhir_server.interactions.call import Attributed, Call, Capabilities, Context, RetryKey
 from fhir_server.interactions.contention import concerns
 from fhir_server.spec import errors
 
@@ -22,16 +23,33 @@ _LONGEST_KEY = 255
 
 
 class Callers:
-    """Puts the caller into the context of a request that may change something."""
+    """Puts the caller into the context of a request.
 
-    def __init__(self, client_header: str) -> None:
+    identification: how a gateway tells who asks; None where everybody has every right.
+    """
+
+    def __init__(self, client_header: str, identification: Identification | None = None) -> None:
         self.client_header = client_header.lower().encode()
+        self.identification = identification
+
+    def known(self, context: Context, call: Call, exchange: Exchange) -> Context:
+        """The context with the caller; FhirError 403 when the gateway does not tell one that is known here."""
+        if isinstance(call, Capabilities):
+            return context  # what the server can do may be known to anybody
+        assert self.identification is not None
+        return replace(context, caller=self.identification.caller(exchange))
 
     def context(
         self, context: Context, call: Call, exchange: Exchange, preferences: Preferences
     ) -> Context:
-        """The context with the client, its key and whether it asked for leniency; the same one for most requests."""
+        """The context of a change, with the client, its key and whether it asked for leniency.
+
+        The same one for most requests.
+        """
         told = exchange.headers.get(self.client_header)
+        if context.caller is not None:
+            whose = context.caller.organisation or context.caller.patient
+            told = f"{context.caller.role == 'patient'} {whose}".encode() if whose else told
         lenient = preferences.handling_stated and preferences.handling == "lenient"
         retry = _retry_key(call, context, exchange)
         if told is None and not lenient and retry is None:

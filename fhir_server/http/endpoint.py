@@ -158,6 +158,8 @@ class Endpoint:
         if answer.format == "other" and isinstance(call, calls.Operation):
             call = replace(call, media_type=answer.media_type)
         context = self.contexts[preferences.handling]
+        if self.callers.identification is not None:
+            context = self.callers.known(context, call, exchange)
         if exchange.method in _CHANGING:
             context = self.callers.context(context, call, exchange, preferences)
         name = type(call.change if isinstance(call, calls.Attributed) else call).__name__

@@ -11,7 +11,9 @@ from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from fhir_server.interactions.caller import Caller
 from fhir_server.interactions.operation import Operations
+from fhir_server.interactions.permissions import Permissions
 from fhir_server.interactions.profiles import Profiles
 from fhir_server.interactions.rules import NoRules, Pending, Rules
 from fhir_server.search.custom import Catalogue
@@ -248,7 +250,8 @@ class Context:
     are held to; catalogue: the search parameters of the deployment's own, as they are now; queries: what _query may
     name. rules: asked by every write. client: who asks, as far as the edge can tell. lenient: the client asked for
     lenient handling itself. recording: what happened elsewhere is being loaded, so rules about what may be done now are
-    not asked. pending: what the transaction Bundle that this write belongs to is going to write.
+    not asked. pending: what the transaction Bundle that this write belongs to is going to write. caller: whose rights
+    count; None where the deployment does not ask, so that everybody has every right. permissions: what they are.
     """
 
     policy: Policy
@@ -266,6 +269,8 @@ class Context:
     recording: bool = False
     pending: Pending = field(default_factory=dict)
     retry: RetryKey | None = None
+    caller: Caller | None = None
+    permissions: Permissions | None = None
 
     @property
     def base_url(self) -> str:

@@ -18,6 +18,7 @@ from fhir_server.interactions.call import (
 from fhir_server.interactions.grammar import parse_if_none_exist, valid_id
 from fhir_server.interactions.matching import matches, single, single_held
 from fhir_server.interactions.preconditions import check_if_match, check_if_none_match
+from fhir_server.interactions.rights import check_reach
 from fhir_server.interactions.rules import lock
 from fhir_server.interactions.write import Write, existing, remove, store, written
 from fhir_server.spec import errors
@@ -48,6 +49,7 @@ def update(call: Update, context: Context, transaction: Transaction) -> Result:
             f"{call.resource_type}.id",
         )
     _lock(call, call.resource, context, transaction)
+    check_reach(call.resource_type, call.logical_id, context, transaction, restores=True)
     previous = transaction.current(call.resource_type, call.logical_id)
     check_if_match(call.conditions, previous, context)
     check_if_none_match(call.conditions, previous)
@@ -108,6 +110,7 @@ def conditional_target(
 def delete(call: Delete, context: Context, transaction: Transaction) -> Result:
     """204 whether it was there or not (http.html#delete)."""
     _lock(call, None, context, transaction)
+    check_reach(call.resource_type, call.logical_id, context, transaction)
     previous = transaction.current(call.resource_type, call.logical_id)
     check_if_match(call.conditions, previous, context)
     if previous is None or previous.deleted:

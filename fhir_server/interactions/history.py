@@ -45,10 +45,12 @@ def history(call: History, context: Context, transaction: ReadTransaction) -> Re
     if query.until:
         # Nothing older than this will be added any more: who follows the changes asks _since this moment next.
         bundle["meta"] = {"lastUpdated": write_instant(query.until)}
-    bundle |= {"type": "history", "total": total}
+    bundle |= {"type": "history"} if total is None else {"type": "history", "total": total}
     links = [{"relation": "self", "url": f"{context.base_url}/{scope}".rstrip("?")}]
     bundle["link"] = links
     if _wants_count_only(parameters):
+        if total is None:
+            raise errors.not_supported("This history is not counted; read it page by page")
         return Result(200, serialise(bundle))
     hits = transaction.history(_page(query, after))
     page = hits[: query.limit]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from fhir_server.interactions.call import Context, Search
 from fhir_server.interactions.include import included, referred
 from fhir_server.interactions.search import Place, understood
+from fhir_server.interactions.seen import seen
 from fhir_server.spec import errors
 from fhir_server.store.contract import Match, ReadTransaction, StoredVersion
 
@@ -42,6 +43,7 @@ class Listing:
     def __init__(
         self, call: Search, context: Context, maximum: int, transaction: ReadTransaction
     ) -> None:
+        self._context = context
         self.asked, cursor = understood(call, context, transaction)
         self.done = False
         self._maximum = maximum
@@ -63,6 +65,7 @@ class Listing:
 
     def page(self, transaction: ReadTransaction) -> Page:
         """The next page; FhirError 403 when the search has more matches than the maximum."""
+        transaction = seen(transaction, self._context)
         hits = transaction.page(self._query)
         page = hits[: self._size]
         self.done = len(hits) <= self._size

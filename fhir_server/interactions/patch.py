@@ -14,6 +14,7 @@ from fhir_server.interactions.call import (
 )
 from fhir_server.interactions.matching import single_held
 from fhir_server.interactions.preconditions import check_if_match
+from fhir_server.interactions.rights import check_reach
 from fhir_server.interactions.write import Write, check, refuse_criteria, store, written
 from fhir_server.spec import errors
 from fhir_server.spec.json_format import parse_stored
@@ -27,6 +28,7 @@ Json = dict[str, Any]
 def patch(call: Patch, context: Context, transaction: Transaction) -> Result:
     """200 with the next version; the result is validated like an update."""
     transaction.lock([(call.resource_type, call.logical_id)])
+    check_reach(call.resource_type, call.logical_id, context, transaction)
     previous = transaction.current(call.resource_type, call.logical_id)
     if previous is None:
         raise errors.not_found(f"There is no {call.resource_type}/{call.logical_id}")

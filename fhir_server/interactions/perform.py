@@ -36,6 +36,7 @@ from fhir_server.interactions.patch import conditional_patch, patch
 from fhir_server.interactions.read import read, read_version
 from fhir_server.interactions.replay import once
 from fhir_server.interactions.search import search
+from fhir_server.interactions.seen import seen, seen_writable
 from fhir_server.interactions.write import check, refuse_criteria, refuse_subset
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
@@ -88,6 +89,8 @@ def perform(
             context,
             transaction,
         )
+    if context.caller is not None:
+        transaction = seen_writable(transaction, context)
     match call:
         case calls.Create():
             return create(call, context, transaction)
@@ -112,7 +115,7 @@ def perform(
                 call.plan, context, transaction, perform=perform, with_body=with_body
             )
         case calls.Operation():
-            return offered(call, context).answer(call, context, transaction)
+            return operate(call, context, transaction)
         case calls.Batch() | calls.Transaction():
             raise errors.not_supported("A Bundle cannot be run inside a Bundle")
         case _:
@@ -121,6 +124,8 @@ def perform(
 
 def look(call: Prepared, context: Context, transaction: ReadTransaction) -> Result:
     """Do a call that changes nothing."""
+    if context.caller is not None:
+        transaction = seen(transaction, context)
     match call:
         case calls.Read():
             return read(call, transaction)
@@ -133,8 +138,16 @@ def look(call: Prepared, context: Context, transaction: ReadTransaction) -> Resu
         case calls.Capabilities():
             return capabilities(call, context)
         case calls.Operation():
-            return offered(call, context).answer(call, context, transaction)
+            return operate(call, context, transaction)
     raise AssertionError(call)
+
+
+def operate(call: calls.Operation, context: Context, transaction: ReadTransaction) -> Result:
+    """Do an operation that the caller may invoke."""
+    found = offered(call, context)
+    if context.caller is not None and context.permissions is not None:
+        context.permissions.check_operation(call, context)
+    return found.answer(call, context, transaction)
 
 
 def execute(call: Call, context: Context, store: Store, *, with_body: bool = True) -> Result:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from fhir_server.interactions.rules import Identity, Pending, Ruled, Rules
+from fhir_server.interactions.seen import whole
 from fhir_server.spec.errors import FhirError
 from fhir_server.store.contract import ReadTransaction, Transaction
 
@@ -21,7 +22,10 @@ Json = dict[str, Any]
 
 
 class RuleSets:
-    """See fhir_server.interactions.rules.Rules; a write passes the sets that are about its type, in their order."""
+    """See fhir_server.interactions.rules.Rules; a write passes the sets that are about its type, in their order.
+
+    They see everything, whoever it is that writes.
+    """
 
     def __init__(self, *sets: Rules) -> None:
         self.sets = sets
@@ -39,12 +43,14 @@ class RuleSets:
     ) -> set[Identity]:
         """What any of them wants locked."""
         found: set[Identity] = set()
+        transaction = whole(transaction)
         for item in self.sets:
             found |= item.locks(pending, context, transaction)
         return found
 
     def begin(self, pending: Pending, context: Context, transaction: Transaction) -> None:
         """Each in turn."""
+        transaction = whole(transaction)
         for item in self.sets:
             item.begin(pending, context, transaction)
 
@@ -53,6 +59,7 @@ class RuleSets:
     ) -> Ruled:
         """What one set makes of the resource, the next one is asked about."""
         ruled = Ruled(after)
+        transaction = whole(transaction)
         for item in self._of[write.resource_type]:
             found = item.apply(write, ruled.resource, context, transaction)
             ruled = Ruled(found.resource, ruled.issues + found.issues)
@@ -70,6 +77,7 @@ class RuleSets:
         self, write: Write, after: Json | None, context: Context, transaction: Transaction
     ) -> None:
         """Each in turn."""
+        transaction = whole(transaction)
         for item in self._of.get(write.resource_type, ()):
             item.follow(write, after, context, transaction)
 
@@ -82,6 +90,7 @@ class RuleSets:
         self, resource: Json, refusal: FhirError, transaction: ReadTransaction
     ) -> FhirError:
         """As those about the type tell it, one after the other."""
+        transaction = whole(transaction)
         for item in self._of[resource["resourceType"]]:
             refusal = item.duplicated(resource, refusal, transaction)
         return refusal

@@ -28,7 +28,9 @@ from fhir_server.interactions.conditional_references import Selection
 from fhir_server.interactions.entry_references import Links, Moves, Versions, targets, with_links
 from fhir_server.interactions.identities import Settled, identified, refuse_duplicates, settle
 from fhir_server.interactions.references import Resolve
+from fhir_server.interactions.rights import check_written
 from fhir_server.interactions.rules import Pending, lock
+from fhir_server.interactions.seen import whole
 from fhir_server.interactions.write import check, refuse_subset
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse_stored
@@ -122,6 +124,9 @@ def run(
 
     for entry in _in_order(prepared, settled, context.rules.write_order):
         results[entry.number] = _at(entry, do)
+    if context.caller is not None:
+        for entry in settled.writing:
+            _at(entry, lambda entry: _check_written(entry, context, transaction))
     settled.refuse_doubles(context, transaction)
     if context.policy.referential_integrity:
         _check_integrity(prepared, settled, context, transaction)
@@ -135,6 +140,11 @@ def run(
         for entry in prepared.entries
     ]
     return response_bundle("transaction-response", shown, context)
+
+
+def _check_written(entry: Entry, context: Context, transaction: StoreTransaction) -> None:
+    if entry.identity is not None:
+        check_written(*entry.identity, context, transaction)
 
 
 def _settled_and_locked(prepared: Plan, context: Context, transaction: StoreTransaction) -> Settled:
@@ -247,12 +257,12 @@ def _check_integrity(
 ) -> None:
     """Nothing may refer to what was deleted, and what was written only to what is there."""
     for identity in _deleted(prepared, settled):
-        integrity.check_referrers(*identity, transaction)
+        integrity.check_referrers(*identity, whole(transaction))
 
     def check_references(entry: Entry) -> None:
         version = transaction.current(*entry.identity) if entry.identity else None
         if version is not None and not version.deleted:
-            integrity.check_references(parse_stored(version.body), transaction, context)
+            integrity.check_references(parse_stored(version.body), whole(transaction), context)
 
     for entry in settled.writing:
         _at(entry, check_references)

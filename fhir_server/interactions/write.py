@@ -14,6 +14,8 @@ from fhir_server.interactions import integrity, profiles
 from fhir_server.interactions.call import Context, Result
 from fhir_server.interactions.defining import DEFINING, define, withdraw
 from fhir_server.interactions.own_definitions import guard
+from fhir_server.interactions.rights import check_after, check_before
+from fhir_server.interactions.seen import whole
 from fhir_server.interactions.subscription import SUBSCRIPTION, decided
 from fhir_server.search import extraction
 from fhir_server.search.entries import IndexEntries, TokenEntry, UniqueEntry
@@ -70,6 +72,17 @@ def store(
     write: Write, resource: Json, context: Context, transaction: Transaction
 ) -> StoredVersion | Stored:
     """Append a version that holds the resource, if the rules about its type allow it; raises FhirError."""
+    if context.caller is None:
+        return _ruled(write, resource, context, transaction)
+    check_before(write, resource, context, transaction)
+    found = _ruled(write, resource, context, transaction)
+    check_after(write, resource, context, transaction)
+    return found
+
+
+def _ruled(
+    write: Write, resource: Json, context: Context, transaction: Transaction
+) -> StoredVersion | Stored:
     if write.resource_type not in context.rules.resource_types:
         return append(write, resource, context, transaction)
     ruled = context.rules.apply(write, resource, context, transaction)
@@ -103,7 +116,7 @@ def append(
     body = serialise(stamped)
     context.profiles.check_stored(stamped, body, transaction)
     if context.policy.referential_integrity:
-        integrity.check_references(stamped, transaction, context)
+        integrity.check_references(stamped, whole(transaction), context)
     if write.resource_type == DEFINING:
         define(stamped, context, transaction)
     profiles.changed(write.resource_type, transaction)
@@ -123,10 +136,12 @@ def append(
 def remove(write: Write, context: Context, transaction: Transaction) -> StoredVersion:
     """Append the version that says the resource is deleted, if the rules about its type allow it."""
     guard(write.resource_type, write.logical_id, None)
+    if context.caller is not None:
+        check_before(write, None, context, transaction)
     if write.resource_type in context.rules.resource_types:
         context.rules.apply(write, None, context, transaction)
     if context.policy.referential_integrity:
-        integrity.check_referrers(write.resource_type, write.logical_id, transaction)
+        integrity.check_referrers(write.resource_type, write.logical_id, whole(transaction))
     if write.resource_type == DEFINING:
         withdraw(write.previous, transaction)
     profiles.changed(write.resource_type, transaction)

@@ -13,11 +13,13 @@ from fhir_server.booking.inputs import read_inputs
 from fhir_server.booking.names import OURS
 from fhir_server.interactions.call import Context, Operation, Result
 from fhir_server.interactions.operation import Level
+from fhir_server.interactions.sight import access
 from fhir_server.referral import advice, extensions
 from fhir_server.referral.case import Case
 from fhir_server.referral.definitions import actions, extension, system, terminal
 from fhir_server.referral.doing import found
 from fhir_server.referral.kinds import kind_of, stored_referral
+from fhir_server.referral.permissions import may
 from fhir_server.referral.state import derive
 from fhir_server.spec.json_format import serialise
 from fhir_server.store.contract import ReadTransaction
@@ -44,6 +46,7 @@ class AvailableActions:
         entries = [
             {"resource": _proposal(action, case), "search": {"mode": "match"}}
             for action in offered(case, context, transaction)
+            if may(context.caller, access()["actions"][action])
         ]
         bundle: Json = {
             "resourceType": "Bundle",

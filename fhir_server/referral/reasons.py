@@ -11,6 +11,8 @@ from typing import Any
 import orjson
 
 from fhir_server.interactions.call import Context
+from fhir_server.interactions.caller import Caller
+from fhir_server.interactions.sight import access
 from fhir_server.referral import refusals
 from fhir_server.referral.definitions import system
 from fhir_server.referral.kinds import codings
@@ -57,7 +59,8 @@ def check(
 ) -> None:
     """Refuse (422) a reason that is not in force or not for this, and one without the comment that it needs.
 
-    wanted: property -> the values of which it must have one, where it has the property at all.
+    wanted: property -> the values of which it must have one, where it has the property at all. A caller who is known
+    gives only what is for that role.
     """
     named = [code for found, code in codings(reason) if found == system(which)]
     if not named:
@@ -67,6 +70,7 @@ def check(
         raise refusals.inappropriate_value(
             f"{named[0][:64]} is no reason of {system(which)}", place
         )
+    wanted = wanted | _by_caller(context.caller)
     now = context.now()
     begins, ends = rules.get("effectiveFrom"), rules.get("effectiveTo")
     if (begins and interval(begins[0])[0] > now) or (ends and interval(ends[0])[0] <= now):
@@ -82,6 +86,19 @@ def check(
             )
     if rules.get("commentIsMandatory") == [True] and not comment:
         raise refusals.missing_value(f"The reason {named[0]} needs a comment", comment_place)
+
+
+def _by_caller(caller: Caller | None) -> dict[str, tuple[Any, ...]]:
+    """What reasons the role of a caller may give: of a function that it has, or of a type."""
+    if caller is None:
+        return {}
+    rules = access()["reasons"]
+    found = {}
+    if caller.role in rules["functions"]:
+        found["businessFunction"] = tuple(rules["functions"][caller.role])
+    if caller.role in rules["types"]:
+        found["type"] = tuple(rules["types"][caller.role])
+    return found
 
 
 def by_patient(reason: Json | None) -> bool:

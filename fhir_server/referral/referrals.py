@@ -28,6 +28,7 @@ from fhir_server.referral.definitions import (
     extension,
     following,
     table,
+    task,
     terminal,
 )
 from fhir_server.referral.kinds import Kind, kind_of, stored_referral
@@ -148,9 +149,7 @@ def _check_reason(after: Json, case: Case, code: str | None, context: Context) -
             f"Say why the referral is cancelled, in the extension {extension('status-reason')}",
             "ServiceRequest.extension",
         )
-    triaged = code == "TRIAGED_PROVIDER_TO_ACTION"
-    types = ("PROVIDER_TRIAGE",) if triaged else ("PROVIDER", "PATIENT", "UNKNOWN")
-    wanted: dict[str, tuple[Any, ...]] = {"type": types}
+    wanted: dict[str, tuple[Any, ...]] = {"type": _types(code, context)}
     if case.appointments_in("ahead"):
         wanted["canCancelAppointment"] = (True,)
     reasons.check(
@@ -162,6 +161,16 @@ def _check_reason(after: Json, case: Case, code: str | None, context: Context) -
         "ServiceRequest.note",
         wanted,
     )
+
+
+def _types(state: str | None, context: Context) -> tuple[str, ...]:
+    """The types of reasons for which that role, or anybody while nobody is known, cancels in that state."""
+    rules: dict[str, dict[str, list[str]]] = table()["cancellation"]
+    role = "" if context.caller is None else context.caller.role
+    for listed in (rules.get(state or "", {}), rules[""]):
+        if role in listed:
+            return tuple(listed[role])
+    return tuple((rules.get(state or "") or rules[""])[""])
 
 
 def _with_priority(referral: Json) -> Json:
@@ -196,7 +205,7 @@ def _follow(act: Act, before: Json | None, after: Json) -> None:
             act.change("Appointment", logical_id, appointment | {"status": "cancelled"} | reason)
     if status in terminal():
         for logical_id, code, _ in act.case.open_tasks():
-            done = status == "completed" and code == "ADVICE_TURN"
+            done = task(code).get("completedBy") == status
             act.close(logical_id, "completed" if done else "cancelled")
     elif before["status"] == "draft":
         advice.begin(act)

@@ -27,6 +27,7 @@ __all__ = [
     "invalid_value",
     "letter_required",
     "missing_value",
+    "no_relationship",
     "priority_not_current",
     "reference_not_found",
     "service_unavailable",
@@ -113,8 +114,17 @@ def slot_is_available(*expression: str) -> FhirError:
 
 
 def forbidden(diagnostics: str, *expression: str) -> FhirError:
-    """403 forbidden: the referrer has not allowed it."""
+    """403 forbidden: it is not for this role, or the referrer has not allowed it."""
     return _refusal(403, "forbidden", "FORBIDDEN", diagnostics, *expression)
+
+
+def no_relationship(resource_type: str) -> FhirError:
+    """403 forbidden: who writes has nothing to do with it."""
+    told = (
+        f"The {resource_type}, or what it is about, is not one of this caller's; ask the organisation that has the"
+        " referral"
+    )
+    return _refusal(403, "forbidden", "NO_RELATIONSHIP", told, resource_type)
 
 
 def letter_required(*expression: str) -> FhirError:

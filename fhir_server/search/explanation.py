@@ -40,6 +40,8 @@ def described(expression: Expression) -> str:
             return f"not ({described(part)})"
         case x.IdIn(ids):
             return f"the id is {_listed(ids)}"
+        case x.OfType(resource_types):
+            return f"the type is {_listed(resource_types)}"
         case x.LastUpdated(ranges):
             return " or ".join(f"lastUpdated {_dates(item)}" for item in ranges)
         case x.Other(leaf):

@@ -53,6 +53,13 @@ class IdIn:
 
 
 @dataclass(frozen=True, slots=True)
+class OfType:
+    """The resource is of one of these types, in a search over several."""
+
+    resource_types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Range:
     """A comparison of a stored range [lo, hi) with the search value's [low, high) by prefix.
 
@@ -101,7 +108,10 @@ class StringMatch:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """target_type None: any type with that id. url for a reference outside this server. version "" matches any."""
+    """target_type None: any type with that id. url for a reference outside this server. version "" matches any.
+
+    target_id "" with a type: any resource of that type, whether it is there or not.
+    """
 
     target_type: str | None
     target_id: str
@@ -233,6 +243,7 @@ Expression = (
     | Or
     | Not
     | IdIn
+    | OfType
     | LastUpdated
     | Leaf
     | Other

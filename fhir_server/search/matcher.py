@@ -62,6 +62,8 @@ def matches(expression: Expression, candidate: Candidate, world: World) -> bool:
             return not matches(part, candidate, world)
         case x.IdIn(ids):
             return candidate.logical_id in ids
+        case x.OfType(resource_types):
+            return candidate.resource_type in resource_types
         case x.LastUpdated(ranges):
             moment = candidate.last_updated
             return any(compare(item, moment, moment + 1) for item in ranges)
@@ -183,7 +185,7 @@ def _refers(target: x.Target, entry: e.ReferenceEntry) -> bool:
     if target.url:
         same = entry.url == target.url
     else:
-        same = entry.target_id == target.target_id and not entry.url
+        same = target.target_id in ("", entry.target_id) and not entry.url
         same = same and target.target_type in (None, entry.target_type)
     return same and target.version in ("", entry.version)
 

@@ -102,6 +102,11 @@ def not_supported(diagnostics: str, *expression: str, status: int = 400) -> Fhir
     return _error(status, "not-supported", diagnostics, *expression)
 
 
+def forbidden(diagnostics: str, *expression: str) -> FhirError:
+    """403: not for this caller."""
+    return _error(403, "forbidden", diagnostics, *expression)
+
+
 def not_found(diagnostics: str) -> FhirError:
     """404."""
     return _error(404, "not-found", diagnostics)

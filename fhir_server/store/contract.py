@@ -200,8 +200,8 @@ class ReadTransaction(Protocol):
     def history(self, query: HistoryQuery) -> list[HistoryHit]:
         """A page of versions, newest first (last_updated, then insertion, both descending)."""
 
-    def history_total(self, query: HistoryQuery) -> int:
-        """How many versions the history has in all, limit and after left out."""
+    def history_total(self, query: HistoryQuery) -> int | None:
+        """How many versions the history has in all, limit and after left out; None: that is not told."""
 
     def settled(self) -> int:
         """The moment (microseconds) up to which histories are complete; to be called first in a view.

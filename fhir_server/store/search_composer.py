@@ -108,6 +108,8 @@ class Composer:
                 return Sql(f"NOT ({inner.text})", inner.values)
             case x.IdIn(ids):
                 return one_of(f"{row}.logical_id", ids)
+            case x.OfType(resource_types):
+                return one_of(f"{row}.type", tuple(type_numbers()[name] for name in resource_types))
             case x.LastUpdated(ranges):
                 tests = [_moment(row, item) for item in ranges]
                 return join(tests, " OR ", "1 = 0")
@@ -124,9 +126,10 @@ class Composer:
         inner = self.test(chain.inner, target)
         named = numbered(f"{alias}.parameter", chain.parameters)
         number = type_numbers().get(chain.target_type, -1)
+        # The + 0 keeps a planner without statistics from reading the whole type for each row.
         return Sql(
             f"EXISTS (SELECT 1 FROM reference {alias} JOIN resource {target} ON {target}.type = ?"
-            f" AND {target}.logical_id = {alias}.target_id AND {target}.deleted = 0"
+            f" AND {target}.logical_id = {alias}.target_id AND {target}.deleted + 0 = 0"
             f" WHERE {alias}.key = {row}.key AND {named.text} AND {alias}.target_type = ? AND {inner.text}{self.end}",
             (number, *named.values, number, *inner.values),
         )

@@ -201,6 +201,9 @@ def _targets(alias: str, targets: tuple[x.Target, ...]) -> Sql:
     for target in targets:
         if target.url or target.version:
             found.append(_target(alias, target))
+        elif not target.target_id:
+            number = type_numbers().get(target.target_type or "", -1)
+            found.append(Sql(f"{alias}.url = '' AND {alias}.target_type = ?", (number,)))
         else:
             by_type.setdefault(target.target_type, []).append(target.target_id)
     for name, ids in by_type.items():

@@ -150,7 +150,7 @@ def _named(token: x.Token, value: str, system: str) -> Sql:
 
 
 def _plain(target: x.Target) -> bool:
-    return not target.url and not target.version
+    return bool(target.target_id) and not target.url and not target.version
 
 
 def _single(part: Expression) -> bool:

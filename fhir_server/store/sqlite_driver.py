@@ -134,6 +134,8 @@ def refusal(error: BaseException) -> errors.FhirError:
             return errors.unavailable(
                 "The database can only be read at present; nothing was stored"
             )
+        case sqlite3.SQLITE_ERROR if str(error) == "parser stack overflow":
+            return errors.too_costly("The search follows too many references; ask in several steps")
     return errors.unavailable("The database is busy or cannot be written; try again")
 
 

@@ -12,11 +12,13 @@ from referral_desk import CONVERSION, WORKFLOW, Desk, concept
 
 from fhir_server.booking import checking as booking_checking
 from fhir_server.interactions.call import Conditions, Request
+from fhir_server.interactions.caller import Caller
 from fhir_server.interactions.grammar import parse_call
 from fhir_server.interactions.outcome import outcome
 from fhir_server.interactions.perform import execute
 from fhir_server.publishing import publish
 from fhir_server.referral import checking as referral_checking
+from fhir_server.referral.permissions import ReferralPermissions
 from fhir_server.server import context_of, store_of
 from fhir_server.settings import Settings
 from fhir_server.spec.errors import FhirError
@@ -59,6 +61,20 @@ class Direct:
             told = parse(refusal.body) if refusal.body else outcome(refusal.issues)
             return Answer(refusal.status, told, refusal.headers)
         return Answer(result.status, parse(result.body) if result.body else None, result.headers)
+
+    def asking(self, role: str, **headers: str) -> Direct:
+        """The same store, asked by somebody whom a gateway tells by those headers (- is _)."""
+        made = copy.copy(self)
+        known, standing = Settings().known_roles[role]
+        caller = Caller(
+            known,
+            headers.get("NHSD_End_User_Organisation_ODS", ""),
+            headers.get("NHSD_Patient", ""),
+            standing,
+            headers.get("NHSD_eRS_On_Behalf_Of_User_ID", ""),
+        )
+        made.context = replace(self.context, caller=caller, permissions=ReferralPermissions(60))
+        return made
 
     def put(self, path: str, *, json: Json, headers: Json | None = None) -> Answer:
         return self.ask("PUT", path, json, headers)

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
+
+import test_booking_rights
 import test_referral_clock
 import test_referral_invariants
 import test_referral_operations
 import test_referral_refusals
+import test_referral_rights
 import test_referral_states
+from access_desk import World, alone, within
 from referral_acts import Direct
 from referral_desk import Desk
 
 Json = dict[str, Any]
 MODULES = (
     test_referral_invariants, test_referral_refusals, test_referral_states, test_referral_operations,
-    test_referral_clock,
+    test_referral_clock, test_referral_rights, test_booking_rights,
 )  # fmt: skip
 # What only a server has: headers of retries, the CapabilityStatement.
 OF_THE_SERVER = (
@@ -41,16 +48,14 @@ def checks() -> Iterator[Callable[[], None]]:
                 yield partial(_run, test, direct, door, given)
 
 
-def alone(desk: Desk, resource: Json) -> Any:
-    return desk.put(resource) if "id" in resource else desk.post(resource)
-
-
-def within(desk: Desk, resource: Json) -> Any:
-    return desk.transaction(("PUT" if "id" in resource else "POST", resource))
-
-
 def _run(test: Callable[..., None], direct: Direct, door: Any, given: Json) -> None:
     wanted = inspect.signature(test).parameters
+    if "world" in wanted:
+        given = given | {"world": World(direct.asking)}
+        if door is not None:
+            given = given | {"write": door}
+        test(**given)
+        return
     desk = Desk(direct)
     if "desk" in wanted:
         given = given | {"desk": desk}
