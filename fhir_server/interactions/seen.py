@@ -32,6 +32,7 @@ from fhir_server.store.contract import (
     StoredVersion,
     Transaction,
 )
+from fhir_server.store.window import Window
 
 T = TypeVar("T", bound=ReadTransaction)
 Identity = tuple[str, str]
@@ -82,7 +83,7 @@ class Seen:
     def _covers(self, resource_type: str) -> bool:
         return self.sight.view(resource_type) is not None
 
-    def _kept(self, versions: Iterable[StoredVersion]) -> set[Identity]:
+    def _kept(self, versions: Iterable[Match | StoredVersion]) -> set[Identity]:
         """The identities of those that are seen."""
         ids: dict[str, set[str]] = {}
         for item in versions:
@@ -184,6 +185,12 @@ class Seen:
         """How many matches are seen."""
         return self.whole.count(resource_types, self.sight.narrowed(resource_types, where))
 
+    def window(self, wanted: Window) -> tuple[list[Match], int]:
+        """A page of what is seen in a window, and how many there are."""
+        if not self._covers(wanted.resource_type):
+            return self.whole.window(wanted)
+        return self.page(wanted.query()), self.count((wanted.resource_type,), wanted.where())
+
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The keys are of what is seen."""
         return self.whole.links_from(keys, parameters)
@@ -210,6 +217,21 @@ class Seen:
         found = self.whole.links_to(targets, parameters, limit)
         seen = self.by_key([link.source_key for link in found])
         kept = [link for link in found if link.source_key in seen]
+        if len(found) == limit and len(kept) < limit:
+            raise errors.too_costly("Too much refers to this; ask for less at a time")
+        return kept
+
+    def referrers(
+        self,
+        targets: Sequence[Identity],
+        parameter: int,
+        through: tuple[str, int] | None,
+        limit: int,
+    ) -> list[Match]:
+        """Those that are seen; FhirError 403 when there may be more than were looked at."""
+        found = self.whole.referrers(targets, parameter, through, limit)
+        seen = self._kept(found)
+        kept = [item for item in found if (item.resource_type, item.logical_id) in seen]
         if len(found) == limit and len(kept) < limit:
             raise errors.too_costly("Too much refers to this; ask for less at a time")
         return kept

@@ -134,7 +134,7 @@ def refusal(error: BaseException) -> errors.FhirError:
             return errors.unavailable(
                 "The database can only be read at present; nothing was stored"
             )
-        case sqlite3.SQLITE_ERROR if str(error) == "parser stack overflow":
+        case apsw.SQLITE_ERROR if "stack overflow" in str(error):
             return errors.too_costly("The search follows too many references; ask in several steps")
     return errors.unavailable("The database is busy or cannot be written; try again")
 
