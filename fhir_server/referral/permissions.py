@@ -71,7 +71,7 @@ class ReferralPermissions:
                 _check_task(write, after, caller, transaction)
             case "Appointment":
                 self._check_appointment(write, after, caller, context, transaction)
-            case "Schedule" | "Slot":
+            case "Schedule" | "Slot" if caller.role == "provider":
                 _check_own(write, after, context, transaction)
 
     def _check_appointment(

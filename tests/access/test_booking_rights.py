@@ -46,6 +46,29 @@ def test_an_appointment_is_booked_moved_and_cancelled_by_those_who_may(
     done(write(getattr(world, person), cancelled))
 
 
+def test_the_free_times_of_a_clinic_are_found_by_patients_too(world: World) -> None:
+    service = world.desk.service()
+    referral = world.practice.referral(service)
+    slot = world.desk.slot(service)
+    of_service = f"HealthcareService/{service['id']}"
+    own = {"resourceType": "Schedule", "actor": [{"reference": f"Patient/p-{world.number}"}]}
+    own = world.system.made(own | {"identifier": [{"value": world.number}]})
+    for person in (world.patient, world.stranger, world.practice, world.trust):
+        asked = {"schedule.actor": of_service, "status": "free", "_include": "Slot:schedule"}
+        found = person.client.get("Slot", params=asked).json()
+        listed = {item["resource"]["resourceType"]: item["resource"] for item in found["entry"]}
+        assert listed["Slot"]["id"] == slot["id"]
+        assert listed["Schedule"]["actor"] == [{"reference": of_service}]
+    assert world.patient.sees(own)
+    assert not world.stranger.sees(own)
+    period = {"start": slot["start"], "end": slot["end"]}
+    ubrn = next(item["value"] for item in referral["identifier"] if item["system"].endswith("UBRN"))
+    asked = period | {"referral-identifier": f"https://fhir.nhs.uk/Id/UBRN|{ubrn}"}
+    for person, times in ((world.patient, 1), (world.practice, 1), (world.stranger, 0)):
+        found = person.client.get("Appointment/$find", params=asked).json()
+        assert found["total"] == times, found
+
+
 def test_a_provider_books_any_slot_of_its_own_services(world: World, write: Any) -> None:
     """I4 and I5 are not asked of it: it keeps slots for whom it wants."""
     theirs = world.desk.service(providedBy={"reference": f"Organization/x-trust-{world.number}"})
