@@ -27,6 +27,7 @@ from fhir_server.http.endpoint import Endpoint
 from fhir_server.http.exchange import Receive, Scope, Send
 from fhir_server.http.identification import Identification
 from fhir_server.http.lanes import Lanes
+from fhir_server.http.rates import Rates
 from fhir_server.http.shell import shell
 from fhir_server.interactions.call import Context, Policy
 from fhir_server.interactions.operation import Operations
@@ -147,6 +148,13 @@ def context_of(
     )
 
 
+def callers_of(settings: Settings) -> Callers:
+    """Who sends requests, and how many."""
+    limited = settings.maximum_rate > 0
+    rates = Rates(settings.maximum_rate, settings.maximum_burst) if limited else None
+    return Callers(settings.client_header, identification_of(settings), rates)
+
+
 def identification_of(settings: Settings) -> Identification | None:
     """How the gateway tells who asks; None when the settings name no header for it."""
     if not settings.role_header:
@@ -215,7 +223,7 @@ class Application:
             maximum_in_flight=settings.maximum_in_flight,
             maximum_listing=settings.maximum_listing,
             cors=Cors(settings.cors_origins),
-            callers=Callers(settings.client_header, identification_of(settings)),
+            callers=callers_of(settings),
         )
         schemas = Schemas(self.context.profiles.validator.library)
         self.shell = shell(self.store.ready, settings.base, schemas)

@@ -87,6 +87,19 @@ class Settings(BaseSettings):
         ge=1,
         description="Requests that a worker works on at once; more get 503 with Retry-After",
     )
+    maximum_rate: float = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Requests a second that a worker takes from each client; more get 429 with Retry-After; 0: any"
+        " number",
+    )
+    maximum_burst: int = Field(
+        20,
+        ge=1,
+        le=100_000,
+        description="Requests that a client may send at once, within `maximum_rate`",
+    )
     body_timeout: float = Field(
         30.0, gt=0, description="Seconds that a body may take to arrive (408)"
     )

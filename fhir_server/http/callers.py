@@ -14,6 +14,7 @@ import orjson
 from fhir_server.http.exchange import Exchange
 from fhir_server.http.identification import Identification
 from fhir_server.http.preferences import Preferences
+from fhir_server.http.rates import Rates
 from fhir_server.interactions.call import Attributed, Call, Capabilities, Context, RetryKey
 from fhir_server.interactions.contention import concerns
 from fhir_server.spec import errors
@@ -25,12 +26,30 @@ _LONGEST_KEY = 255
 class Callers:
     """Puts the caller into the context of a request.
 
-    identification: how a gateway tells who asks; None where everybody has every right.
+    identification: how a gateway tells who asks; None where everybody has every right. rates: how much each client
+    may ask; None: as much as it wants.
     """
 
-    def __init__(self, client_header: str, identification: Identification | None = None) -> None:
+    def __init__(
+        self,
+        client_header: str,
+        identification: Identification | None = None,
+        rates: Rates | None = None,
+    ) -> None:
         self.client_header = client_header.lower().encode()
         self.identification = identification
+        self.rates = rates
+
+    def count(self, exchange: Exchange) -> None:
+        """Count a request of whom the gateway or the client's header names, else of its address; FhirError 429."""
+        if self.rates is None:
+            return
+        named = [self.client_header]
+        if self.identification is not None:
+            named = [*self.identification.naming, *named]
+        told = next((exchange.headers[name] for name in named if exchange.headers.get(name)), None)
+        address = exchange.scope.get("client") or ("",)
+        self.rates.check(told or str(address[0]).encode())
 
     def known(self, context: Context, call: Call, exchange: Exchange) -> Context:
         """The context with the caller; FhirError 403 when the gateway does not tell one that is known here."""

@@ -145,6 +145,7 @@ class Endpoint:
         self, exchange: Exchange, headers: list[tuple[bytes, bytes]]
     ) -> tuple[int, bytes | AsyncIterator[bytes], str]:
         exchange.check_limits()
+        self.callers.count(exchange)
         if exchange.method == "OPTIONS":
             headers.append((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
             return 204, b"", "options"

@@ -32,6 +32,11 @@ class Identification:
     patient_system: str
     on_behalf_header: str
 
+    @property
+    def naming(self) -> tuple[bytes, bytes]:
+        """The headers that name whose request it is."""
+        return self.organisation_header.encode(), self.patient_header.encode()
+
     def caller(self, exchange: Exchange) -> Caller:
         """The caller; FhirError 403 when the role, or whose it is, is missing, unknown or there twice."""
         word = self._told(self.role_header, exchange)
