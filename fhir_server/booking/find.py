@@ -5,7 +5,7 @@ Kinds of parameters must all hold, repeats of one kind are alternatives. https:/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -185,7 +185,10 @@ class _Wanted:
         engaged = runs.engaged(self.patients, self.low, self.high, self.context, transaction)
         found = runs.proposals(slots, self.shape, self.kinds, engaged, self.context)
         begin = int(after[0]) if after else 0
-        page = [self._about(item.slots) for item in found[begin : begin + self.count]]
+        page = [
+            Proposal(item.slots, self.patients, self.referring)
+            for item in found[begin : begin + self.count]
+        ]
         following = begin + len(page)
         more = (following,) if page and following < len(found) else None
         return page, more, len(found)
@@ -195,15 +198,16 @@ class _Wanted:
     ) -> tuple[list[Proposal], tuple[Any, ...] | None, int]:
         assert self.count is not None
         hits, total = self._hits(self.count, after, transaction)
-        page = [proposals.offered(hit.body) for hit in hits[: self.count]]
-        within = [slot for slot in page if facts.moment(slot["end"]) <= self.high]
+        slots = [proposals.offered(hit.body) for hit in hits[: self.count]]
+        page = [
+            Proposal((slot,), self.patients, self.referring)
+            for slot in slots
+            if facts.moment(slot["end"]) <= self.high
+        ]
         if len(hits) <= self.count and after is None:
-            return [self._about((slot,)) for slot in within], None, len(within)
+            return page, None, len(page)
         more = hits[self.count - 1].position if len(hits) > self.count > 0 else None
-        return [self._about((slot,)) for slot in within], more, total
-
-    def _about(self, slots: tuple[Json, ...]) -> Proposal:
-        return Proposal(slots, self.patients, self.referring)
+        return page, more, total
 
     def _slots(self, limit: int, transaction: ReadTransaction) -> list[Json]:
         hits, _ = self._hits(limit, None, transaction)
@@ -214,7 +218,7 @@ class _Wanted:
         return [slot for slot in slots if facts.moment(slot["end"]) <= self.high]
 
     def schedules(
-        self, page: list[Proposal], transaction: ReadTransaction
+        self, page: Iterable[Proposal], transaction: ReadTransaction
     ) -> dict[tuple[str, str], Json]:
         """The schedules of the slots on a page; those whose bodies are there are not read again."""
         slots = {facts.schedule_of(slot): slot for item in page for slot in item.slots}
@@ -230,21 +234,21 @@ class _Wanted:
 
     def entries(self, page: list[Proposal], transaction: ReadTransaction) -> list[tuple[str, str]]:
         """Each proposal of a page as an Appointment, with its id."""
-        known = self.schedules(page, transaction)
+        # Most slots of a page are of the same schedule.
+        places = ["\n".join([facts.schedule_of(slot) for slot in item.slots]) for item in page]
+        different = dict(zip(places, page, strict=True))
+        known = self.schedules(different.values(), transaction)
+        shared = {
+            place: proposals.participants(item, "proposed", known, self.context)
+            for place, item in different.items()
+        }
         about = self.keys_about(transaction) if page else []
         key = self.context.policy.cursor_key
-        # Most slots of a page are of the same schedule.
-        shared: dict[str, str] = {}
         found: list[tuple[str, str]] = []
-        for item in page:
-            place = "\n".join([facts.schedule_of(slot) for slot in item.slots])
-            taking_part = shared.get(place)
-            if taking_part is None:
-                taking_part = proposals.participants(item, "proposed", known, self.context)
-                shared[place] = taking_part
+        for place, item in zip(places, page, strict=True):
             keys = [self.keys[slot["id"]] for slot in item.slots]
             logical_id = proposals.proposal_id(keys, about, key) or self.context.new_id()
-            made = proposals.appointment(item, "proposed", taking_part, logical_id)
+            made = proposals.appointment(item, "proposed", shared[place], logical_id)
             found.append((logical_id, made))
         return found
 

@@ -70,6 +70,9 @@ def _hasher(key: bytes) -> hashlib.blake2b:
 
 
 def _write(number: int) -> str:
+    high, low = divmod(number, len(_PAIRS))
+    if high < len(_PAIRS):
+        return (_PAIRS[high] + _PAIRS[low]).lstrip("0") or "0"
     digits = ""
     while True:
         number, rest = divmod(number, len(_PAIRS))
@@ -133,9 +136,10 @@ def appointment(proposal: Proposal, status: str, taking_part: str, logical_id: s
     """
     slots = proposal.slots
     first = slots[0]
-    start, end = facts.moment(first["start"]), facts.moment(first["end"])
+    begins, ends = first["start"], first["end"]
     for slot in slots[1:]:
-        start, end = min(start, facts.moment(slot["start"])), max(end, facts.moment(slot["end"]))
+        begins = min(begins, slot["start"], key=facts.moment)
+        ends = max(ends, slot["end"], key=facts.moment)
     named = f'"id":"{logical_id}",' if logical_id else ""
     referrals = proposal.referrals
     based_on = f'"basedOn":{_references("ServiceRequest", referrals)},' if referrals else ""
@@ -146,7 +150,7 @@ def appointment(proposal: Proposal, status: str, taking_part: str, logical_id: s
         copied = "".join([f'"{name}":{value},' for name, value in listed])
     return (
         f'{{"resourceType":"Appointment",{named}"status":"{status}",'
-        f'{based_on}{copied}{_span(start, end)},"slot":{named_slots},"participant":{taking_part}}}'
+        f'{based_on}{copied}{_span(begins, ends)},"slot":{named_slots},"participant":{taking_part}}}'
     )
 
 
@@ -157,7 +161,8 @@ def _references(resource_type: str, ids: Iterable[str]) -> str:
 
 # The clinics of a day begin and end at the same times.
 @lru_cache(maxsize=4096)
-def _span(start: int, end: int) -> str:
+def _span(begins: str, ends: str) -> str:
+    start, end = facts.moment(begins), facts.moment(ends)
     minutes = max(1, (end - start) // _MINUTE)
     return (
         f'"start":"{write_instant(start)}","end":"{write_instant(end)}","minutesDuration":{minutes}'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from fhir_server.spec import errors
@@ -91,18 +91,27 @@ def offered(call: Operation, context: Context) -> Offered:
 
     Raises FhirError 404 when there is none at that place, 405 when GET would change state.
     """
-    where = level(call)
-    for item in context.operations.named(call.code):
-        if where in item.levels and (
-            not item.resource_types or call.resource_type in item.resource_types
-        ):
-            if item.affects_state and call.method != "POST":
-                raise errors.method_not_allowed(f"${call.code} changes state; use POST", "POST")
-            return item
+    item = _at(context.operations, call.code, level(call), call.resource_type)
+    if item is not None:
+        if item.affects_state and call.method != "POST":
+            raise errors.method_not_allowed(f"${call.code} changes state; use POST", "POST")
+        return item
     raise errors.not_supported(
         f"There is no operation ${call.code[:64]} at this place; the CapabilityStatement lists those offered",
         status=404,
     )
+
+
+@lru_cache(maxsize=1024)
+def _at(
+    operations: Operations, code: str, where: Level, resource_type: str | None
+) -> Offered | None:
+    for item in operations.named(code):
+        if where in item.levels and (
+            not item.resource_types or resource_type in item.resource_types
+        ):
+            return item
+    return None
 
 
 def changed_by(call: Operation, context: Context) -> tuple[str, str] | None:
