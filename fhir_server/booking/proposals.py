@@ -70,9 +70,6 @@ def _hasher(key: bytes) -> hashlib.blake2b:
 
 
 def _write(number: int) -> str:
-    high, low = divmod(number, len(_PAIRS))
-    if high < len(_PAIRS):
-        return (_PAIRS[high] + _PAIRS[low]).lstrip("0") or "0"
     digits = ""
     while True:
         number, rest = divmod(number, len(_PAIRS))

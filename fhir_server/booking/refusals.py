@@ -1,6 +1,6 @@
 """Refusals of booking: one status, one issue code and one stable code for each rule.
 
-details.coding holds the code of the HTTP error and that of the rule. No refusal tells who has what the caller wanted.
+No refusal tells who has what the caller wanted.
 https://hl7.org/fhir/R4/operationoutcome.html
 """
 
@@ -8,37 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fhir_server.spec.errors import FhirError, Issue, Severity
-
-HTTP_CODES = "https://fhir.nhs.uk/Codesystem/http-error-codes"
-RULE_CODES = "https://fhir.nhs.uk/CodeSystem/ers-error-codes"
-_HTTP = {
-    400: "REC_BAD_REQUEST",
-    403: "REC_FORBIDDEN",
-    404: "REC_NOT_FOUND",
-    409: "REC_CONFLICT",
-    422: "REC_UNPROCESSABLE_ENTITY",
-    429: "REC_TOO_MANY_REQUESTS",
-}
-
-
-def issue(
-    status: int,
-    code: str,
-    rule: str,
-    diagnostics: str,
-    *expression: str,
-    severity: Severity = "error",
-) -> Issue:
-    """An issue with both codings; a warning has only that of the rule."""
-    codings = [{"system": RULE_CODES, "code": rule}]
-    if severity == "error":
-        codings.insert(0, {"system": HTTP_CODES, "code": _HTTP[status]})
-    return Issue(severity, code, diagnostics, expression, {"coding": codings})
-
-
-def _refusal(status: int, code: str, rule: str, diagnostics: str, *expression: str) -> FhirError:
-    return FhirError(status, (issue(status, code, rule, diagnostics, *expression),))
+from fhir_server.interactions.coded import issue, refusal
+from fhir_server.spec.errors import FhirError, Issue
 
 
 class SlotTaken(FhirError):
@@ -53,52 +24,52 @@ def slot_not_available(*expression: str) -> SlotTaken:
 
 def slot_in_use(diagnostics: str, *expression: str) -> FhirError:
     """409 conflict: an appointment, a hold or a block of another owner needs the slot as it is."""
-    return _refusal(409, "conflict", "SLOT_HAS_APPOINTMENT", diagnostics, *expression)
+    return refusal(409, "conflict", "SLOT_HAS_APPOINTMENT", diagnostics, *expression)
 
 
 def hold_expired(*expression: str) -> FhirError:
     """409 expired: the hold ran out before the booking."""
     told = "The hold has expired; hold the slot again, or search for free slots"
-    return _refusal(409, "expired", "HOLD_EXPIRED", told, *expression)
+    return refusal(409, "expired", "HOLD_EXPIRED", told, *expression)
 
 
 def not_your_hold(*expression: str) -> FhirError:
     """409 conflict: the hold belongs to another client."""
     told = "This client does not have the hold; hold the slot yourself"
-    return _refusal(409, "conflict", "HOLD_EXPIRED", told, *expression)
+    return refusal(409, "conflict", "HOLD_EXPIRED", told, *expression)
 
 
 def too_many_holds(most: int) -> FhirError:
     """409 conflict: the client holds as many appointments as it may."""
     told = f"This client holds {most} appointments already; book or release one of them first"
-    return _refusal(409, "conflict", "TOO_MANY_ITEMS", told)
+    return refusal(409, "conflict", "TOO_MANY_ITEMS", told)
 
 
 def invalid_state(status: int, diagnostics: str, *expression: str) -> FhirError:
     """422 business-rule (409 conflict): the state of the resource does not allow that."""
     code = "conflict" if status == 409 else "business-rule"
-    return _refusal(status, code, "INVALID_REQUEST_STATE", diagnostics, *expression)
+    return refusal(status, code, "INVALID_REQUEST_STATE", diagnostics, *expression)
 
 
 def conflicting_values(diagnostics: str, *expression: str) -> FhirError:
     """422 business-rule: two elements contradict each other."""
-    return _refusal(422, "business-rule", "CONFLICTING_VALUES", diagnostics, *expression)
+    return refusal(422, "business-rule", "CONFLICTING_VALUES", diagnostics, *expression)
 
 
 def inappropriate_value(diagnostics: str, *expression: str) -> FhirError:
     """422 business-rule: the slot is not one of those that the referral allows."""
-    return _refusal(422, "business-rule", "INAPPROPRIATE_VALUE", diagnostics, *expression)
+    return refusal(422, "business-rule", "INAPPROPRIATE_VALUE", diagnostics, *expression)
 
 
 def inappropriate_slot(diagnostics: str, *expression: str) -> FhirError:
     """422 business-rule: the slot is not for this booking."""
-    return _refusal(422, "business-rule", "INAPPROPRIATE_SLOT", diagnostics, *expression)
+    return refusal(422, "business-rule", "INAPPROPRIATE_SLOT", diagnostics, *expression)
 
 
 def locked(headers: Mapping[str, str]) -> FhirError:
     """409 lock-error with Retry-After: others were changing the same slots all the time."""
     told = "Others are changing the same slots; try again after the time in Retry-After"
-    return FhirError(409, (issue(409, "lock-error", "LOCKED", told),), headers)
+    return refusal(409, "lock-error", "LOCKED", told, headers=headers)
 
 
 def overlapping(*expression: str) -> Issue:
@@ -113,4 +84,4 @@ def status_required(resource_type: str) -> FhirError:
     """422 required: a status that is only an extension; everything that follows depends on its value."""
     place = f"{resource_type}.status"
     told = "The status has no value; send one of its codes"
-    return FhirError(422, (issue(422, "required", "MISSING_VALUE", told, place),))
+    return refusal(422, "required", "MISSING_VALUE", told, place)

@@ -7,12 +7,13 @@ from datetime import date, datetime
 from math import isfinite
 from typing import Any, Literal
 
-from fhir_server.booking import facts, queries, refusals
+from fhir_server.booking import facts, queries
 from fhir_server.booking.inputs import Inputs
 from fhir_server.directory import places
 from fhir_server.directory.names import FLOW_TYPE
 from fhir_server.directory.places import Place
 from fhir_server.interactions.call import Context
+from fhir_server.interactions.coded import refusal
 from fhir_server.interactions.matching import criteria_of
 from fhir_server.search.escaping import escape
 from fhir_server.search.expression import Expression, IdIn
@@ -217,8 +218,7 @@ class Reader:
         )
         if patient is None:
             told = "patient names no Patient of this server"
-            issue = refusals.issue(422, "not-found", "REFERENCE_NOT_FOUND", told, _PLACE)
-            raise errors.unprocessable(issue)
+            raise refusal(422, "not-found", "REFERENCE_NOT_FOUND", told, _PLACE)
         return self._age(patient.get("birthDate")), patient.get("gender")
 
     def _age(self, birth_date: Any) -> int | None:

@@ -11,8 +11,8 @@ from fhir_server.directory.gathered import Gathered
 from fhir_server.directory.names import UBRN
 from fhir_server.directory.paper import Paper, Section, facts, paragraphs, section, table
 from fhir_server.directory.summary import appointments, patient
+from fhir_server.interactions.coded import refusal
 from fhir_server.referral.kinds import kind_of
-from fhir_server.spec import errors
 
 Json = dict[str, Any]
 _TYPE: Json = {"text": "Letter to the patient about a referral"}
@@ -31,10 +31,7 @@ def letter(gathered: Gathered) -> Paper:
         raise refusals.invalid_state(422, told, "ServiceRequest.status")
     if kind_of(referral) == "advice":
         told = "The referral asks a clinician for advice; there is no letter to the patient"
-        issue = refusals.issue(
-            422, "business-rule", "INVALID_REQUEST_TYPE", told, "ServiceRequest.code"
-        )
-        raise errors.unprocessable(issue)
+        raise refusal(422, "business-rule", "INVALID_REQUEST_TYPE", told, "ServiceRequest.code")
     live = tuple(item for item in gathered.appointments if item.get("status") in _BOOKED)
     sections = [
         patient(gathered),

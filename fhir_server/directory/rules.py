@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fhir_server.booking import refusals
 from fhir_server.directory.names import WAIT
 from fhir_server.interactions.call import Context
+from fhir_server.interactions.coded import refusal
 from fhir_server.interactions.rules import NoRules, Ruled
 from fhir_server.interactions.write import Write
 from fhir_server.referral import extensions
@@ -49,5 +49,4 @@ def _derived(service: Json) -> errors.FhirError:
         " or send it as it is now"
     )
     expression = f"HealthcareService.extension[{place}]"
-    issue = refusals.issue(422, "business-rule", "STATE_IS_DERIVED", told, expression)
-    return errors.unprocessable(issue)
+    return refusal(422, "business-rule", "STATE_IS_DERIVED", told, expression)

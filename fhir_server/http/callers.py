@@ -67,8 +67,10 @@ class Callers:
         """
         told = exchange.headers.get(self.client_header)
         if context.caller is not None:
-            whose = context.caller.organisation or context.caller.patient
-            told = f"{context.caller.role == 'patient'} {whose}".encode() if whose else told
+            # Identifiers of organisations and of patients may be the same.
+            organisation, patient = context.caller.organisation, context.caller.patient
+            if organisation or patient:
+                told = f"{organisation}\n{patient}".encode()
         lenient = preferences.handling_stated and preferences.handling == "lenient"
         retry = _retry_key(call, context, exchange)
         if told is None and not lenient and retry is None:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
-from fhir_server.booking.refusals import issue
+from fhir_server.interactions.coded import refusal
 from fhir_server.spec.errors import FhirError
 
 _MOST_CLIENTS = 10_000
@@ -47,5 +47,5 @@ class Rates:
 
 def _too_many(seconds: int) -> FhirError:
     told = "This client sends too many requests; go on after the time in Retry-After"
-    found = issue(429, "throttled", "TOO_MANY_REQUESTS", told)
-    return FhirError(429, (found,), {"Retry-After": str(seconds)})
+    again = {"Retry-After": str(seconds)}
+    return refusal(429, "throttled", "TOO_MANY_REQUESTS", told, headers=again)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.integrity import local_target
@@ -26,7 +26,6 @@ from fhir_server.store.contract import (
     Hit,
     Link,
     Match,
-    Method,
     ReadTransaction,
     Reference,
     StoredVersion,
@@ -276,31 +275,9 @@ class Seen:
         """See Transaction."""
         return self.whole.reindex(key, entries)
 
-    def put(
-        self,
-        *,
-        resource_type: str,
-        logical_id: str,
-        previous: StoredVersion | None,
-        last_updated: int,
-        method: Method,
-        created: bool,
-        body: bytes,
-        entries: IndexEntries,
-        previous_entries: IndexEntries | None = None,
-    ) -> StoredVersion:
+    def put(self, **version: Any) -> StoredVersion:
         """See Transaction."""
-        return self.whole.put(
-            resource_type=resource_type,
-            logical_id=logical_id,
-            previous=previous,
-            last_updated=last_updated,
-            method=method,
-            created=created,
-            body=body,
-            entries=entries,
-            previous_entries=previous_entries,
-        )
+        return self.whole.put(**version)
 
 
 def seen(transaction: ReadTransaction, context: Context) -> ReadTransaction:

@@ -91,15 +91,11 @@ class ReferralPermissions:
             )
         if caller.role == "patient" and after is not None:
             self._check_patient(before, after, context)
-        fresh = facts.slots_of(after, context) if statuses.is_live(after) else {}
-        if statuses.is_live(before):
-            fresh = {
-                item: place
-                for item, place in fresh.items()
-                if item not in facts.slots_of(before, context)
-            }
-        for item in fresh.keys() - _allowed("book", "Slot", fresh, transaction):
-            raise refusals.forbidden("The slot is of a clinic of another organisation", fresh[item])
+        named = facts.slots_of(after, context) if statuses.is_live(after) else {}
+        held = facts.slots_of(before, context) if statuses.is_live(before) else {}
+        fresh = named.keys() - held.keys()
+        for item in fresh - _allowed("book", "Slot", fresh, transaction):
+            raise refusals.forbidden("The slot is of a clinic of another organisation", named[item])
 
     def _check_patient(self, before: Json | None, after: Json, context: Context) -> None:
         """Of services on the shortlist of a referral, and not at the last moment."""

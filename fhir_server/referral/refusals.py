@@ -5,15 +5,13 @@ https://hl7.org/fhir/R4/operationoutcome.html
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from fhir_server.booking.refusals import (
     conflicting_values,
     inappropriate_value,
     invalid_state,
-    issue,
     status_required,
 )
+from fhir_server.interactions.coded import refusal
 from fhir_server.spec.errors import FhirError
 
 __all__ = [
@@ -39,83 +37,71 @@ __all__ = [
 ]
 
 
-def _refusal(
-    status: int,
-    code: str,
-    rule: str,
-    diagnostics: str,
-    *expression: str,
-    headers: Mapping[str, str] | None = None,
-) -> FhirError:
-    found = issue(status, code, rule, diagnostics, *expression)
-    return FhirError(status, (found,), headers or {})
-
-
 def too_many_services(most: int) -> FhirError:
     """422 business-rule: the shortlist is too long."""
     told = f"The shortlist has more than {most} services; leave some out"
-    return _refusal(422, "business-rule", "TOO_MANY_ITEMS", told, "ServiceRequest.performer")
+    return refusal(422, "business-rule", "TOO_MANY_ITEMS", told, "ServiceRequest.performer")
 
 
 def duplicate_service(*expression: str) -> FhirError:
     """422 duplicate: a service is on the shortlist twice."""
     told = "The service is on the shortlist already; name each service once"
-    return _refusal(422, "duplicate", "DUPLICATE_SERVICE", told, *expression)
+    return refusal(422, "duplicate", "DUPLICATE_SERVICE", told, *expression)
 
 
 def duplicate_number(*expression: str) -> FhirError:
     """409 duplicate: another referral, or request for advice, has the UBRN."""
     told = "Another request has this UBRN; leave the number out, and the server issues one"
-    return _refusal(409, "duplicate", "CONFLICTING_VALUES", told, *expression)
+    return refusal(409, "duplicate", "CONFLICTING_VALUES", told, *expression)
 
 
 def service_unavailable(*expression: str) -> FhirError:
     """422 business-rule: the service is closed."""
     told = "The service is not active any more; choose another one"
-    return _refusal(422, "business-rule", "SERVICE_UNAVAILABLE", told, *expression)
+    return refusal(422, "business-rule", "SERVICE_UNAVAILABLE", told, *expression)
 
 
 def missing_value(diagnostics: str, *expression: str) -> FhirError:
     """422 required: something that the rule asks for is not there."""
-    return _refusal(422, "required", "MISSING_VALUE", diagnostics, *expression)
+    return refusal(422, "required", "MISSING_VALUE", diagnostics, *expression)
 
 
 def invalid_value(diagnostics: str, *expression: str) -> FhirError:
     """422 value: a value is out of its bounds."""
-    return _refusal(422, "value", "INVALID_VALUE", diagnostics, *expression)
+    return refusal(422, "value", "INVALID_VALUE", diagnostics, *expression)
 
 
 def reference_not_found(diagnostics: str, *expression: str) -> FhirError:
     """422 not-found: a reference names nothing that is here."""
-    return _refusal(422, "not-found", "REFERENCE_NOT_FOUND", diagnostics, *expression)
+    return refusal(422, "not-found", "REFERENCE_NOT_FOUND", diagnostics, *expression)
 
 
 def state_is_derived(diagnostics: str, *expression: str) -> FhirError:
     """422 business-rule: the server keeps that element."""
-    return _refusal(422, "business-rule", "STATE_IS_DERIVED", diagnostics, *expression)
+    return refusal(422, "business-rule", "STATE_IS_DERIVED", diagnostics, *expression)
 
 
 def priority_not_current(*expression: str) -> FhirError:
     """422 business-rule: who returns a referral with advice may not change its priority."""
     told = "A referral that is returned with advice keeps its priority; leave the priority as it is"
-    return _refusal(422, "business-rule", "PRIORITY_NOT_CURRENT", told, *expression)
+    return refusal(422, "business-rule", "PRIORITY_NOT_CURRENT", told, *expression)
 
 
 def slots_available(*expression: str) -> FhirError:
     """422 business-rule: a referral is deferred for want of slots, but there are some."""
     told = "The service has slots that this referral can book; book one of them"
-    return _refusal(422, "business-rule", "SLOTS_CURRENTLY_AVAILABLE", told, *expression)
+    return refusal(422, "business-rule", "SLOTS_CURRENTLY_AVAILABLE", told, *expression)
 
 
 def slot_is_available(*expression: str) -> FhirError:
     """422 business-rule: a referral is deferred because its slot is gone, but it is not."""
     told = "The slot is free; book it"
-    return _refusal(422, "business-rule", "THIS_SLOT_IS_AVAILABLE", told, *expression)
+    return refusal(422, "business-rule", "THIS_SLOT_IS_AVAILABLE", told, *expression)
 
 
 def forbidden(diagnostics: str, *expression: str) -> FhirError:
     """403 forbidden: it is not for this role, or the referrer has not allowed it."""
-    return _refusal(403, "forbidden", "FORBIDDEN", diagnostics, *expression)
+    return refusal(403, "forbidden", "FORBIDDEN", diagnostics, *expression)
 
 
 def no_relationship(resource_type: str) -> FhirError:
@@ -124,17 +110,17 @@ def no_relationship(resource_type: str) -> FhirError:
         f"The {resource_type}, or what it is about, is not one of this caller's; ask the organisation that has the"
         " referral"
     )
-    return _refusal(403, "forbidden", "NO_RELATIONSHIP", told, resource_type)
+    return refusal(403, "forbidden", "NO_RELATIONSHIP", told, resource_type)
 
 
 def letter_required(*expression: str) -> FhirError:
     """422 business-rule: the last letter of a referral that was sent stays."""
     told = "The referral was sent, so its last letter stays; add another one first"
-    return _refusal(422, "business-rule", "VALUE_IS_REQUIRED", told, *expression)
+    return refusal(422, "business-rule", "VALUE_IS_REQUIRED", told, *expression)
 
 
 def attachment(availability: str, code: str, *expression: str) -> FhirError:
     """422: the attachment is not clean, or not known to be so yet (then with Retry-After)."""
     told = f"The attachment is {availability}; refer to one that is AVAILABLE"
     headers = {"Retry-After": "5"} if code == "transient" else None
-    return _refusal(422, code, availability, told, *expression, headers=headers)
+    return refusal(422, code, availability, told, *expression, headers=headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ STEPS = 5_000
 # Of 4 kB: the longer the log, the fewer of its pages are copied back for each write.
 _CHECKPOINT_PAGES = 16_000
 _FULL = 2
+# A statement may have so much inside one another, and join so many tables (https://www.sqlite.org/limits.html).
+_TOO_DEEP = re.compile("too large|Recursion limit|stack overflow|tables in a join")
 # A newest version that is further ahead of the clock was written when the clock was wrong; time goes on without it.
 _LONGEST_LEAP = 60_000_000
 
@@ -134,7 +137,7 @@ def refusal(error: BaseException) -> errors.FhirError:
             return errors.unavailable(
                 "The database can only be read at present; nothing was stored"
             )
-        case apsw.SQLITE_ERROR if "stack overflow" in str(error):
+        case apsw.SQLITE_ERROR if _TOO_DEEP.search(str(error)):
             return errors.too_costly("The search follows too many references; ask in several steps")
     return errors.unavailable("The database is busy or cannot be written; try again")
 

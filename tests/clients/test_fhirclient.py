@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("fhirclient")
+pytest.importorskip("fhirclient", reason="the client is not installed")
 from fhirclient.client import FHIRClient
 from fhirclient.models.bundle import Bundle
 from fhirclient.models.capabilitystatement import CapabilityStatement

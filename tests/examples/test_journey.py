@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-pytest.importorskip("fhirpy")
+pytest.importorskip("fhirpy", reason="the client is not installed")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
 from journey import Journey

@@ -22,6 +22,7 @@ from fhir_server.store.contract import Store, Transaction
 from fhir_server.store.open import open_store
 from fhir_server.store.sqlite import SqliteStore
 from fhir_server.store.sqlite_driver import connect
+from fhir_server.store.statements import SqlTransaction
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -174,6 +175,23 @@ def test_a_lock_of_another_process_is_503_and_nothing_hangs(
     other.execute("ROLLBACK")
     other.close()
     assert write(sqlite_store, "Patient/p0").version_id == 1
+
+
+@pytest.mark.parametrize("depth", [500, 5000])
+def test_a_statement_that_sqlite_finds_too_deep_is_too_costly(
+    sqlite_store: SqliteStore, depth: int
+) -> None:
+    text = "SELECT 1 WHERE " + "EXISTS (SELECT 1 WHERE " * depth + "1" + ")" * depth
+
+    def ask() -> None:
+        with sqlite_store.read() as view:
+            assert isinstance(view, SqlTransaction)
+            view._driver.fetch(text, ())
+
+    with pytest.raises(FhirError) as refused:
+        ask()
+    assert refused.value.status == 403
+    assert refused.value.issues[0].code == "too-costly"
 
 
 def test_a_damaged_file_is_500_and_says_so(empty_database: Callable[[str], str]) -> None:

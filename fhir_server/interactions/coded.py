@@ -1,0 +1,48 @@
+"""Issues and refusals with a stable code: details.coding holds the code of the HTTP error and that of the rule.
+
+https://hl7.org/fhir/R4/operationoutcome.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fhir_server.spec.errors import FhirError, Issue, Severity
+
+HTTP_CODES = "https://fhir.nhs.uk/Codesystem/http-error-codes"
+RULE_CODES = "https://fhir.nhs.uk/CodeSystem/ers-error-codes"
+_HTTP = {
+    400: "REC_BAD_REQUEST",
+    403: "REC_FORBIDDEN",
+    404: "REC_NOT_FOUND",
+    409: "REC_CONFLICT",
+    422: "REC_UNPROCESSABLE_ENTITY",
+    429: "REC_TOO_MANY_REQUESTS",
+}
+
+
+def issue(
+    status: int,
+    code: str,
+    rule: str,
+    diagnostics: str,
+    *expression: str,
+    severity: Severity = "error",
+) -> Issue:
+    """An issue with both codings; a warning has only that of the rule."""
+    codings = [{"system": RULE_CODES, "code": rule}]
+    if severity == "error":
+        codings.insert(0, {"system": HTTP_CODES, "code": _HTTP[status]})
+    return Issue(severity, code, diagnostics, expression, {"coding": codings})
+
+
+def refusal(
+    status: int,
+    code: str,
+    rule: str,
+    diagnostics: str,
+    *expression: str,
+    headers: Mapping[str, str] | None = None,
+) -> FhirError:
+    """A refusal with that issue only."""
+    return FhirError(status, (issue(status, code, rule, diagnostics, *expression),), headers or {})
