@@ -66,8 +66,10 @@ def made_of(reference: str, status: str, context: Context, transaction: Transact
     if found is None:
         return None
     known = proposals.schedules(found.slots, context, transaction)
-    taking_part = proposals.participants(found, status, known, context)
-    made: Json = parse_stored(proposals.appointment(found, status, taking_part).encode())
+    taking_part = proposals.participants(found.slots, found.patients, status, known, context)
+    based_on = proposals.based_on(found.referrals)
+    text = proposals.appointment(found.slots, status, based_on, taking_part)
+    made: Json = parse_stored(text.encode())
     return made
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from fhir_server.booking import actors, answers, facts, proposals, queries, runs
 from fhir_server.booking.inputs import Inputs, read_inputs
 from fhir_server.booking.names import OURS
-from fhir_server.booking.proposals import Proposal
+from fhir_server.booking.proposals import Slots
 from fhir_server.interactions.call import Context, Operation, Result
 from fhir_server.interactions.matching import criteria_of
 from fhir_server.interactions.operation import Level
@@ -98,7 +98,6 @@ class _Wanted:
         self.patients = tuple(self._patients(inputs))
         named = actors.referrals_named(inputs, context, transaction)
         self.referrals = _open(named or ())
-        self.referring = tuple(self.referrals)
         self.kinds, self.bodies = actors.schedules_of(inputs, named, context, transaction)
         self.where = self._where(inputs)
 
@@ -174,7 +173,7 @@ class _Wanted:
 
     def page(
         self, after: tuple[Any, ...] | None, transaction: ReadTransaction
-    ) -> tuple[list[Proposal], tuple[Any, ...] | None, int]:
+    ) -> tuple[list[Slots], tuple[Any, ...] | None, int]:
         """The proposals of a page, where the next page starts, and how many there are in all."""
         assert self.count is not None
         if self.kinds and not all(self.kinds):
@@ -185,25 +184,17 @@ class _Wanted:
         engaged = runs.engaged(self.patients, self.low, self.high, self.context, transaction)
         found = runs.proposals(slots, self.shape, self.kinds, engaged, self.context)
         begin = int(after[0]) if after else 0
-        page = [
-            Proposal(item.slots, self.patients, self.referring)
-            for item in found[begin : begin + self.count]
-        ]
+        page = found[begin : begin + self.count]
         following = begin + len(page)
         more = (following,) if page and following < len(found) else None
         return page, more, len(found)
 
     def _plain_page(
         self, after: tuple[Any, ...] | None, transaction: ReadTransaction
-    ) -> tuple[list[Proposal], tuple[Any, ...] | None, int]:
+    ) -> tuple[list[Slots], tuple[Any, ...] | None, int]:
         assert self.count is not None
         hits, total = self._hits(self.count, after, transaction)
-        slots = [proposals.offered(hit.body) for hit in hits[: self.count]]
-        page = [
-            Proposal((slot,), self.patients, self.referring)
-            for slot in slots
-            if facts.moment(slot["end"]) <= self.high
-        ]
+        page: list[Slots] = [(slot,) for slot in self._within(hits[: self.count])]
         if len(hits) <= self.count and after is None:
             return page, None, len(page)
         more = hits[self.count - 1].position if len(hits) > self.count > 0 else None
@@ -214,46 +205,61 @@ class _Wanted:
         if len(hits) > limit:
             told = f"Only the first {limit} free slots are looked at; ask for a shorter period"
             self.notes.append(Issue("information", "incomplete", told))
-        slots = [proposals.offered(hit.body) for hit in hits[:limit]]
+        return self._within(hits[:limit])
+
+    def _within(self, hits: Iterable[Match]) -> list[Json]:
+        """Those slots that end in time."""
+        slots = [proposals.offered(hit.body) for hit in hits]
         return [slot for slot in slots if facts.moment(slot["end"]) <= self.high]
 
     def schedules(
-        self, page: Iterable[Proposal], transaction: ReadTransaction
+        self, slots: Iterable[Json], transaction: ReadTransaction
     ) -> dict[tuple[str, str], Json]:
-        """The schedules of the slots on a page; those whose bodies are there are not read again."""
-        slots = {facts.schedule_of(slot): slot for item in page for slot in item.slots}
+        """Their schedules; those whose bodies are there are not read again."""
         found: dict[tuple[str, str], Json] = {}
         missing = []
-        for slot in slots.values():
-            for _, target in facts.targets((slot.get("schedule", {}),), self.context):
-                if target in self.bodies:
-                    found[target] = parse_stored(self.bodies[target])
-                else:
-                    missing.append(target)
+        for _, target in facts.targets([slot.get("schedule", {}) for slot in slots], self.context):
+            if target in self.bodies:
+                found[target] = parse_stored(self.bodies[target])
+            else:
+                missing.append(target)
         return found | facts.resources(missing, self.context, transaction) if missing else found
 
-    def entries(self, page: list[Proposal], transaction: ReadTransaction) -> list[tuple[str, str]]:
+    def entries(self, page: list[Slots], transaction: ReadTransaction) -> list[tuple[str, str]]:
         """Each proposal of a page as an Appointment, with its id."""
+        if not page:
+            return []
+        context = self.context
         # Most slots of a page are of the same schedule.
-        places = ["\n".join([facts.schedule_of(slot) for slot in item.slots]) for item in page]
+        places = [
+            facts.schedule_of(slots[0])
+            if len(slots) == 1
+            else "\n".join(map(facts.schedule_of, slots))
+            for slots in page
+        ]
         different = dict(zip(places, page, strict=True))
-        known = self.schedules(different.values(), transaction)
+        known = self.schedules(
+            [slot for slots in different.values() for slot in slots], transaction
+        )
         shared = {
-            place: proposals.participants(item, "proposed", known, self.context)
-            for place, item in different.items()
+            place: proposals.participants(slots, self.patients, "proposed", known, context)
+            for place, slots in different.items()
         }
-        about = self.keys_about(transaction) if page else []
-        key = self.context.policy.cursor_key
+        keys = [[self.keys[slot["id"]] for slot in slots] for slots in page]
+        about = self.keys_about(transaction)
+        ids = proposals.proposal_ids(keys, about, context.policy.cursor_key)
+        based_on = proposals.based_on(list(self.referrals))
         found: list[tuple[str, str]] = []
-        for place, item in zip(places, page, strict=True):
-            keys = [self.keys[slot["id"]] for slot in item.slots]
-            logical_id = proposals.proposal_id(keys, about, key) or self.context.new_id()
-            made = proposals.appointment(item, "proposed", shared[place], logical_id)
+        for place, slots, named in zip(places, page, ids, strict=True):
+            logical_id = named or context.new_id()
+            made = proposals.appointment(slots, "proposed", based_on, shared[place], logical_id)
             found.append((logical_id, made))
         return found
 
     def keys_about(self, transaction: ReadTransaction) -> list[int]:
         """The internal keys of the patients that are stored, and of the referral."""
+        if not self.patients:
+            return list(self.referrals.values())
         named = [{"reference": text} for text in self.patients]
         wanted = [target for _, target in facts.targets(named, self.context)]
         found = transaction.many(wanted)

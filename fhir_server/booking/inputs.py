@@ -39,15 +39,17 @@ class Inputs:
 
     def one(self, name: str) -> Any:
         """The value, or None; FhirError 400 when there are several."""
-        found = self.all(name)
+        found = self.values.get(name)
+        if not found:
+            return None
         if len(found) > 1:
             raise errors.invalid(f"{name} is there {len(found)} times; send one", _PLACE)
-        return found[0] if found else None
+        return found[0]
 
     def texts(self, name: str) -> list[str]:
         """Values that are texts: strings, uris, codes, dates, or the reference of a Reference."""
-        found = []
-        for value in self.all(name):
+        found: list[str] = []
+        for value in self.values.get(name, ()):
             text = value.get("reference") if isinstance(value, dict) else value
             if not isinstance(text, str) or not text:
                 raise errors.invalid(
@@ -58,9 +60,9 @@ class Inputs:
 
     def text(self, name: str) -> str | None:
         """The one text, or None."""
-        self.one(name)
-        found = self.texts(name)
-        return found[0] if found else None
+        if self.one(name) is None:
+            return None
+        return self.texts(name)[0]
 
     def concept(self, name: str, system: str) -> Json | None:
         """A CodeableConcept, a Coding, or a code of that system."""

@@ -23,33 +23,47 @@ Identity = tuple[str, str]
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
-_LONGEST = 64
 _MAC = 13
+# Of the keys: an id has 64 characters.
+_LONGEST = 64 - len("p..") - _MAC
 _MINUTE = 60_000_000
 _COPIED = ("serviceCategory", "serviceType", "specialty", "appointmentType")
 _TAKEN = frozenset(_COPIED)
 
 
+# Those that make one appointment, in the order of their start.
+Slots = tuple[Json, ...]
+
+
 class Proposal(NamedTuple):
-    """Slots that make one appointment (in the order of their start), for these patients and this referral's id."""
+    """What the id of a proposal stands for: slots, patients as Patient/id, and ids of referrals."""
 
-    slots: tuple[Json, ...]
-    patients: tuple[str, ...] = ()
-    referrals: tuple[str, ...] = ()
+    slots: Slots
+    patients: tuple[str, ...]
+    referrals: tuple[str, ...]
 
 
-def proposal_id(slot_keys: Sequence[int], about: Sequence[int], key: bytes) -> str | None:
-    """The id, or None when so many keys do not fit into one; about: the keys of patients and a referral."""
-    text = "-".join(map(_write, slot_keys)) + "." + "-".join(map(_write, about))
-    made = f"p.{text}.{_mac(text, key)}"
-    return made if len(made) <= _LONGEST else None
+def proposal_ids(
+    slot_keys: Iterable[Sequence[int]], about: Sequence[int], key: bytes
+) -> list[str | None]:
+    """An id for each proposal of a page, None for one with so many keys that they do not fit into it.
+
+    about: the keys of patients and a referral, the same for all.
+    """
+    end = "-".join(map(_write, about))
+    hasher = _hasher(key)
+    made: list[str | None] = []
+    for keys in slot_keys:
+        text = f"{'-'.join(map(_write, keys))}.{end}"
+        made.append(f"p.{text}.{_mac(text, hasher)}" if len(text) <= _LONGEST else None)
+    return made
 
 
 def read_id(logical_id: str, key: bytes) -> tuple[list[int], list[int]] | None:
     """The keys of the slots of a proposal, and of what it is about, or None for the id of anything else."""
     head, _, rest = logical_id.partition(".")
     text, _, mac = rest.rpartition(".")
-    if head != "p" or not hmac.compare_digest(mac.encode(), _mac(text, key).encode()):
+    if head != "p" or not hmac.compare_digest(mac.encode(), _mac(text, _hasher(key)).encode()):
         return None
     slots, _, about = text.partition(".")
     return [int(item, 36) for item in slots.split("-")], [
@@ -57,8 +71,8 @@ def read_id(logical_id: str, key: bytes) -> tuple[list[int], list[int]] | None:
     ]
 
 
-def _mac(text: str, key: bytes) -> str:
-    digest = _hasher(key).copy()
+def _mac(text: str, hasher: hashlib.blake2b) -> str:
+    digest = hasher.copy()
     digest.update(text.encode())
     return digest.hexdigest()[:_MAC]
 
@@ -70,12 +84,8 @@ def _hasher(key: bytes) -> hashlib.blake2b:
 
 
 def _write(number: int) -> str:
-    digits = ""
-    while True:
-        number, rest = divmod(number, len(_PAIRS))
-        digits = _PAIRS[rest] + digits
-        if not number:
-            return digits.lstrip("0") or "0"
+    high, low = divmod(number, len(_PAIRS))
+    return (_PAIRS[high] if high < len(_PAIRS) else _write(high)) + _PAIRS[low]
 
 
 def proposed(logical_id: str, context: Context, transaction: ReadTransaction) -> Proposal | None:
@@ -111,49 +121,58 @@ def offered(body: bytes) -> Json:
 
 
 def participants(
-    proposal: Proposal, status: str, known: Mapping[Identity, Json], context: Context
+    slots: Slots,
+    patients: Iterable[str],
+    status: str,
+    known: Mapping[Identity, Json],
+    context: Context,
 ) -> str:
-    """Who takes part in the Appointment of a proposal, as JSON; known are the schedules of its slots."""
+    """Who takes part in the Appointment of slots, as JSON; known are their schedules."""
     answer = "accepted" if status == "booked" else "needs-action"
     actors: dict[str, Json] = {}
-    for slot in proposal.slots:
+    for slot in slots:
         for _, target in facts.targets((slot.get("schedule", {}),), context):
             for actor in known.get(target, {}).get("actor", ()):
                 actors.setdefault(actor.get("reference", repr(actor)), actor)
     found = [{"actor": actor, "status": answer} for actor in actors.values()]
-    found += [{"actor": {"reference": item}, "status": answer} for item in proposal.patients]
+    found += [{"actor": {"reference": item}, "status": answer} for item in patients]
     listed = found or [{"actor": {"display": "Unknown"}, "status": answer}]
     return serialise(listed).decode()
 
 
-def appointment(proposal: Proposal, status: str, taking_part: str, logical_id: str = "") -> str:
-    """The Appointment that a proposal stands for, as JSON put together of parts: ten are made for a page.
+def based_on(referrals: Sequence[str]) -> str:
+    """The property that names the referrals with those ids, as JSON; nothing without any."""
+    named = _between("ServiceRequest").join(referrals)
+    return f'"basedOn":[{{"reference":"ServiceRequest/{named}"}}],' if referrals else ""
+
+
+def appointment(
+    slots: Slots, status: str, based_on: str, taking_part: str, logical_id: str = ""
+) -> str:
+    """The Appointment of slots, as JSON put together of parts: ten are made for a page.
 
     taking_part: its participants. logical_id: without one it has no id.
     """
-    slots = proposal.slots
     first = slots[0]
-    begins, ends = first["start"], first["end"]
-    for slot in slots[1:]:
-        begins = min(begins, slot["start"], key=facts.moment)
-        ends = max(ends, slot["end"], key=facts.moment)
+    begins, ends, named_slots = first["start"], first["end"], first["id"]
+    if len(slots) > 1:
+        begins = min((slot["start"] for slot in slots), key=facts.moment)
+        ends = max((slot["end"] for slot in slots), key=facts.moment)
+        named_slots = _between("Slot").join(slot["id"] for slot in slots)
     named = f'"id":"{logical_id}",' if logical_id else ""
-    referrals = proposal.referrals
-    based_on = f'"basedOn":{_references("ServiceRequest", referrals)},' if referrals else ""
-    named_slots = _references("Slot", [slot["id"] for slot in slots])
     copied = ""
     if not _TAKEN.isdisjoint(first):
         listed = [(name, serialise(first[name]).decode()) for name in _COPIED if name in first]
         copied = "".join([f'"{name}":{value},' for name, value in listed])
     return (
-        f'{{"resourceType":"Appointment",{named}"status":"{status}",'
-        f'{based_on}{copied}{_span(begins, ends)},"slot":{named_slots},"participant":{taking_part}}}'
+        f'{{"resourceType":"Appointment",{named}"status":"{status}",{based_on}{copied}{_span(begins, ends)},'
+        f'"slot":[{{"reference":"Slot/{named_slots}"}}],"participant":{taking_part}}}'
     )
 
 
-def _references(resource_type: str, ids: Iterable[str]) -> str:
-    between = f'"}},{{"reference":"{resource_type}/'
-    return f'[{{"reference":"{resource_type}/{between.join(ids)}"}}]'
+def _between(resource_type: str) -> str:
+    """What stands between the ids of two references."""
+    return f'"}},{{"reference":"{resource_type}/'
 
 
 # The clinics of a day begin and end at the same times.

@@ -16,7 +16,7 @@ import orjson
 
 from fhir_server.booking import facts, queries, statuses
 from fhir_server.booking.inputs import Inputs
-from fhir_server.booking.proposals import Proposal
+from fhir_server.booking.proposals import Slots
 from fhir_server.interactions.call import Context
 from fhir_server.search.expression import And
 from fhir_server.spec import errors
@@ -134,7 +134,7 @@ def proposals(
     kinds: list[set[str]],
     engaged: list[Span],
     context: Context,
-) -> list[Proposal]:
+) -> list[Slots]:
     """Every appointment that the slots (by start) make, soonest first.
 
     kinds: for each kind of actor the schedules that have one; where no schedule has all, slots of several schedules
@@ -145,7 +145,7 @@ def proposals(
         targets = facts.targets([slot.get("schedule", {})], context)
         schedule = next((target[1] for _, target in targets), "")
         by_schedule.setdefault(schedule, []).append(slot)
-    spans: dict[Span, dict[str, tuple[Json, ...]]] = {}
+    spans: dict[Span, dict[str, Slots]] = {}
     for schedule, listed in by_schedule.items():
         for number in range(len(listed)):
             run = _run(listed, number, shape)
@@ -162,7 +162,7 @@ def proposals(
     return found
 
 
-def _run(listed: Sequence[Json], number: int, shape: RunShape) -> tuple[Json, ...] | None:
+def _run(listed: Sequence[Json], number: int, shape: RunShape) -> Slots | None:
     """The slot and as many that follow it without a gap as the duration needs."""
     first = listed[number]
     if shape.minutes is None:
@@ -178,10 +178,10 @@ def _run(listed: Sequence[Json], number: int, shape: RunShape) -> tuple[Json, ..
     return tuple(run) if end - start >= shape.minutes * _MINUTE else None
 
 
-def _together(runs: dict[str, tuple[Json, ...]], kinds: list[set[str]]) -> list[Proposal]:
+def _together(runs: dict[str, Slots], kinds: list[set[str]]) -> list[Slots]:
     """Proposals for one time: a schedule that has an actor of every kind, else the first of each kind."""
     if not kinds:
-        return [Proposal(run) for run in runs.values()]
+        return list(runs.values())
     found = []
     for schedule, run in runs.items():
         if schedule not in kinds[0]:
@@ -196,7 +196,7 @@ def _together(runs: dict[str, tuple[Json, ...]], kinds: list[set[str]]) -> list[
             complete = complete and other_run is not None
             slots += other_run or ()
         if complete:
-            found.append(Proposal(tuple(slots)))
+            found.append(tuple(slots))
     return found
 
 

@@ -42,6 +42,8 @@ _PREFIX = len("/fhir")
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _CHANGING = (*_WITH_BODY, "DELETE")
 _WHOLE = Preferences()
+_CONDITIONAL = frozenset({b"if-match", b"if-none-match", b"if-modified-since", b"if-none-exist"})
+_UNCONDITIONAL = Conditions()
 
 
 class Endpoint:
@@ -218,12 +220,14 @@ class Endpoint:
                 f"{method[:16]} is not a method of the RESTful API",
                 "GET, HEAD, POST, PUT, PATCH, DELETE",
             )
-        conditions = Conditions(
-            exchange.header(b"if-match"),
-            exchange.header(b"if-none-match"),
-            exchange.header(b"if-modified-since"),
-            exchange.header_in_utf_8(b"if-none-exist"),
-        )
+        conditions = _UNCONDITIONAL
+        if not _CONDITIONAL.isdisjoint(exchange.headers):
+            conditions = Conditions(
+                exchange.header(b"if-match"),
+                exchange.header(b"if-none-match"),
+                exchange.header(b"if-modified-since"),
+                exchange.header_in_utf_8(b"if-none-exist"),
+            )
         request = Request(method, exchange.path, query, conditions)
         if method in ("GET", "HEAD"):
             return request

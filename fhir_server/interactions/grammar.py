@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from fhir_server.interactions import call as calls
 from fhir_server.interactions.call import Call, Parameters, PatchDocument, Request
@@ -42,7 +42,8 @@ def parse_query(text: str) -> Parameters:
 
 
 def _decoded(text: str) -> str:
-    return unquote(text.replace("+", " "), errors="strict")
+    spaced = text.replace("+", " ")
+    return unquote_to_bytes(spaced).decode() if "%" in spaced else spaced
 
 
 def parse_url(url: str) -> tuple[str, Parameters]:

@@ -63,6 +63,7 @@ class Operations:
         return self._by_code.get(code, ())
 
 
+@lru_cache(maxsize=1024)
 def media_types(code: str, operations: Operations) -> tuple[str, ...]:
     """The media types beside FHIR's that operations of that name answer in; they tell them as media_types."""
     return tuple(

@@ -23,6 +23,8 @@ STEPS = 5_000
 # Of 4 kB: the longer the log, the fewer of its pages are copied back for each write.
 _CHECKPOINT_PAGES = 16_000
 _FULL = 2
+# A connection is used by one thread at a time, so that SQLite need not lock it for each of its calls.
+_FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
 # A statement may have so much inside one another, and join so many tables (https://www.sqlite.org/limits.html).
 _TOO_DEEP = re.compile("too large|Recursion limit|stack overflow|tables in a join")
 # A newest version that is further ahead of the clock was written when the clock was wrong; time goes on without it.
@@ -34,7 +36,7 @@ def connect(path: str, busy_seconds: float = BUSY_SECONDS) -> apsw.Connection:
 
     Raises UnsafeDatabase when the file does not take these modes, as on some network file systems.
     """
-    connection = apsw.Connection(path, statementcachesize=512)
+    connection = apsw.Connection(path, flags=_FLAGS, statementcachesize=512)
     # Otherwise a statement over several tables is planned again for each of its values.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.set_busy_timeout(int(busy_seconds * 1000))
