@@ -52,9 +52,8 @@ class SqliteStore:
         driver = getattr(self._local, "driver", None)
         if driver is None:
             driver = self._local.driver = self._reader()
-        # A budget is of the thread's own time: on a busy machine, giving up what others delay would only do it twice.
         self._local.deadline = time.monotonic() + self.search_timeout
-        self._local.budget = math.inf if budget is None else time.thread_time() + budget
+        self._local.budget, self._local.began = budget, None
         try:
             driver.cursor.execute("BEGIN")
             yield SqlTransaction(driver)
@@ -64,20 +63,32 @@ class SqliteStore:
             raise refusal(error) from error
         finally:
             # Past its time the handler would interrupt the end as well, and the next read find this one's transaction.
-            self._local.budget = self._local.deadline = math.inf
+            self._local.budget, self._local.deadline = None, math.inf
             if driver.connection.in_transaction:
                 driver.cursor.execute("ROLLBACK")
 
     def _reader(self) -> SqliteDriver:
         connection = connect(self.path)
         connection.pragma("query_only", 1)
-        local = self._local
-        connection.set_progress_handler(
-            lambda: time.thread_time() > local.budget or time.monotonic() > local.deadline, STEPS
-        )
+        connection.set_progress_handler(self._late, STEPS)
         with self._readers_lock:
             self._readers.append(connection)
         return SqliteDriver(connection)
+
+    def _late(self) -> bool:
+        """Whether this thread's read has to end, asked after every so many steps of it.
+
+        A budget is of the thread's own time: on a busy machine, giving up what others delay would only do it twice.
+        That clock is dear: it is first read when a statement is not one of the many short ones.
+        """
+        local = self._local
+        if local.budget is not None:
+            now = time.thread_time()
+            if local.began is None:
+                local.began = now
+            if now - local.began > local.budget:
+                return True
+        return bool(time.monotonic() > local.deadline)
 
     def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Future[T]:
         """Queue the work for the writer."""
