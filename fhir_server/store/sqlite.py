@@ -33,6 +33,38 @@ from fhir_server.store.statements import SqlTransaction, keep_secret
 T = TypeVar("T")
 
 
+class _Reader:
+    """A thread's connection, and how long what it reads may take.
+
+    deadline: by the monotonic clock. budget: seconds of the thread's own time, None for any: on a busy machine, giving
+    up what others delay would only do it twice.
+    """
+
+    __slots__ = ("began", "budget", "connection", "cursor", "deadline", "view")
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+        driver = SqliteDriver(connection)
+        self.cursor = driver.cursor
+        self.view = SqlTransaction(driver)
+        self.deadline = math.inf
+        self.budget: float | None = None
+        self.began: float | None = None
+        connection.pragma("query_only", 1)
+        connection.set_progress_handler(self._late, STEPS)
+
+    def _late(self) -> bool:
+        """Whether the read has to end, asked after every so many steps of it."""
+        if self.budget is not None:
+            # That clock is dear, so that it is first read when a statement is not one of the many short ones.
+            now = time.thread_time()
+            if self.began is None:
+                self.began = now
+            if now - self.began > self.budget:
+                return True
+        return time.monotonic() > self.deadline
+
+
 class SqliteStore:
     """A Store in one file."""
 
@@ -49,46 +81,25 @@ class SqliteStore:
     @contextmanager
     def read(self, budget: float | None = None) -> Iterator[ReadTransaction]:
         """A snapshot on this thread's own connection."""
-        driver = getattr(self._local, "driver", None)
-        if driver is None:
-            driver = self._local.driver = self._reader()
-        self._local.deadline = time.monotonic() + self.search_timeout
-        self._local.budget, self._local.began = budget, None
+        reader: _Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = _Reader(connect(self.path))
+            with self._readers_lock:
+                self._readers.append(reader.connection)
+        reader.deadline = time.monotonic() + self.search_timeout
+        reader.budget, reader.began = budget, None
         try:
-            driver.cursor.execute("BEGIN")
-            yield SqlTransaction(driver)
+            reader.cursor.execute("BEGIN")
+            yield reader.view
         except apsw.Error as error:
             if budget is not None and error_code(error) == apsw.SQLITE_INTERRUPT:
                 raise OverBudget from None
             raise refusal(error) from error
         finally:
             # Past its time the handler would interrupt the end as well, and the next read find this one's transaction.
-            self._local.budget, self._local.deadline = None, math.inf
-            if driver.connection.in_transaction:
-                driver.cursor.execute("ROLLBACK")
-
-    def _reader(self) -> SqliteDriver:
-        connection = connect(self.path)
-        connection.pragma("query_only", 1)
-        connection.set_progress_handler(self._late, STEPS)
-        with self._readers_lock:
-            self._readers.append(connection)
-        return SqliteDriver(connection)
-
-    def _late(self) -> bool:
-        """Whether this thread's read has to end, asked after every so many steps of it.
-
-        A budget is of the thread's own time: on a busy machine, giving up what others delay would only do it twice.
-        That clock is dear: it is first read when a statement is not one of the many short ones.
-        """
-        local = self._local
-        if local.budget is not None:
-            now = time.thread_time()
-            if local.began is None:
-                local.began = now
-            if now - local.began > local.budget:
-                return True
-        return bool(time.monotonic() > local.deadline)
+            reader.budget, reader.deadline = None, math.inf
+            if reader.connection.in_transaction:
+                reader.cursor.execute("ROLLBACK")
 
     def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Future[T]:
         """Queue the work for the writer."""
