@@ -58,11 +58,16 @@ def included(
     includes, revincludes = search.includes, search.revincludes
     if not includes and not revincludes:
         return found
-    seen: set[Identity] = {(item.resource_type, item.logical_id) for item in matches}
+    seen: set[Identity] = set()
+    # Most includes bring other types than were searched.
+    types, compared = search.query.resource_types, False
     while level:
         fresh = _targets(includes, made, transaction)
         for include in revincludes:
             fresh += _referring(include, level, limit, transaction)
+        if not compared and any(version.resource_type in types for version in fresh):
+            seen.update([(item.resource_type, item.logical_id) for item in matches])
+            compared = True
         new: list[StoredVersion] = []
         for version in fresh:
             identity = (version.resource_type, version.logical_id)

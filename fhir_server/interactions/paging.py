@@ -82,8 +82,9 @@ def take_cursor(
     parameters: tuple[tuple[str, str], ...],
 ) -> tuple[tuple[tuple[str, str], ...], str | None]:
     """The parameters without the cursor, and the cursor."""
-    rest = tuple(item for item in parameters if item[0] != CURSOR)
     found = [value for name, value in parameters if name == CURSOR]
+    if not found:
+        return parameters, None
     if len(found) > 1:
         raise errors.invalid(f"{CURSOR} is there twice; follow the link as it was given")
-    return rest, found[0] if found else None
+    return tuple([item for item in parameters if item[0] != CURSOR]), found[0]

@@ -132,7 +132,7 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
         wanted = _warned(wanted)
     found = included(wanted, page, made, context.policy.maximum_included, transaction)
     shape = partial(shaped, wanted=wanted) if wanted.elements or wanted.summary else None
-    shown = entries(page, "match", base_url, shape)
+    shown = entries(page, "match", base_url, shape, types[0] if len(types) == 1 else None)
     shown += entries(found, "include", base_url, shape)
     return Result(200, searchset(bundle, (*shown, *_told(wanted, context))))
 

@@ -31,8 +31,19 @@ def entries(
     mode: Mode,
     base_url: str,
     shaped: Callable[[bytes], bytes] | None = None,
+    resource_type: str | None = None,
 ) -> list[bytes]:
-    """The entries of resources, whose bytes go in as they are, or as shaped makes them."""
+    """The entries of resources, whose bytes go in as they are, or as shaped makes them.
+
+    resource_type: of all of them, where that is known.
+    """
+    if resource_type is not None and shaped is None:
+        beginning, end = _around(base_url, resource_type, mode)
+        between = b'","resource":'
+        return [
+            b"%b%b%b%b%b" % (beginning, item.logical_id.encode(), between, item.body, end)
+            for item in resources
+        ]
     found = []
     last = None
     for item in resources:
