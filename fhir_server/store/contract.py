@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/http.html#versioning
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -169,8 +169,8 @@ class CatalogueTransaction(Protocol):
     def keys(self, resource_type: str | None, after: int, limit: int) -> list[int]:
         """Keys of current resources, ascending."""
 
-    def replace(self, key: int, number: int, entries: IndexEntries) -> None:
-        """The rows of one parameter of a resource become those of the entries."""
+    def replace(self, number: int, entries: Mapping[int, IndexEntries]) -> None:
+        """The rows of one parameter of resources, by key, become those of the entries."""
 
     def purge(self, number: int, limit: int) -> bool:
         """Delete rows of a retired parameter; False, and its last_key PURGED, when none are left."""
