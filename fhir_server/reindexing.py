@@ -58,20 +58,15 @@ class Catalogued:
         found = self._store.defined()
         if found == self._defined:
             return
-        percents = {item.number: self._percent(item) for item in found if item.state == "indexing"}
         self._defined = found
-        self._catalogue = Catalogue(
+        catalogue = Catalogue(
             tuple(
-                Custom(parameter_of(item), item.state, percents.get(item.number, 0))
-                for item in found
-                if item.state != "retired"
+                Custom(parameter_of(item), item.state) for item in found if item.state != "retired"
             )
         )
-
-    def _percent(self, item: Defined) -> int:
-        with self._store.read() as transaction:
-            done, total = transaction.catalogue.progress(item)
-        return min(99, done * 100 // total) if total else 99
+        # What was understood with a catalogue is forgotten with it: how far one has come is no matter.
+        if catalogue != self._catalogue:
+            self._catalogue = catalogue
 
 
 def parameter_of(item: Defined) -> SearchParameter:
@@ -108,14 +103,16 @@ def _index(item: Defined, transaction: Transaction, context: Context) -> None:
     named = transaction.by_key(keys)
     transaction.lock([(found.resource_type, found.logical_id) for found in named.values()])
     parameter = parameter_of(item)
-    for key, version in transaction.by_key(keys).items():
-        found = parameter_entries(
+    found = {
+        key: parameter_entries(
             parse_stored(version.body),
             parameter,
             base_urls=(context.base_url,),
             zone=context.policy.zone,
         )
-        catalogue.replace(key, item.number, found)
+        for key, version in transaction.by_key(keys).items()
+    }
+    catalogue.replace(item.number, found)
     catalogue.change(item.number, "indexing", keys[-1])
 
 

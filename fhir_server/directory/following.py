@@ -22,59 +22,41 @@ _MOST_SCHEDULES = 50_000
 
 @dataclass
 class Follower:
-    """Reads on from where it was: one process's place in the histories. since: microseconds.
+    """Reads on from where it was: one process's place in the histories.
 
-    The histories are read in spans that are settled, so nothing is missed whichever process wrote it. A span begins at
-    the moment at which the last one ended, as more may have been written at it; seen: what was read of that moment.
+    The histories are read in spans that are settled, so nothing is missed whichever process wrote it, and each span
+    begins where the last one ended, so that nothing is read twice, however much has one moment. begin, until: positions
+    in the histories, the end left out; after: where the next page of a type goes on.
     """
 
-    since: int
-    until: int | None = None
+    begin: tuple[int, int]
+    until: tuple[int, int] | None = None
     after: dict[str, tuple[int, int]] = field(default_factory=dict)
     pending: list[str] = field(default_factory=list)
     services: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    seen: set[tuple[int, str, str, int]] = field(default_factory=set)
 
     def read(self, context: Context, transaction: ReadTransaction) -> list[str]:
         """The ids of the services that changes concern, of at most one page of a type."""
         if self.until is None:
-            self.until = transaction.settled()
+            self.until = transaction.settled_position()
             self.pending = list(_TYPES)
         if not self.pending:
             return []
         resource_type = self.pending[-1]
-        hits = transaction.history(
-            HistoryQuery(
-                resource_type,
-                since=self.since,
-                until=self.until,
-                limit=_PAGE,
-                after=self.after.get(resource_type),
-            )
+        position = self.after.get(resource_type, self.until)
+        query = HistoryQuery(resource_type, begin=self.begin, after=position, limit=_PAGE)
+        hits = transaction.history(query)
+        found = dict.fromkeys(
+            service_id
+            for hit in hits
+            for service_id in self._concerned(hit.version, context, transaction)
         )
-        found: dict[str, None] = {}
-        read: list[tuple[int, str, str, int]] = []
-        for hit in hits:
-            version = hit.version
-            key = (
-                version.last_updated,
-                version.resource_type,
-                version.logical_id,
-                version.version_id,
-            )
-            if key not in self.seen:
-                found.update(dict.fromkeys(self._concerned(version, context, transaction)))
-                if version.last_updated == self.until:
-                    read.append(key)
-        self.seen.update(read)
         if len(hits) == _PAGE:
             self.after[resource_type] = hits[-1].position
         else:
             self.pending.pop()
         if not self.pending:
-            if self.until > self.since:
-                self.seen = {item for item in self.seen if item[0] == self.until}
-            self.since, self.until, self.after = self.until, None, {}
+            self.begin, self.until, self.after = self.until, None, {}
         return list(found)
 
     @property

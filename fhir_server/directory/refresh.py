@@ -50,6 +50,7 @@ class Refresher:
     changed: services that something written concerns, which go first; backlog: service id -> the moment (microseconds
     since 1970) from which on its figures have to be, as time alone has changed them; due: when that will be the case;
     looked_at: service id -> when that was last, by the clock, which runs on whatever the time of day does.
+    shown: services looked at since the span that the follower reads was settled: nothing in it is news of them.
     together: how many are looked at in one go.
     """
 
@@ -63,6 +64,7 @@ class Refresher:
     due: list[tuple[int, str]] = field(default_factory=list)
     next_due: dict[str, int] = field(default_factory=dict)
     looked_at: dict[str, float] = field(default_factory=dict)
+    shown: set[str] = field(default_factory=set)
     last_key: int | None = 0
     started: int = 0
     together: int = 50
@@ -89,12 +91,14 @@ class Refresher:
         """Take in what was written since the last step, at least one page of it."""
         if self.follower is None:
             with self.store.read() as transaction:
-                self.follower = Follower(transaction.settled())
+                self.follower = Follower(transaction.settled_position())
             self.started = self.context.now()
         while True:
+            if self.follower.done:
+                self.shown.clear()
             with self.store.read() as transaction:
                 found = self.follower.read(self.context, transaction)
-            self.changed.update(dict.fromkeys(found))
+            self.changed.update(dict.fromkeys(item for item in found if item not in self.shown))
             if self.follower.done or self.clock() > until:
                 return
 
@@ -134,6 +138,7 @@ class Refresher:
             stored, others = self._store(changed[first : first + _WRITTEN_AT_ONCE])
             written += stored
             again |= others
+        self.shown -= again
         for service_id in group:
             if service_id not in again:
                 self.changed.pop(service_id, None)
@@ -159,6 +164,7 @@ class Refresher:
             if not read:
                 return []
             found = wait_figures.figures(list(read), self.context, transaction)
+        self.shown.update(read)
         now = self.context.now()
         changed = []
         for service_id, (version, service) in read.items():

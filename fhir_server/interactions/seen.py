@@ -120,6 +120,10 @@ class Seen:
         """See ReadTransaction."""
         return self.whole.settled()
 
+    def settled_position(self) -> tuple[int, int]:
+        """See ReadTransaction."""
+        return self.whole.settled_position()
+
     def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
         """The newest version; None when it is hidden, and of a type that may be hidden when it was deleted."""
         version = self.whole.current(resource_type, logical_id)

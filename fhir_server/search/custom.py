@@ -26,11 +26,10 @@ _KIND = "SearchParameter"
 
 @dataclass(frozen=True, slots=True)
 class Custom:
-    """A parameter of one type. percent: how much of the type is indexed, while its state is indexing."""
+    """A parameter of one type."""
 
     parameter: SearchParameter
     state: State
-    percent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,8 @@ def ready(custom: Custom) -> SearchParameter:
             return custom.parameter
         case "indexing":
             raise errors.unavailable(
-                f"The parameter '{code}' is being indexed ({custom.percent} %); try again when it is ready",
+                f"The parameter '{code}' is being indexed; try again when it is ready:"
+                " GET [base]/$reindex-status tells how far it is",
                 5,
             )
     raise errors.not_supported(

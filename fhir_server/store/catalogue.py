@@ -5,13 +5,17 @@ https://hl7.org/fhir/R4/searchparameter.html
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
+
 from fhir_server.search.custom import State
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.parameters import CANONICAL, CUSTOM, IDENTIFIER, OF_TYPE, TEXT
 from fhir_server.store.contract import PURGED, Defined
 from fhir_server.store.driver import Driver
-from fhir_server.store.rows import rows, type_names, type_numbers
+from fhir_server.store.rows import Row, rows, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
+from fhir_server.store.sql_parts import chunks, marks
 
 _OFFSETS = (0, IDENTIFIER, OF_TYPE, TEXT, CANONICAL)
 _COLUMNS = "number, url, type, code, definition, state, defined_at, last_key"
@@ -67,15 +71,20 @@ class SqlCatalogue:
             row[0] for row in self._driver.fetch(f"{text} ORDER BY key LIMIT ?", (*values, limit))
         ]
 
-    def replace(self, key: int, number: int, entries: IndexEntries) -> None:
-        """The rows of one parameter of a resource become those of the entries."""
+    def replace(self, number: int, entries: Mapping[int, IndexEntries]) -> None:
+        """The rows of one parameter of resources become those of the entries."""
         numbers = [number + offset for offset in _OFFSETS]
-        for table in INDEX_COLUMNS:
-            self._driver.change(
-                f"DELETE FROM {table} WHERE key = ? AND parameter IN (?, ?, ?, ?, ?)",
-                (key, *numbers),
-            )
-        self._driver.add_rows({name: list(found) for name, found in rows(entries, key).items()})
+        for part in chunks(list(entries)):
+            for table in INDEX_COLUMNS:
+                self._driver.change(
+                    f"DELETE FROM {table} WHERE key IN ({marks(part)}) AND parameter IN ({marks(numbers)})",
+                    (*part, *numbers),
+                )
+        added: defaultdict[str, list[Row]] = defaultdict(list)
+        for key, found in entries.items():
+            for table, made in rows(found, key).items():
+                added[table] += made
+        self._driver.add_rows(added)
 
     def purge(self, number: int, limit: int) -> bool:
         """Delete rows of a retired parameter, at most limit of a table at once."""

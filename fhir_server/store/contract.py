@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/http.html#versioning
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -106,7 +106,8 @@ class HistoryQuery:
 
     since: at or after, microseconds. until: at or before; see ReadTransaction.settled.
     at: only versions that were current at some moment in [at_low, at_high).
-    after: the position of the last version of the page before, as HistoryHit gave it.
+    after: only versions before that position: of the last version of the page before, as HistoryHit gave it.
+    begin: only versions at that position or later; see ReadTransaction.settled_position.
     """
 
     resource_type: str | None = None
@@ -117,6 +118,7 @@ class HistoryQuery:
     at_high: int | None = None
     limit: int = 50
     after: tuple[int, int] | None = None
+    begin: tuple[int, int] | None = None
 
 
 class HistoryHit(NamedTuple):
@@ -167,8 +169,8 @@ class CatalogueTransaction(Protocol):
     def keys(self, resource_type: str | None, after: int, limit: int) -> list[int]:
         """Keys of current resources, ascending."""
 
-    def replace(self, key: int, number: int, entries: IndexEntries) -> None:
-        """The rows of one parameter of a resource become those of the entries."""
+    def replace(self, number: int, entries: Mapping[int, IndexEntries]) -> None:
+        """The rows of one parameter of resources, by key, become those of the entries."""
 
     def purge(self, number: int, limit: int) -> bool:
         """Delete rows of a retired parameter; False, and its last_key PURGED, when none are left."""
@@ -209,6 +211,14 @@ class ReadTransaction(Protocol):
         No version older than it will be added any more, whichever process writes it. So who reads versions until it,
         and next time those since it (or since the newest seen), misses none. What was acknowledged before the call
         is not younger, unless another write has been going on for longer than the store is willing to wait.
+        """
+
+    def settled_position(self) -> tuple[int, int]:
+        """The position before which histories are complete; to be called first in a view.
+
+        No version will be added before it any more. So who reads the versions before it, and next time those from it
+        on, reads each once and misses none, however many have one moment. What was acknowledged before the call is
+        before it, with the same exception as for settled.
         """
 
     def search(self, query: Query) -> list[Hit]:

@@ -42,5 +42,8 @@ class Driver(Protocol):
     def settled(self) -> int:
         """See ReadTransaction.settled."""
 
+    def settled_position(self) -> tuple[int, int]:
+        """See ReadTransaction.settled_position."""
+
     def lock(self, identities: Sequence[Identity]) -> None:
         """See Transaction.lock."""

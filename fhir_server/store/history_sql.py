@@ -28,6 +28,9 @@ def history_condition(query: HistoryQuery) -> tuple[str, list[Any]]:
     if query.until is not None:
         conditions.append("v.last_updated <= ?")
         values.append(query.until)
+    if query.begin is not None:
+        conditions.append("(v.last_updated, v.seq) >= (?, ?)")
+        values += query.begin
     if query.at_low is not None and query.at_high is not None:
         conditions.append(
             "v.last_updated < ? AND NOT EXISTS (SELECT 1 FROM version n WHERE n.key = v.key"

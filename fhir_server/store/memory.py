@@ -155,6 +155,10 @@ class MemoryTransaction:
         """The moment of the newest version."""
         return max((item.last_updated for item in self.store.versions[-1:]), default=0)
 
+    def settled_position(self) -> tuple[int, int]:
+        """After the newest version."""
+        return self.settled(), len(self.store.versions)
+
     def mark(self, name: str) -> bytes | None:
         """What was left last."""
         return self.store.marks.get(name)

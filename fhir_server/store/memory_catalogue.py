@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -58,16 +59,16 @@ class MemoryCatalogue:
         """Keys of current resources, ascending."""
         return self._store.keys(resource_type, after, limit)
 
-    def replace(self, key: int, number: int, entries: IndexEntries) -> None:
-        """The entries of one parameter of a resource."""
+    def replace(self, number: int, entries: Mapping[int, IndexEntries]) -> None:
+        """The entries of one parameter of resources."""
         numbers = {number + offset for offset in _OFFSETS}
-        kept = {entry for entry in self._store.indexed[key] if entry.parameter not in numbers}
-        self._store.indexed[key] = frozenset(kept | entries)
+        for key, found in entries.items():
+            kept = {entry for entry in self._store.indexed[key] if entry.parameter not in numbers}
+            self._store.indexed[key] = frozenset(kept | found)
 
     def purge(self, number: int, limit: int) -> bool:
         """Nothing finds them any more."""
         del limit
-        for key in self._store.indexed:
-            self.replace(key, number, frozenset())
+        self.replace(number, dict.fromkeys(self._store.indexed, frozenset()))
         self.change(number, "retired", PURGED)
         return False

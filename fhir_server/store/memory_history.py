@@ -24,7 +24,8 @@ def shown(store: MemoryStore, query: HistoryQuery) -> list[HistoryHit]:
             continue
         if not _current_at(version, query, store):
             continue
-        found.append(HistoryHit(version, (version.last_updated, number)))
+        if query.begin is None or (version.last_updated, number) >= query.begin:
+            found.append(HistoryHit(version, (version.last_updated, number)))
     return found
 
 

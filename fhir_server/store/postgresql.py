@@ -44,6 +44,7 @@ _UNARY = re.compile(r"(?<=[ (])\+(?=[a-z])")
 _POOL_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0
 _SETTLE_PAUSE = 0.002
+_MILLISECOND = 0.001
 _LOST_RACE = (pg.SerializationFailure, pg.DeadlockDetected, pg.UniqueViolation, VersionConflict)
 
 
@@ -164,6 +165,11 @@ class PostgresqlDriver:
             _, oldest = self._oldest_writer()
         self.begin_read()
         return oldest
+
+    def settled_position(self) -> tuple[int, int]:
+        """Numbers are not in the order of commits: a millisecond is complete when it has passed."""
+        time.sleep(_MILLISECOND)
+        return self.settled(), 0
 
     def _oldest_writer(self) -> tuple[int, int]:
         """Now, and when the oldest transaction that writes now began (now when there is none)."""

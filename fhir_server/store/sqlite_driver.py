@@ -101,6 +101,10 @@ class SqliteDriver:
         """Transactions follow one another, and none puts a version older than what was there (floor)."""
         return self.newest()
 
+    def settled_position(self) -> tuple[int, int]:
+        """Whoever writes next goes on from the highest number."""
+        return self.newest(), self._first("SELECT MAX(seq) FROM version") + 1
+
     def begin_write(self) -> None:
         """Keep everybody else from writing, and look where they stopped."""
         self.cursor.execute("BEGIN IMMEDIATE")

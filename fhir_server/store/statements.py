@@ -85,6 +85,10 @@ class SqlTransaction(SqlLinks):
         """Histories are complete up to this moment."""
         return self._driver.settled()
 
+    def settled_position(self) -> tuple[int, int]:
+        """Histories are complete before this position."""
+        return self._driver.settled_position()
+
     @property
     def claims(self) -> SqlClaims:
         """The claims on the seats of slots."""

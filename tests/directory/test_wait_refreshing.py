@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from service_directory import WAIT, instant, value_of
 
-from fhir_server.directory import refresh, wait_figures
+from fhir_server.directory import following, refresh, wait_figures
 from fhir_server.directory.refresh import REST_SECONDS, STEP_SECONDS, Refresher
 from fhir_server.interactions.call import Conditions, Context, Policy, Update
 from fhir_server.interactions.perform import perform
@@ -208,6 +208,52 @@ def test_what_was_looked_at_is_not_looked_at_again_while_nothing_is_written(
         refresher.step()
         practice.rest()
     assert looked == []
+
+
+def test_what_was_there_at_the_start_is_not_read_as_written_since(practice: Practice) -> None:
+    # Time stands still: all of it, before and after the start, has one moment where the store has one writer.
+    for number in range(3):
+        practice.service(f"s{number}")
+        practice.slot(f"s{number}", 1)
+    refresher = practice.refresher()
+    refresher._follow(0)
+    assert refresher.changed == {}
+    practice.slot("s1", 2)
+    refresher._follow(0)
+    assert set(refresher.changed) == {"s1"}
+    refresher.changed.clear()
+    refresher._follow(0)
+    assert refresher.changed == {}
+
+
+def test_a_service_is_looked_at_once_for_what_was_written_in_one_span(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_PAGE", 2)
+    practice.service("s")
+    refresher = practice.refresher()
+    refresher.step()
+    practice.rest()
+    for number in range(9):
+        practice.slot("s", number)
+    looked: list[str] = []
+    figures = wait_figures.figures
+    monkeypatch.setattr(
+        wait_figures, "figures", lambda *given: looked.append("") or figures(*given)
+    )
+
+    def read_and_look(pages: int) -> None:
+        for _ in range(pages):
+            refresher._follow(until=-1)
+            if refresher.changed:
+                refresher._look(dict.fromkeys(refresher.changed))
+
+    read_and_look(12)
+    assert (practice.free("s"), looked) == (9, [""])
+    # A write that comes after it is another matter.
+    practice.slot("s", 10)
+    read_and_look(6)
+    assert (practice.free("s"), looked) == (10, ["", ""])
 
 
 def test_a_service_without_slots_shows_that_none_is_free(practice: Practice) -> None:

@@ -305,3 +305,43 @@ def test_a_writer_that_goes_on_for_long_does_not_hold_up_readers_of_the_history(
     with pair[1].read() as view:
         query = HistoryQuery(since=settled, until=view.settled())
         assert {hit.version.logical_id for hit in view.history(query)} >= {"long", "late"}
+
+
+def test_spans_of_the_history_hold_each_version_once_whoever_writes_it(
+    pair: tuple[Store, Store],
+) -> None:
+    writes = 25
+    with pair[0].read() as view:
+        begin = view.settled_position()
+    found: list[tuple[str, int]] = []
+    ended = threading.Event()
+
+    def follow() -> None:
+        nonlocal begin
+        last = False
+        while not last:
+            last = ended.is_set()
+            with pair[0].read() as view:
+                until = view.settled_position()
+                query = HistoryQuery("Patient", begin=begin, after=until, limit=10_000)
+                hits = view.history(query)
+            found.extend((hit.version.logical_id, hit.version.version_id) for hit in hits)
+            begin = until
+
+    def work(place: int) -> None:
+        chance = Random(place)
+        for number in range(writes):
+
+            def slow(transaction: Transaction, number: int = number) -> None:
+                # Of one moment for all of them, where the store allows it.
+                put(transaction, f"Patient/{place}-{number}")
+                time.sleep(chance.random() * 0.004)
+
+            pair[place % 2].write(slow)
+
+    reader = threading.Thread(target=follow)
+    reader.start()
+    at_once(work, 4)
+    ended.set()
+    reader.join()
+    assert sorted(found) == sorted((f"{p}-{n}", 1) for p in range(4) for n in range(writes))

@@ -130,6 +130,29 @@ def test_settled_is_not_before_what_was_acknowledged(store: Store) -> None:
             assert view.settled() >= made.last_updated
 
 
+def test_a_settled_position_divides_what_was_written_before_from_what_comes_after(
+    store: Store,
+) -> None:
+    def several(first: int) -> list[StoredVersion]:
+        # Of one moment, and on the stores with one writer the next ones are of the same.
+        return store.write(
+            lambda transaction: [
+                put(transaction, f"Patient/p{number}", at=0) for number in range(first, first + 3)
+            ]
+        )
+
+    made, positions = [], [(0, 0)]
+    for first in (0, 3, 6):
+        made.append(several(first))
+        with store.read() as view:
+            positions.append(view.settled_position())
+    for (begin, end), versions in zip(itertools.pairwise(positions), made, strict=True):
+        assert listed(store, HistoryQuery("Patient", begin=begin, after=end)) == versions[::-1]
+    with store.read() as view:
+        query = HistoryQuery("Patient", begin=positions[1])
+        assert view.history_total(query) in (6, None)
+
+
 def test_no_transaction_starts_below_what_was_settled(store: Store) -> None:
     write(store, "Patient/a")
     with store.read() as view:
