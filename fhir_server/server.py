@@ -213,7 +213,8 @@ def gateway_of(
     from fhir_server.pas.gateway import Gateway
 
     asking = Asking(PasSettings(settings.pas_url, settings.pas_timeout, settings.pas_token_file))
-    rules = rules_of(replace(booking_policy_of(settings), pas_system=None))
+    # What the PAS has answered is so, whatever clients may book.
+    rules = rules_of(replace(booking_policy_of(settings), pas_system=None, gp_connect=False))
     # A PAS that is silent must not take all that the server can work on at once.
     most = max(1, settings.maximum_in_flight // 4)
     return Gateway(asking, store, context, rules, threads, most)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -50,7 +51,11 @@ class Asking:
         # Requests are few: a connection of its own for each never turns out to have been closed by the other side.
         limits = httpx.Limits(max_keepalive_connections=0)
         self._client = httpx.AsyncClient(
-            follow_redirects=False, trust_env=False, timeout=settings.timeout, limits=limits
+            verify=ssl.create_default_context(),
+            follow_redirects=False,
+            trust_env=False,
+            timeout=settings.timeout,
+            limits=limits,
         )
 
     async def tell(self, version: StoredVersion, context: Context) -> Answer:
@@ -66,6 +71,7 @@ class Asking:
         headers = {
             "Content-Type": _JSON,
             "Accept": _JSON,
+            "Accept-Encoding": "identity",
             "Idempotency-Key": f"{version.logical_id}-{version.version_id}",
         }
         try:
@@ -92,7 +98,7 @@ class Asking:
 
 async def _content(answer: httpx.Response) -> bytes:
     content = bytearray()
-    async for chunk in answer.aiter_bytes():
+    async for chunk in answer.aiter_raw():
         content += chunk
         if len(content) > _LARGEST_ANSWER:
             raise ValueError("the answer is too large")

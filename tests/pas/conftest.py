@@ -8,11 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-sys.path[:0] = [
-    str(Path(__file__).parent),
-    str(Path(__file__).parents[1] / "booking"),
-    str(Path(__file__).parents[1] / "referral"),
-]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(1, str(Path(__file__).parents[1] / "booking"))
+sys.path.insert(1, str(Path(__file__).parents[1] / "referral"))
 
 from booking_clinic import Clinic
 from pas_player import Pas
@@ -29,12 +27,12 @@ def player():
 
 @pytest.fixture(scope="module")
 def confirmed(new_database, player, tmp_path_factory):
-    """The client of a server that waits 0.6 seconds for the PAS, with a token."""
+    """The client of a server that waits half a second for the PAS, with a token."""
     token = tmp_path_factory.mktemp("token") / "token"
     token.write_text("secret\n")
     settings = {
         "FHIR_PAS_URL": player.url,
-        "FHIR_PAS_TIMEOUT": "0.6",
+        "FHIR_PAS_TIMEOUT": "0.5",
         "FHIR_PAS_TOKEN_FILE": str(token),
     }
     with (

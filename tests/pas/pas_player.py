@@ -95,6 +95,11 @@ class Pas:
         path = f"/fhir/Appointment/{logical_id}"
         return [(body, headers) for where, body, headers in self.told if where == path]
 
+    def was_told(self, appointment: Json) -> bool:
+        """Whether it was told about an appointment with that identifier."""
+        wanted = appointment["identifier"]
+        return any(body.get("identifier") == wanted for _, body, _ in self.told)
+
     def close(self) -> None:
         self.says = "drop"
         self.server.shutdown()

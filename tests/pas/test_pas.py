@@ -5,11 +5,20 @@ docs/pas.md, https://hl7.org/fhir/R4/appointment.html#statuses
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from booking_clinic import FHIR, codes
+from referral_desk import REFERRAL_REASONS, Desk, concept
+
+from fhir_server.interactions.call import Context, Policy
+from fhir_server.pas.asking import Asking, PasSettings
+from fhir_server.store.contract import StoredVersion
+from tools.serving import free_port
 
 TAG = {"system": "https://fhir-server.example.org/CodeSystem/pas-confirmation", "code": "awaiting"}
 SILENT = ("timeout", ["REC_GATEWAY_TIMEOUT", "PAS_NOT_RESPONDING"])
@@ -202,8 +211,6 @@ def test_the_server_goes_on_while_the_pas_thinks(clinic, pas):
         assert time.monotonic() - started < 0.4
         assert {item.result().status_code for item in asked} == {504}
     assert pas.most_at_once >= 8
-    pas.says = "yes"
-    eventually(lambda: all(clinic.status(slot) == "busy" for slot in slots))
 
 
 def test_in_a_batch_each_entry_has_its_own_answer(clinic, pas):
@@ -328,7 +335,7 @@ def test_what_is_cancelled_while_the_pas_thinks_stays_cancelled(clinic, pas):
     appointment = wanted(clinic, slot)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(over_post, clinic, appointment)
-        eventually(lambda: pas.told[-1][1].get("identifier") == appointment["identifier"])
+        eventually(lambda: pas.was_told(appointment))
         found = stored(clinic, appointment)
         assert clinic.client.post(f"Appointment/{found['id']}/$cancel").status_code == 200
         assert asked.result().status_code == 409
@@ -366,6 +373,47 @@ def test_a_move_is_confirmed_or_taken_back(clinic, pas):
         assert clinic.put(closed).status_code == 200
         assert asked.result().status_code == 409
     assert clinic.read("Appointment", made["id"])["status"] == "cancelled"
+
+
+def test_a_referral_is_booked_once_the_pas_has_confirmed(confirmed, pas):
+    desk = Desk(confirmed)
+    service = desk.service()
+    referral, refused = desk.referral(service), desk.referral(service)
+    pas.says = "error"
+    assert desk.post(desk.appointment(referral, desk.slot(service))).status_code == 502
+    assert desk.state(referral) == "NOT_BOOKED"
+    assert not desk.tasks(referral, "REVIEW")
+    pas.says = "no"
+    assert desk.post(desk.appointment(refused, desk.slot(service))).status_code == 409
+    assert desk.state(refused) == "NOT_BOOKED"
+    pas.says = "yes"
+    eventually(lambda: desk.state(referral) == "BOOKED")
+    assert [item["status"] for item in desk.tasks(referral, "REVIEW")] == ["requested"]
+    answer = desk.operation(referral, "cancel", reason=concept(REFERRAL_REASONS, "PATIENT_DIED"))
+    assert answer.status_code == 200, answer.text
+    eventually(lambda: pas.told[-1][1]["status"] == "cancelled")
+
+
+def test_a_pas_that_is_not_there_is_an_error():
+    body = {"resourceType": "Appointment", "id": "a", "status": "pending", "participant": []}
+    version = StoredVersion(1, "Appointment", "a", 1, 0, "POST", True, json.dumps(body).encode())
+
+    async def tell(url, **settings):
+        asking = Asking(PasSettings(url, 0.5, **settings))
+        try:
+            return await asking.tell(version, Context(Policy(), time.time_ns, uuid.uuid4))
+        finally:
+            await asking.close()
+
+    nobody = f"http://127.0.0.1:{free_port()}"
+    for url, settings in [
+        (nobody, {}),
+        (nobody.replace("http:", "https:"), {}),
+        ("http://[bad", {}),
+        ("http://nowhere.invalid", {}),
+        (nobody, {"token_file": "/nowhere"}),
+    ]:
+        assert asyncio.run(tell(url, **settings)) == "failed"
 
 
 def test_a_change_that_moves_nothing_is_not_asked_about(clinic, pas):
