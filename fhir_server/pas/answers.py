@@ -13,7 +13,7 @@ import orjson
 
 from fhir_server.booking import confirmation, names
 from fhir_server.interactions.bundle import refusal_entry
-from fhir_server.interactions.call import Batch, Context, Result
+from fhir_server.interactions.call import Batch, Call, Context, Result, Transaction
 from fhir_server.interactions.coded import issue
 from fhir_server.interactions.preconditions import write_etag
 from fhir_server.interactions.write import written
@@ -79,7 +79,11 @@ def _resources(value: Json) -> Iterator[Json]:
 
 
 def as_it_is(
-    result: Result, asked: Collection[str], context: Context, transaction: ReadTransaction
+    result: Result,
+    call: Call,
+    asked: Collection[str],
+    context: Context,
+    transaction: ReadTransaction,
 ) -> Result:
     """The answer to a change, with the appointments that were asked about, and slots, as they are by now."""
     if result.location is not None:
@@ -90,23 +94,34 @@ def as_it_is(
     bundle = None if result.body is None else parse_stored(result.body)
     if bundle is None or bundle.get("resourceType") != "Bundle":
         return result
-    shown = [_entry(item, asked, context, transaction) for item in bundle.get("entry", ())]
+    shown = [
+        _entry(entry, asked, context, transaction) if changes else entry
+        for entry, changes in _answered(bundle, call)
+    ]
     return replace(result, body=serialise(bundle | {"entry": shown}))
 
 
-def of_batch(
-    result: Result, batch: Batch, answers: Mapping[str, Answer], context: Context
-) -> Result:
+def of_batch(result: Result, call: Batch, failed: Mapping[str, Answer], context: Context) -> Result:
     """The answer to a batch in which the entries whose appointments are not booked are refused."""
     assert result.body is not None
     bundle = parse_stored(result.body)
     shown = []
-    for sent, entry in zip(batch.bundle["entry"], bundle["entry"], strict=True):
-        failed = {}
-        if sent.get("request", {}).get("method") not in ("GET", "HEAD"):
-            failed = {item: answers[item] for item in _booked(entry) if item in answers}
-        shown.append(refusal_entry(refusal(failed, context)) if failed else entry)
+    for entry, changes in _answered(bundle, call):
+        told = {item: failed[item] for item in _booked(entry) if item in failed} if changes else {}
+        shown.append(refusal_entry(refusal(told, context)) if told else entry)
     return replace(result, body=serialise(bundle | {"entry": shown}))
+
+
+def _answered(bundle: Json, call: Call) -> Iterator[tuple[Json, bool]]:
+    """The entries of an answer, and whether each is about a change; those of a Bundle's reads stay as they are."""
+    entries = bundle.get("entry", ())
+    if not isinstance(call, Batch | Transaction):
+        yield from ((entry, True) for entry in entries)
+        return
+    for sent, entry in zip(call.bundle["entry"], entries, strict=True):
+        request = sent.get("request") if isinstance(sent, dict) else None
+        method = request.get("method") if isinstance(request, dict) else None
+        yield entry, method not in ("GET", "HEAD")
 
 
 def _booked(entry: Json) -> Iterator[str]:

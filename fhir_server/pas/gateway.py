@@ -75,7 +75,7 @@ class Gateway:
         failed = {item: answer for item, answer in found.items() if answer != "confirmed"}
         if failed and not isinstance(call, Batch):
             raise _shaped(answers.refusal(failed, context), call, context)
-        shown = await self._look(partial(answers.as_it_is, result, found, context))
+        shown = await self._look(partial(answers.as_it_is, result, call, found, context))
         if failed and isinstance(call, Batch):
             return answers.of_batch(shown, call, failed, context)
         return shown
@@ -145,8 +145,10 @@ class Gateway:
                 except Exception:
                     LOG.exception("asking the PAS again failed")
         finally:
-            for task in self.running.values():
+            running = list(self.running.values())
+            for task in running:
                 task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
             await self.asking.close()
 
     async def _step(self) -> None:

@@ -239,9 +239,14 @@ def test_in_a_batch_each_entry_has_its_own_answer(clinic, pas):
     assert codes(shown[0]["outcome"]) == [FAILED]
     assert codes(shown[1]["outcome"]) == [REFUSED]
     pas.says = "yes"
-    entries[0]["resource"], entries[3] = wanted(clinic, clinic.slot(3)), entries[2]
+    again = wanted(clinic, clinic.slot(3))
+    token = "{system}|{value}".format(**again["identifier"][0])
+    search = f"Appointment?identifier={token}&_elements=status"
+    entries[0]["resource"], entries[3] = again, {"request": {"method": "GET", "url": search}}
     answer = clinic.client.post("", json=bundle, headers=FHIR)
-    first = answer.json()["entry"][0]
+    first, *_, last = answer.json()["entry"]
+    [found] = last["resource"]["entry"]
+    assert "slot" not in found["resource"]
     assert first["resource"]["status"] == "booked"
     assert first["response"]["etag"] == 'W/"2"'
     assert first["response"]["status"] == "201 Created"
