@@ -13,11 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from booking_clinic import FHIR, codes
-from referral_desk import REFERRAL_REASONS, Desk, concept
+from referral_desk import REFERRAL_REASONS, Desk, concept, state_of
 
-from fhir_server.interactions.call import Context, Policy
+from fhir_server.interactions.call import Context, Create, Policy, Result
+from fhir_server.interactions.rules import NoRules
 from fhir_server.pas.asking import Asking, PasSettings
+from fhir_server.pas.gateway import Gateway
+from fhir_server.spec.errors import FhirError
 from fhir_server.store.contract import StoredVersion
+from fhir_server.store.memory import MemoryStore
 from tools.serving import free_port
 
 TAG = {"system": "https://fhir-server.example.org/CodeSystem/pas-confirmation", "code": "awaiting"}
@@ -312,8 +316,10 @@ def test_a_hold_that_is_booked_does_not_run_out_while_the_pas_thinks(clinic, pas
     pas.says = "error"
     answer = clinic.client.post(f"Appointment/{held['id']}/$book")
     assert answer.status_code == 502, answer.text
+    time.sleep(2.1)
     other = over_post(clinic, wanted(clinic, slot), **{"NHSD-End-User-Organisation": "b3RoZXI="})
     assert other.status_code == 409
+    assert clinic.status(slot) == "busy-tentative"
     pas.says = "yes"
     eventually(lambda: clinic.read("Appointment", held["id"])["status"] == "booked")
 
@@ -397,6 +403,39 @@ def test_a_referral_is_booked_once_the_pas_has_confirmed(confirmed, pas):
     answer = desk.operation(referral, "cancel", reason=concept(REFERRAL_REASONS, "PATIENT_DIED"))
     assert answer.status_code == 200, answer.text
     eventually(lambda: pas.told[-1][1]["status"] == "cancelled")
+
+
+@pytest.mark.parametrize(("says", "status"), [("yes", 200), ("no", 409), ("error", 502)])
+def test_what_an_operation_of_the_referral_books_is_asked_about(confirmed, pas, says, status):
+    desk = Desk(confirmed)
+    service = desk.service("REVIEW")
+    referral = desk.referral(service)
+    assert desk.operation(referral, "send-for-triage").status_code == 201
+    pas.says = says
+    slot = desk.slot(service)
+    named = {"reference": f"Slot/{slot['id']}"}
+    sent = {"outcome": "REFER_OR_BOOK_NOW", "comment": "At once", "slot": named}
+    answer = desk.operation(referral, "record-outcome", **sent)
+    assert answer.status_code == status, answer.text
+    if says == "yes":
+        assert answer.json() == desk.read(referral)
+        assert state_of(answer.json()) == "BOOKED"
+        return
+    assert desk.state(referral) == "TRIAGED_PROVIDER_TO_ACTION"
+    assert [item["status"] for item in desk.tasks(referral, "REBOOK_REFER")] == ["requested"]
+
+
+def test_no_more_clients_wait_than_may():
+    class Never:
+        settings = PasSettings("http://pas.example")
+
+    context = Context(Policy(), time.time_ns, uuid.uuid4, afterwards={("Appointment", "a")})
+    call = Create("Appointment", {})
+    with ThreadPoolExecutor(1) as threads:
+        gateway = Gateway(Never(), MemoryStore(), context, NoRules(), threads, most=0)
+        with pytest.raises(FhirError) as refusal:
+            asyncio.run(gateway.complete(call, Result(201), context))
+    assert refusal.value.status == 504
 
 
 def test_a_pas_that_is_not_there_is_an_error():
