@@ -27,12 +27,12 @@ def player():
 
 @pytest.fixture(scope="module")
 def confirmed(new_database, player, tmp_path_factory):
-    """The client of a server that waits half a second for the PAS, with a token, and holds slots for two."""
+    """The client of a server that waits a second for the PAS, with a token, and holds slots for two."""
     token = tmp_path_factory.mktemp("token") / "token"
     token.write_text("secret\n")
     settings = {
         "FHIR_PAS_URL": player.url,
-        "FHIR_PAS_TIMEOUT": "0.5",
+        "FHIR_PAS_TIMEOUT": "1",
         "FHIR_HOLD_SECONDS": "2",
         "FHIR_PAS_TOKEN_FILE": str(token),
     }
