@@ -10,8 +10,11 @@ import random
 import secrets
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from fhir_server.booking.lapses import forget_replies, sweep
@@ -53,6 +56,9 @@ from fhir_server.validation.profiles.guides import with_global_profiles
 from fhir_server.validation.profiles.library import CoreDefinitions, Library
 from fhir_server.validation.profiles.packages import Folder, Packages
 from fhir_server.validation.schemas.documents import Schemas
+
+if TYPE_CHECKING:
+    from fhir_server.pas.gateway import Gateway
 
 LOG = logging.getLogger("fhir_server")
 
@@ -114,7 +120,14 @@ def booking_policy_of(settings: Settings) -> BookingPolicy:
         window_days=settings.booking_window_days,
         gp_connect=settings.gp_connect,
         embargo_minutes=settings.slot_embargo_minutes,
+        pas_system=settings.pas_system if settings.pas_url else None,
     )
+
+
+def rules_of(policy: BookingPolicy) -> RuleSets:
+    """What every write is asked about."""
+    booking = BookingRules(policy)
+    return RuleSets(booking, ReferralRules(booking), DirectoryRules())
 
 
 def operations_of(settings: Settings) -> Operations:
@@ -134,13 +147,12 @@ def context_of(
     settings: Settings, store: Store, catalogue: Callable[[], Catalogue] | None = None
 ) -> Context:
     """What the core needs from the outside, for one deployment; catalogue: kept fresh, or read once."""
-    booking = BookingRules(booking_policy_of(settings))
     return Context(
         policy_of(settings, store.secret("cursor")),
         now,
         new_id,
         operations=operations_of(settings),
-        rules=RuleSets(booking, ReferralRules(booking), DirectoryRules()),
+        rules=rules_of(booking_policy_of(settings)),
         terminology=terminology_of(settings),
         profiles=Profiles(validator_of(settings)),
         catalogue=catalogue or Catalogued(store),
@@ -190,6 +202,24 @@ def terminology_of(settings: Settings) -> Terminology:
     return Terminology((Published(), Folder(folder("profiles")), packages), servers)
 
 
+def gateway_of(
+    settings: Settings, store: Store, context: Context, threads: Executor
+) -> Gateway | None:
+    """What asks the PAS; None when the settings name none."""
+    if not settings.pas_url:
+        return None
+    # Few deployments have one; the others need not load an HTTP client.
+    from fhir_server.pas.asking import Asking, PasSettings
+    from fhir_server.pas.gateway import Gateway
+
+    asking = Asking(PasSettings(settings.pas_url, settings.pas_timeout, settings.pas_token_file))
+    # What the PAS has answered is so, whatever clients may book.
+    rules = rules_of(replace(booking_policy_of(settings), pas_system=None, gp_connect=False))
+    # A PAS that is silent must not take all that the server can work on at once.
+    most = max(1, settings.maximum_in_flight // 4)
+    return Gateway(asking, store, context, rules, threads, most)
+
+
 def store_of(settings: Settings) -> Store:
     """The store that the settings name, migrated and found safe."""
     return open_store(
@@ -214,6 +244,7 @@ class Application:
         inline = not settings.database.startswith("postgresql")
         threads = settings.database_pool if not inline else 4
         self.lanes = Lanes(self.store, threads=threads, inline_reads=inline)
+        self.gateway = gateway_of(settings, self.store, self.context, self.lanes.threads)
         self.endpoint = Endpoint(
             self.lanes,
             self.context,
@@ -224,6 +255,7 @@ class Application:
             maximum_listing=settings.maximum_listing,
             cors=Cors(settings.cors_origins),
             callers=callers_of(settings),
+            afterwards=self.gateway,
         )
         schemas = Schemas(self.context.profiles.validator.library)
         self.shell = shell(self.store.ready, settings.base, schemas)
@@ -265,10 +297,14 @@ class Application:
         await receive()
         self.reindexer.start()
         await send({"type": "lifespan.startup.complete"})
-        sweeping = asyncio.create_task(self._sweep())
+        tasks = [asyncio.create_task(self._sweep())]
+        if self.gateway is not None:
+            tasks.append(asyncio.create_task(self.gateway.run()))
         await receive()
         self.reindexer.close()
-        sweeping.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self.lanes.close()
         self.store.close()
         await send({"type": "lifespan.shutdown.complete"})

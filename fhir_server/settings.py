@@ -201,6 +201,21 @@ class Settings(BaseSettings):
     hold_seconds: int = Field(
         600, ge=1, le=900, description="Seconds that `Appointment/$hold` keeps a slot"
     )
+    pas_url: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="The FHIR base of the system (PAS) that confirms bookings: docs/pas.md; empty: nobody is asked",
+    )
+    pas_system: str = Field(
+        "",
+        description="The system of the identifiers of the Schedules that are the PAS's; empty: all are",
+    )
+    pas_timeout: float = Field(
+        120.0, gt=0, le=600, description="Seconds that the PAS may take to answer; then 504"
+    )
+    pas_token_file: str = Field(
+        "", description="The file with the bearer token that the PAS wants, read for each request"
+    )
     maximum_holds: int = Field(20, ge=1, description="Appointments that a client may hold at once")
     database_pool: int = Field(8, ge=1, le=200, description="PostgreSQL connections of a worker")
 

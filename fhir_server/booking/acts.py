@@ -55,7 +55,7 @@ def write(resource: Json, context: Context, transaction: Transaction) -> Result:
     """Create the appointment, or update it when it has the id of one that is stored."""
     check(resource, "Appointment", context)
     if "id" in resource:
-        call = Update("Appointment", resource["id"], resource, Conditions())
+        call = Update("Appointment", resource["id"], resource, Conditions(if_match="*"))
         return update(call, context, transaction)
     return create(Create("Appointment", resource), context, transaction)
 

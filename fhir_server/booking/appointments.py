@@ -9,14 +9,22 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from fhir_server.booking import facts, gp_connect, invariants, names, refusals, statuses
+from fhir_server.booking import (
+    confirmation,
+    facts,
+    gp_connect,
+    invariants,
+    names,
+    refusals,
+    statuses,
+)
 from fhir_server.booking.policy import BookingPolicy
 from fhir_server.booking.seats import Seats
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.rules import Ruled
 from fhir_server.interactions.write import Write, append
 from fhir_server.spec.json_format import parse_stored
-from fhir_server.store.claims import Claim
+from fhir_server.store.claims import Claim, Kind
 from fhir_server.store.contract import Transaction
 
 Json = dict[str, Any]
@@ -91,12 +99,20 @@ def let_go(logical_id: str, after: Json | None, context: Context, transaction: T
 
 def lapsed(appointment: Json | None) -> bool:
     """Whether the appointment was cancelled because its hold ran out."""
+    return _cancelled_for(appointment, names.HOLD_EXPIRED)
+
+
+def never_was(appointment: Json) -> bool:
+    """Whether it was cancelled before everybody had agreed on it: its hold ran out, or the PAS refused it."""
+    return _cancelled_for(appointment, names.HOLD_EXPIRED, names.NOT_CONFIRMED)
+
+
+def _cancelled_for(appointment: Json | None, *reasons: str) -> bool:
     if appointment is None or appointment["status"] != "cancelled":
         return False
     codings = appointment.get("cancelationReason", {}).get("coding", ())
     return any(
-        item.get("system") == names.REASONS and item.get("code") == names.HOLD_EXPIRED
-        for item in codings
+        item.get("system") == names.REASONS and item.get("code") in reasons for item in codings
     )
 
 
@@ -110,6 +126,7 @@ def _let_go(logical_id: str, slot_ids: list[str], seats: Seats) -> None:
 def _claim(logical_id: str, after: Json, new: dict[str, str], seats: Seats) -> None:
     """A seat in every slot, in the order of their ids."""
     tentative = statuses.is_tentative(after)
+    kind: Kind = "held" if tentative else "booked"
     displaced: set[str] = set()
     for slot_id in sorted(new):
         own = seats.claim_of(slot_id, logical_id)
@@ -118,10 +135,9 @@ def _claim(logical_id: str, after: Json, new: dict[str, str], seats: Seats) -> N
         if own is not None:
             if own.expires_at is not None and own.owner != seats.context.client:
                 raise refusals.not_your_hold(new[slot_id])
-            # A hold keeps its end while the appointment is pending.
-            wanted = own if tentative else replace(own, kind="booked", expires_at=None)
-            if tentative and own.kind == "booked":
-                wanted = replace(own, kind="held")
+            # A hold keeps its end while the appointment is pending, unless it is the PAS that is waited for.
+            ends = own.expires_at if tentative and not confirmation.awaits(after) else None
+            wanted = replace(own, kind=kind, expires_at=ends)
             if wanted != own and not seats.take(wanted):
                 raise refusals.slot_not_available(new[slot_id])
             continue
@@ -129,7 +145,6 @@ def _claim(logical_id: str, after: Json, new: dict[str, str], seats: Seats) -> N
         if found is None:
             raise refusals.slot_not_available(new[slot_id])
         seat, replaced = found
-        kind: Any = "held" if tentative else "booked"
         if not seats.take(Claim(slot_id, seat, kind, seats.context.client, logical_id)):
             raise refusals.slot_not_available(new[slot_id])
         if replaced is not None and replaced.appointment_id:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fhir_server.booking import acts, answers, appointments, facts, refusals
+from fhir_server.booking import acts, answers, appointments, confirmation, facts, refusals
 from fhir_server.booking.inputs import Inputs, read_inputs
 from fhir_server.booking.names import OURS
 from fhir_server.booking.policy import BookingPolicy
@@ -56,6 +56,12 @@ class Hold:
             wanted = before | {"status": "pending"}
         if appointments.lapsed(before):
             raise refusals.hold_expired("Appointment.status")
+        if confirmation.awaits(before):
+            raise refusals.invalid_state(
+                409,
+                "The appointment is booked, the PAS has yet to confirm it",
+                "Appointment.status",
+            )
         renewed = before is not None and before["status"] == "pending"
         if before is not None and before["status"] not in ("pending", "proposed"):
             raise refusals.invalid_state(

@@ -12,6 +12,7 @@ class BookingPolicy:
 
     hold_seconds: how long a hold lasts; maximum_holds: of one client; window_days: how far ahead may be booked, 0: any.
     gp_connect: the rules of GP Connect's appointment management. embargo_minutes: what begins sooner is not shown.
+    pas_system: of the identifiers of Schedules whose slots a PAS confirms, "" for all, None where there is no PAS.
     """
 
     overlap: Literal["allow", "refuse"] = "allow"
@@ -20,3 +21,4 @@ class BookingPolicy:
     window_days: int = 0
     gp_connect: bool = False
     embargo_minutes: int = 0
+    pas_system: str | None = None

@@ -153,7 +153,9 @@ def _upsert(
         )
     if version.logical_id in in_use:
         raise refusals.slot_in_use("The slot is in use, so it stays as it is")
-    call = Update("Slot", version.logical_id, slot | {"id": version.logical_id}, Conditions())
+    call = Update(
+        "Slot", version.logical_id, slot | {"id": version.logical_id}, Conditions(if_match="*")
+    )
     return update(call, context, transaction)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_server.booking import appointments, gp_connect, refusals, slots
+from fhir_server.booking import appointments, confirmation, gp_connect, refusals, slots
 from fhir_server.booking.displacement import referrals_of_slots
 from fhir_server.booking.policy import BookingPolicy
 from fhir_server.interactions.call import Context, Parameters
@@ -61,6 +61,10 @@ class BookingRules(NoRules):
         if after is not None and "status" not in after:
             raise refusals.status_required(write.resource_type)
         if write.resource_type == "Appointment":
+            if self.policy.pas_system is not None:
+                after = confirmation.asked(
+                    write, after, self.policy.pas_system, context, transaction
+                )
             try:
                 return appointments.apply(write, after, self.policy, context, transaction)
             except refusals.SlotTaken as refusal:

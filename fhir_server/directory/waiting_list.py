@@ -17,6 +17,7 @@ from fhir_server.directory.report import report
 from fhir_server.directory.statistics import written
 from fhir_server.directory.waiting import List, Waiter, Wanted
 from fhir_server.interactions.call import Context, Operation, Result
+from fhir_server.interactions.coded import refusal
 from fhir_server.interactions.operation import Level
 from fhir_server.interactions.paging import read_cursor, take_cursor
 from fhir_server.search import literals
@@ -84,8 +85,7 @@ def _moment(inputs: Inputs, settled: int, now: int) -> int:
         return latest
     if asked[0] > max(settled, now):
         told = "as-of has not come yet; leave it out for now"
-        issue = Issue("error", "value", told, (_PLACE,))
-        raise errors.unprocessable(issue)
+        raise refusal(422, "value", "INVALID_VALUE", told, _PLACE)
     # A day is told about at its end, as far as it is over.
     return min(asked[1] - 1, latest) // MILLISECOND * MILLISECOND
 

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from fhir_server.http import binary, formats, listing
 from fhir_server.http.callers import Callers
@@ -21,11 +21,13 @@ from fhir_server.http.preferences import Preferences, read_preferences
 from fhir_server.http.render import render_error, render_result
 from fhir_server.interactions import call as calls
 from fhir_server.interactions.call import (
+    Call,
     Conditions,
     Context,
     Parameters,
     PatchDocument,
     Request,
+    Result,
 )
 from fhir_server.interactions.contention import told
 from fhir_server.interactions.grammar import check_address, parse_call, parse_query
@@ -46,6 +48,13 @@ _CONDITIONAL = frozenset({b"if-match", b"if-none-match", b"if-modified-since", b
 _UNCONDITIONAL = Conditions()
 
 
+class Afterwards(Protocol):
+    """What else has to happen once a change is durable, before it is answered."""
+
+    async def complete(self, call: Call, result: Result, context: Context) -> Result:
+        """The answer then; raises FhirError."""
+
+
 class Endpoint:
     """ASGI application of the FHIR base."""
 
@@ -61,6 +70,7 @@ class Endpoint:
         maximum_listing: int,
         cors: Cors,
         callers: Callers,
+        afterwards: Afterwards | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.lanes = lanes
@@ -75,6 +85,7 @@ class Endpoint:
         self.in_flight = 0
         self.cors = cors
         self.callers = callers
+        self.afterwards = afterwards
         self.clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -165,6 +176,8 @@ class Endpoint:
             context = self.callers.known(context, call, exchange)
         if exchange.method in _CHANGING:
             context = self.callers.context(context, call, exchange, preferences)
+            if self.afterwards is not None:
+                context = replace(context, afterwards=set())
         name = type(call.change if isinstance(call, calls.Attributed) else call).__name__
         if answer.is_list:
             if isinstance(call, calls.Search):
@@ -175,6 +188,8 @@ class Endpoint:
             result = await self.lanes.run(
                 call, context, with_body=preferences.representation == "representation"
             )
+            if self.afterwards is not None and context.afterwards is not None:
+                result = await self.afterwards.complete(call, result, context)
             if raw_binary and isinstance(call, calls.Read | calls.VersionRead):
                 status, body = binary.render(result, exchange, headers)
             else:

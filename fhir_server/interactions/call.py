@@ -252,6 +252,7 @@ class Context:
     lenient handling itself. recording: what happened elsewhere is being loaded, so rules about what may be done now are
     not asked. pending: what the transaction Bundle that this write belongs to is going to write. caller: whose rights
     count; None where the deployment does not ask, so that everybody has every right. permissions: what they are.
+    afterwards: rules note in it what the caller waits for once the write is durable; None where nobody can wait.
     """
 
     policy: Policy
@@ -271,6 +272,7 @@ class Context:
     retry: RetryKey | None = None
     caller: Caller | None = None
     permissions: Permissions | None = None
+    afterwards: set[tuple[str, str]] | None = None
 
     @property
     def base_url(self) -> str:

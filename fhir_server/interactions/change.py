@@ -17,7 +17,11 @@ from fhir_server.interactions.call import (
 )
 from fhir_server.interactions.grammar import parse_if_none_exist, valid_id
 from fhir_server.interactions.matching import matches, single, single_held
-from fhir_server.interactions.preconditions import check_if_match, check_if_none_match
+from fhir_server.interactions.preconditions import (
+    check_if_match,
+    check_if_none_match,
+    version_mismatch,
+)
 from fhir_server.interactions.rights import check_reach
 from fhir_server.interactions.rules import lock
 from fhir_server.interactions.write import Write, existing, remove, store, written
@@ -92,7 +96,7 @@ def conditional_target(
         identified = call.resource | {"id": found.logical_id}
         return Update(call.resource_type, found.logical_id, identified, call.conditions)
     if call.conditions.if_match is not None:
-        raise errors.precondition_failed("If-Match was sent, but nothing matches the criteria")
+        raise version_mismatch("If-Match was sent, but nothing matches the criteria")
     if sent is None:
         return Create(call.resource_type, call.resource, logical_id=call.new_id)
     if not (isinstance(sent, str) and valid_id(sent)):

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/operationoutcome.html
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from fhir_server.spec.errors import FhirError, Issue, Severity
 
@@ -16,9 +17,18 @@ _HTTP = {
     403: "REC_FORBIDDEN",
     404: "REC_NOT_FOUND",
     409: "REC_CONFLICT",
+    412: "REC_PRECONDITION_FAILED",
     422: "REC_UNPROCESSABLE_ENTITY",
     429: "REC_TOO_MANY_REQUESTS",
+    502: "REC_BAD_GATEWAY",
+    504: "REC_GATEWAY_TIMEOUT",
 }
+
+
+def details(status: int, rule: str) -> dict[str, Any]:
+    """OperationOutcome.issue.details of a refusal: both codings."""
+    http = {"system": HTTP_CODES, "code": _HTTP[status]}
+    return {"coding": [http, {"system": RULE_CODES, "code": rule}]}
 
 
 def issue(
@@ -30,10 +40,10 @@ def issue(
     severity: Severity = "error",
 ) -> Issue:
     """An issue with both codings; a warning has only that of the rule."""
-    codings = [{"system": RULE_CODES, "code": rule}]
-    if severity == "error":
-        codings.insert(0, {"system": HTTP_CODES, "code": _HTTP[status]})
-    return Issue(severity, code, diagnostics, expression, {"coding": codings})
+    told = details(status, rule)
+    if severity != "error":
+        del told["coding"][0]
+    return Issue(severity, code, diagnostics, expression, told)
 
 
 def refusal(

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from fhir_server.interactions.coded import details
 from fhir_server.spec.errors import Issue
+from fhir_server.validation.issues import is_shape, refused
 
 Json = dict[str, Any]
+# What is no FHIR at all is told by many: the readers of JSON and XML, validation, the grammar of requests.
+_SHAPE = {
+    "structure": details(400, "INVALID_FHIR_STRUCTURE"),
+    "value": details(400, "INVALID_VALUE"),
+}
 
 
 def outcome(issues: Iterable[Issue]) -> Json:
@@ -22,6 +29,8 @@ def _issue(issue: Issue) -> Json:
     shown: Json = {"severity": issue.severity, "code": issue.code}
     if issue.details is not None:
         shown["details"] = dict(issue.details)
+    elif refused(issue) and is_shape(issue):
+        shown["details"] = _SHAPE[issue.code]
     if issue.diagnostics:
         shown["diagnostics"] = _printable(issue.diagnostics)
     if issue.expression:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from fhir_server.interactions.call import Conditions, Context
+from fhir_server.interactions.coded import refusal
 from fhir_server.spec import errors
+from fhir_server.spec.errors import FhirError
 from fhir_server.spec.instants import SECOND, read_http_date
 from fhir_server.store.contract import StoredVersion
 
@@ -39,20 +41,22 @@ def check_if_match(conditions: Conditions, current: StoredVersion | None, contex
     """Refuse a change whose If-Match does not name the current version (412), or that needs one (400)."""
     if conditions.if_match is None:
         if context.policy.require_if_match and current is not None and not current.deleted:
-            raise errors.required(
-                "This server asks for If-Match with every change; send the ETag you read"
-            )
+            told = "This server asks for If-Match with every change; send the ETag you read"
+            raise refusal(400, "required", "MISSING_VALUE", told)
         return
     wanted = read_etags(conditions.if_match, "If-Match")
     if current is None or current.deleted:
-        raise errors.precondition_failed(
-            "If-Match was sent, but no such resource exists (any more)"
-        )
+        raise version_mismatch("If-Match was sent, but no such resource exists (any more)")
     if wanted != ("*",) and str(current.version_id) not in wanted:
-        raise errors.precondition_failed(
+        raise version_mismatch(
             f"If-Match names version {', '.join(wanted)}, but the current version is {current.version_id};"
             " read it again and repeat your change on it"
         )
+
+
+def version_mismatch(diagnostics: str) -> FhirError:
+    """412 conflict: If-Match names another version than the current one."""
+    return refusal(412, "conflict", "VERSION_MISMATCH", diagnostics)
 
 
 def check_if_none_match(conditions: Conditions, current: StoredVersion | None) -> None:

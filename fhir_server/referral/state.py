@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.booking import facts
-from fhir_server.booking.appointments import lapsed
+from fhir_server.booking.appointments import never_was
 from fhir_server.interactions.call import Context
 from fhir_server.referral import extensions, reasons, refusals
 from fhir_server.referral.case import Case, Identity, began, shortlisted
@@ -94,7 +94,7 @@ def _ended(case: Case, context: Context) -> Iterator[tuple[Identity, State]]:
             yield identity, State("DID_NOT_ATTEND")
         elif appointment["status"] == "cancelled" and logical_id not in rejected:
             reason = appointment.get("cancelationReason")
-            if not lapsed(appointment):
+            if not never_was(appointment):
                 who = "PATIENT" if reasons.by_patient(reason) else "PROVIDER"
                 yield (
                     identity,

@@ -551,3 +551,23 @@ def test_the_capability_statement_lists_the_operations(clinic):
     assert {"find", "hold", "book", "cancel", "rebook"} <= {
         item["name"] for item in appointment["operation"]
     }
+
+
+def test_operations_and_the_sweep_need_no_if_match_where_updates_do(clinic_of):
+    clinic = clinic_of(require_if_match="true", hold_seconds="1")
+    number = [{"system": "https://example.org/slots", "value": clinic.number}]
+    slots = [clinic.slot(), clinic.slot(1, identifier=number), clinic.slot(2)]
+    first, second = (clinic.book(slot) for slot in slots[:2])
+    answer = call(clinic, "$hold", appointment_resource=clinic.appointment(slots[2]))
+    assert answer.status_code == 200, answer.text
+    answer = call(clinic, f"{first['id']}/$cancel", reason="pat")
+    assert answer.status_code == 200, answer.text
+    answer = call(clinic, f"{second['id']}/$rebook", slot=ref(f"Slot/{slots[0]['id']}"))
+    assert answer.status_code == 200, answer.text
+    sent = slots[1] | {"comment": "Room 3"}
+    answer = clinic.client.post("Slot/$publish", json=sent, headers=FHIR)
+    assert answer.json()["entry"][0]["response"]["status"].startswith("200"), answer.text
+    deadline = time.monotonic() + 10
+    while clinic.status(slots[2]) != "free":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

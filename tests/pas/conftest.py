@@ -1,0 +1,57 @@
+"""A server with a PAS that has to confirm, on each database."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(1, str(Path(__file__).parents[1] / "booking"))
+sys.path.insert(1, str(Path(__file__).parents[1] / "referral"))
+
+from booking_clinic import Clinic
+from pas_player import Pas
+
+from tools.serving import ServerProcess
+
+
+@pytest.fixture(scope="module")
+def player():
+    made = Pas()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def confirmed(new_database, player, tmp_path_factory):
+    """The client of a server that waits a second for the PAS, with a token, and holds slots for two."""
+    token = tmp_path_factory.mktemp("token") / "token"
+    token.write_text("secret\n")
+    settings = {
+        "FHIR_PAS_URL": player.url,
+        "FHIR_PAS_TIMEOUT": "1",
+        "FHIR_HOLD_SECONDS": "2",
+        "FHIR_PAS_TOKEN_FILE": str(token),
+    }
+    with (
+        ServerProcess(new_database(), settings=settings) as running,
+        httpx.Client(base_url=running.base + "/", timeout=30) as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def pas(player):
+    """The PAS of that server, which says yes at first."""
+    player.says, player.seconds = "yes", 0.0
+    yield player
+    player.says, player.seconds = "yes", 0.0
+
+
+@pytest.fixture
+def clinic(confirmed, pas) -> Clinic:
+    """A clinic of its own on that server."""
+    return Clinic(confirmed)
