@@ -13,19 +13,20 @@ sys.path.insert(1, str(Path(__file__).parents[1] / "booking"))
 sys.path.insert(1, str(Path(__file__).parents[1] / "referral"))
 
 from booking_clinic import Clinic
+from pas_doors import DOORS
 from pas_player import Pas
 
 from tools.serving import ServerProcess
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def player():
     made = Pas()
     yield made
     made.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def confirmed(new_database, player, tmp_path_factory):
     """The client of a server that waits a second for the PAS, with a token, and holds slots for two."""
     token = tmp_path_factory.mktemp("token") / "token"
@@ -55,3 +56,9 @@ def pas(player):
 def clinic(confirmed, pas) -> Clinic:
     """A clinic of its own on that server."""
     return Clinic(confirmed)
+
+
+@pytest.fixture(params=DOORS, ids=lambda item: item.__name__)
+def door(request):
+    """Each way to book."""
+    return request.param

@@ -8,17 +8,26 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from booking_clinic import Clinic
-from test_pas import eventually, wanted
+from pas_doors import eventually, wanted
+from pas_player import Pas
 
 from tools.serving import ServerProcess
 
 SYSTEM = "https://example.org/pas/clinics"
 
 
+@pytest.fixture
+def alone():
+    """A PAS that no other server asks."""
+    made = Pas()
+    yield made
+    made.close()
+
+
 def test_several_processes_and_a_kill_lose_nothing_and_ask_about_each_one_at_a_time(
-    new_database, pas
+    new_database, alone
 ):
-    database = new_database()
+    database, pas = new_database(), alone
     settings = {
         "FHIR_PAS_URL": pas.url,
         "FHIR_PAS_TIMEOUT": "1.5",
