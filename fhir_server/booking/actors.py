@@ -19,9 +19,14 @@ from fhir_server.search.expression import Or
 from fhir_server.spec import errors
 from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.contract import Match, ReadTransaction, StoredVersion
+from fhir_server.store.window import Referrers
 
 Json = dict[str, Any]
 _MOST = 400
+MOST_SCHEDULES = 400
+_OTHERS = frozenset(
+    {"organization", "location-reference", "location-string", "referral-identifier"}
+)
 _LOCAL = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 
 
@@ -75,21 +80,37 @@ def schedules_of(
     return kinds, known
 
 
+def alone(inputs: Inputs) -> Referrers | None:
+    """The schedules in question, where nothing but practitioners of this server tells them."""
+    if not _OTHERS.isdisjoint(inputs.values):
+        return None
+    named = _named(inputs, "practitioner", "Practitioner")[:_MOST]
+    return _referrers(named, in_a_role=True) if named else None
+
+
+def _referrers(actors: Sequence[str], *, in_a_role: bool) -> Referrers | None:
+    """The schedules of actors of this server; None where one may be of another."""
+    if not all(map(_LOCAL.fullmatch, actors)):
+        return None
+    targets = [(kind, logical_id) for kind, _, logical_id in (x.partition("/") for x in actors)]
+    through = ("PractitionerRole", queries.number("PractitionerRole", "practitioner"))
+    by_actor = queries.number("Schedule", "actor")
+    return Referrers(tuple(targets), by_actor, through if in_a_role else None)
+
+
 def _of(
     actors: Sequence[str], in_a_role: bool, context: Context, transaction: ReadTransaction
 ) -> list[Match]:
     """The schedules of actors; in_a_role: also those of the roles that they have."""
-    if all(map(_LOCAL.fullmatch, actors)):
-        targets = [(kind, logical_id) for kind, _, logical_id in (x.partition("/") for x in actors)]
-        through = ("PractitionerRole", queries.number("PractitionerRole", "practitioner"))
-        by_actor = queries.number("Schedule", "actor")
-        return transaction.referrers(targets, by_actor, through if in_a_role else None, _MOST)
+    by = _referrers(actors, in_a_role=in_a_role)
+    if by is not None:
+        return transaction.referrers(by, MOST_SCHEDULES)
     where = criteria_of("Schedule", (("actor", ",".join(actors)),), context)
     plain = [item for item in actors if _LOCAL.fullmatch(item)] if in_a_role else []
     if plain:
         theirs = queries.referring("PractitionerRole", "practitioner", plain)
         where = Or((where, queries.leading("Schedule", "actor", "PractitionerRole", theirs)))
-    return queries.found("Schedule", where, transaction, _MOST)
+    return queries.found("Schedule", where, transaction, MOST_SCHEDULES)
 
 
 def _named(inputs: Inputs, name: str, resource_type: str) -> list[str]:

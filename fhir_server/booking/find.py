@@ -57,7 +57,7 @@ class Find:
 
     def brief(self, call: Operation) -> bool:
         """Whether single slots are looked for, a page of them; what is put together needs all there are."""
-        return call.body is None and not any(name in _TOGETHER for name, _ in call.parameters)
+        return call.body is None and _TOGETHER.isdisjoint([name for name, _ in call.parameters])
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with a searchset of proposed Appointments, soonest first; FhirError 400 for what cannot be read."""
@@ -98,8 +98,14 @@ class _Wanted:
         self.patients = tuple(self._patients(inputs))
         named = actors.referrals_named(inputs, context, transaction)
         self.referrals = _open(named or ())
-        self.kinds, self.bodies = actors.schedules_of(inputs, named, context, transaction)
         self.where = self._where(inputs)
+        self.kinds: list[set[str]] = []
+        self.bodies: dict[tuple[str, str], bytes] = {}
+        # Most questions are about a practitioner's single slots, and then the schedules come with them.
+        single = self.shape.plain and not self.patients and self.where is None
+        self.owners = actors.alone(inputs) if single else None
+        if self.owners is None:
+            self.kinds, self.bodies = actors.schedules_of(inputs, named, context, transaction)
 
     def _period(self, inputs: Inputs) -> tuple[int, int]:
         start, end = inputs.moment("start"), inputs.moment("end")
@@ -140,9 +146,10 @@ class _Wanted:
         """Free slots of the schedules in question, as many as asked for and one more."""
         number = queries.number
         listed = tuple(sorted(set().union(*self.kinds)))
+        owned = self.kinds or self.owners is not None
         return Window(
             "Slot", number("Slot", "start"), self.low, self.high, number("Slot", "status"), "free",
-            number("Slot", "schedule"), ("Schedule", listed) if self.kinds else None, limit + 1, after,
+            number("Slot", "schedule"), ("Schedule", listed) if owned else None, limit + 1, after,
         )  # fmt: skip
 
     def _hits(
@@ -150,7 +157,14 @@ class _Wanted:
     ) -> tuple[list[Match], int]:
         """A page of slots and one more, and how many there are in all."""
         window = self._window(limit, after)
-        if self.where is None:
+        if self.owners is not None:
+            if self.context.caller is None:
+                transaction.alone()
+            owners, hits, total = transaction.owned_window(
+                window, self.owners, actors.MOST_SCHEDULES
+            )
+            self.bodies = {("Schedule", item.logical_id): item.body for item in owners}
+        elif self.where is None:
             hits, total = transaction.window(window)
         else:
             query = window.query()

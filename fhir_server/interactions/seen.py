@@ -31,7 +31,7 @@ from fhir_server.store.contract import (
     StoredVersion,
     Transaction,
 )
-from fhir_server.store.window import Window
+from fhir_server.store.window import Referrers, Window, owned_window
 
 T = TypeVar("T", bound=ReadTransaction)
 Identity = tuple[str, str]
@@ -194,6 +194,12 @@ class Seen:
             return self.whole.window(wanted)
         return self.page(wanted.query()), self.count((wanted.resource_type,), wanted.where())
 
+    def owned_window(
+        self, wanted: Window, by: Referrers, most: int
+    ) -> tuple[list[Match], list[Match], int]:
+        """In two steps, each of what is seen."""
+        return owned_window(wanted, by, most, self)
+
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The keys are of what is seen."""
         return self.whole.links_from(keys, parameters)
@@ -224,15 +230,9 @@ class Seen:
             raise errors.too_costly("Too much refers to this; ask for less at a time")
         return kept
 
-    def referrers(
-        self,
-        targets: Sequence[Identity],
-        parameter: int,
-        through: tuple[str, int] | None,
-        limit: int,
-    ) -> list[Match]:
+    def referrers(self, by: Referrers, limit: int) -> list[Match]:
         """Those that are seen; FhirError 403 when there may be more than were looked at."""
-        found = self.whole.referrers(targets, parameter, through, limit)
+        found = self.whole.referrers(by, limit)
         seen = self._kept(found)
         kept = [item for item in found if (item.resource_type, item.logical_id) in seen]
         if len(found) == limit and len(kept) < limit:

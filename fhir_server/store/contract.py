@@ -15,7 +15,7 @@ from fhir_server.search.custom import State
 from fhir_server.search.entries import IndexEntries, TokenEntry
 from fhir_server.search.expression import Expression, Position, Query, Table
 from fhir_server.store.claims import Claims, ReadClaims, Replies
-from fhir_server.store.window import Window
+from fhir_server.store.window import Referrers, Window
 
 T = TypeVar("T")
 # How often a work that lost a race is run again before its caller is told to (503).
@@ -233,6 +233,15 @@ class ReadTransaction(Protocol):
     def window(self, wanted: Window) -> tuple[list[Match], int]:
         """A page of what is in a window, soonest first, and how many there are in all."""
 
+    def owned_window(
+        self, wanted: Window, by: Referrers, most: int
+    ) -> tuple[list[Match], list[Match], int]:
+        """At most so many current resources that refer as told, and the window of which they are the owners.
+
+        wanted.owners tells their type, which is the same for all; its ids are not looked at. As referrers and then
+        window, but both can be one question.
+        """
+
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The references that those resources make by those parameters."""
 
@@ -252,17 +261,8 @@ class ReadTransaction(Protocol):
     ) -> list[Link]:
         """At most limit references of current resources to those (type, id) by those parameters (_revinclude)."""
 
-    def referrers(
-        self,
-        targets: Sequence[tuple[str, str]],
-        parameter: int,
-        through: tuple[str, int] | None,
-        limit: int,
-    ) -> list[Match]:
-        """At most limit current resources, by key, that refer to one of those (type, id) by the parameter.
-
-        through: or to a resource of that type that refers to one of them by that parameter.
-        """
+    def referrers(self, by: Referrers, limit: int) -> list[Match]:
+        """At most limit current resources, by key, that refer as told."""
 
     def many(self, identities: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredVersion]:
         """The current, not deleted versions of those (type, id)."""

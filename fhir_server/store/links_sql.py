@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from fhir_server.store.contract import Link, Match, Reference, StoredVersion
 from fhir_server.store.driver import Driver, Identity
 from fhir_server.store.rows import Row, type_names, type_numbers
 from fhir_server.store.sql_parts import COLUMNS, by_type, chunks, marks, stored
+from fhir_server.store.window import Referrers
 
 
 @lru_cache(maxsize=1024)
@@ -24,9 +25,25 @@ def _referred(keys: int, parameters: int, types: int) -> str:
     )
 
 
+def referrers_question(by: Referrers) -> tuple[str, list[int | str]]:
+    """The question who refers to targets of one type, or to what does, and its values; last comes the limit."""
+    ids = [logical_id for _, logical_id in by.targets]
+    number = type_numbers().get(by.targets[0][0], -1)
+    values: list[int | str] = [by.parameter, *ids, number]
+    if by.through is not None:
+        kind = type_numbers()[by.through[0]]
+        values += [by.parameter, kind, by.through[1], *ids, number, kind]
+    return _referrers(len(ids), by.through is not None), values
+
+
+def referrers_found(rows: Iterable[Row]) -> list[Match]:
+    """What the question finds."""
+    names = type_names()
+    return [Match(row[0], names[row[1]], row[2], row[3], (row[0],)) for row in rows]
+
+
 @lru_cache(maxsize=256)
 def _referrers(targets: int, between: bool) -> str:
-    """The question who refers to so many, or to what does."""
     named = f"target_id IN ({marks(range(targets))}) AND target_type = ?"
     keys = f"SELECT key FROM reference WHERE parameter = ? AND {named}"
     if between:
@@ -101,26 +118,12 @@ class SqlLinks:
             for row in sorted(found)[:limit]
         ]
 
-    def referrers(
-        self,
-        targets: Sequence[Identity],
-        parameter: int,
-        through: tuple[str, int] | None,
-        limit: int,
-    ) -> list[Match]:
+    def referrers(self, by: Referrers, limit: int) -> list[Match]:
         """Who refers to those, or to what does, in the order of their keys."""
         found: set[Row] = set()
-        for resource_type, ids in by_type(targets).items():
-            number = type_numbers().get(resource_type, -1)
+        for resource_type, ids in by_type(by.targets).items():
             for part in chunks(ids):
-                values = [parameter, *part, number]
-                if through is not None:
-                    kind = type_numbers()[through[0]]
-                    values += [parameter, kind, through[1], *part, number, kind]
-                text = _referrers(len(part), through is not None)
+                some = by._replace(targets=tuple([(resource_type, item) for item in part]))
+                text, values = referrers_question(some)
                 found.update(self._driver.fetch(text, (*values, limit)))
-        names = type_names()
-        return [
-            Match(key, names[kind], logical_id, body, (key,))
-            for key, kind, logical_id, body in sorted(found)[:limit]
-        ]
+        return referrers_found(sorted(found)[:limit])

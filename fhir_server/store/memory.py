@@ -37,7 +37,7 @@ from fhir_server.store.memory_catalogue import MemoryCatalogue
 from fhir_server.store.memory_claims import Ledger, MemoryClaims, MemoryReplies
 from fhir_server.store.memory_history import shown
 from fhir_server.store.memory_links import links_from, links_to, referred, referrers
-from fhir_server.store.window import Window
+from fhir_server.store.window import Referrers, Window, owned_window
 
 T = TypeVar("T")
 Identity = tuple[str, str]
@@ -228,6 +228,12 @@ class MemoryTransaction:
         """A page of the search that it is, and how many match."""
         return self.page(wanted.query()), self.count((wanted.resource_type,), wanted.where())
 
+    def owned_window(
+        self, wanted: Window, by: Referrers, most: int
+    ) -> tuple[list[Match], list[Match], int]:
+        """One after the other."""
+        return owned_window(wanted, by, most, self)
+
     def _matching(self, resource_types: tuple[str, ...], where: Expression) -> Iterator[Candidate]:
         for resource_type in dict.fromkeys(resource_types):
             for candidate in self.candidates(resource_type):
@@ -273,15 +279,9 @@ class MemoryTransaction:
         """References to those resources."""
         return links_to(targets, parameters, self.store.indexed)[:limit]
 
-    def referrers(
-        self,
-        targets: Sequence[Identity],
-        parameter: int,
-        through: tuple[str, int] | None,
-        limit: int,
-    ) -> list[Match]:
+    def referrers(self, by: Referrers, limit: int) -> list[Match]:
         """Who refers to those, or to what does."""
-        return referrers(targets, parameter, through, limit, self)
+        return referrers(by, limit, self)
 
     def many(self, identities: Sequence[Identity]) -> dict[Identity, StoredVersion]:
         """The current, not deleted versions of those."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fhir_server.search.entries import IndexEntries, ReferenceEntry
 from fhir_server.store.contract import Link, Match, ReadTransaction, Reference, StoredVersion
+from fhir_server.store.window import Referrers
 
 Identity = tuple[str, str]
 
@@ -66,24 +67,18 @@ def referred(
     }
 
 
-def referrers(
-    targets: Sequence[Identity],
-    parameter: int,
-    through: tuple[str, int] | None,
-    limit: int,
-    transaction: ReadTransaction,
-) -> list[Match]:
+def referrers(by: Referrers, limit: int, transaction: ReadTransaction) -> list[Match]:
     """Who refers to those, or to what does."""
-    wanted = list(targets)
-    if through is not None:
-        links = transaction.links_to(targets, [through[1]], sys.maxsize)
+    wanted = list(by.targets)
+    if by.through is not None:
+        links = transaction.links_to(wanted, [by.through[1]], sys.maxsize)
         between = transaction.by_key([link.source_key for link in links]).values()
         wanted += [
-            (through[0], version.logical_id)
+            (by.through[0], version.logical_id)
             for version in between
-            if version.resource_type == through[0]
+            if version.resource_type == by.through[0]
         ]
-    links = transaction.links_to(wanted, [parameter], sys.maxsize)
+    links = transaction.links_to(wanted, [by.parameter], sys.maxsize)
     found = transaction.by_key([link.source_key for link in links])
     return [
         Match(key, version.resource_type, version.logical_id, version.body, (key,))

@@ -32,7 +32,7 @@ from fhir_server.store.search_chains import is_chained, resolved
 from fhir_server.store.search_plan import Plan, plan
 from fhir_server.store.sql_claims import SqlClaims, SqlReplies
 from fhir_server.store.sql_parts import COLUMNS, by_type, chunks, marks, stored
-from fhir_server.store.window import Window
+from fhir_server.store.window import Referrers, Window, owned_window
 
 _CURRENT = (
     f"SELECT {COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq"
@@ -175,6 +175,13 @@ class SqlTransaction(SqlLinks):
         if total is None:
             total = self.count((wanted.resource_type,), wanted.where())
         return page, total
+
+    def owned_window(
+        self, wanted: Window, by: Referrers, most: int
+    ) -> tuple[list[Match], list[Match], int]:
+        """In one question where a projection covers it."""
+        found = window_sql.owned(wanted, by, most, self._driver)
+        return owned_window(wanted, by, most, self) if found is None else found
 
     def _plan(
         self,

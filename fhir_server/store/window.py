@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fhir_server.search.expression import (
     And,
@@ -22,6 +22,20 @@ from fhir_server.search.expression import (
     TokenMatch,
 )
 from fhir_server.spec.instants import MILLISECOND
+
+if TYPE_CHECKING:
+    from fhir_server.store.contract import Match, ReadTransaction
+
+
+class Referrers(NamedTuple):
+    """Resources, all of one type, that refer to one of those (type, id) by the parameter.
+
+    through: or to a resource of that type that refers to one of them by that parameter.
+    """
+
+    targets: tuple[tuple[str, str], ...]
+    parameter: int
+    through: tuple[str, int] | None = None
 
 
 class Window(NamedTuple):
@@ -60,3 +74,15 @@ class Window(NamedTuple):
         """A page of that search."""
         sort = (SortKey("date", (self.date,), descending=False),)
         return Query((self.resource_type,), self.where(), sort, self.limit, self.after)
+
+
+def owned_window(
+    wanted: Window, by: Referrers, most: int, transaction: ReadTransaction
+) -> tuple[list[Match], list[Match], int]:
+    """See ReadTransaction.owned_window: in two steps."""
+    owners = transaction.referrers(by, most)
+    if not owners:
+        return [], [], 0
+    assert wanted.owners is not None
+    ids = tuple([item.logical_id for item in owners])
+    return owners, *transaction.window(wanted._replace(owners=(wanted.owners[0], ids)))

@@ -7,6 +7,7 @@ from writing import write
 
 from fhir_server.search.entries import ReferenceEntry
 from fhir_server.store.contract import Link, Reference, Store
+from fhir_server.store.window import Referrers
 
 SUBJECT, FOCUS = 11, 12
 
@@ -134,19 +135,20 @@ def test_who_refers_to_some_resources_directly_or_through_others(
     # That has the id of a role, and is none.
     write(store, "Group/other", [to(SUBJECT, "Patient", "a")])
     write(store, "Task/6", [to(FOCUS, "PractitionerRole", "other")])
-    targets = [("Patient", "a"), ("Patient", "nobody"), ("Nonsense", "a")]
+    patient = (("Patient", "a"),)
+    targets = (*patient, ("Patient", "nobody"), ("Nonsense", "a"))
     through = ("PractitionerRole", SUBJECT)
     with store.read() as view:
-        direct = view.referrers(targets, FOCUS, None, 10)
+        direct = view.referrers(Referrers(targets, FOCUS), 10)
         assert [item.key for item in direct] == [keys["Task/3"], twice.key]
-        found = view.referrers(targets, FOCUS, through, 10)
+        found = view.referrers(Referrers(targets, FOCUS, through), 10)
         assert [item.key for item in found] == [keys["Task/3"], mine.key, twice.key]
         assert [(item.logical_id, item.body) for item in found[1:]] == [
             ("4", mine.body),
             ("5", twice.body),
         ]
-        assert view.referrers(targets, FOCUS, through, 1) == found[:1]
-        assert view.referrers([("Patient", "a")], SUBJECT, through, 10) == view.referrers(
-            [("Patient", "a")], SUBJECT, None, 10
+        assert view.referrers(Referrers(targets, FOCUS, through), 1) == found[:1]
+        assert view.referrers(Referrers(patient, SUBJECT, through), 10) == view.referrers(
+            Referrers(patient, SUBJECT), 10
         )
-        assert role.key in [item.key for item in view.referrers(targets, SUBJECT, None, 10)]
+        assert role.key in [item.key for item in view.referrers(Referrers(targets, SUBJECT), 10)]

@@ -16,7 +16,7 @@ from fhir_server.search.expression import Query
 from fhir_server.search.parameters import parameter
 from fhir_server.search.query import SearchSettings, parse_search
 from fhir_server.store.contract import Match, Recoded, Store, Transaction
-from fhir_server.store.window import Window
+from fhir_server.store.window import Referrers, Window
 
 CONTEXT = Context(Policy(), lambda: 0, lambda: "new")
 WEEK = "start=ge2026-03-02&start=lt2026-03-09"
@@ -138,6 +138,70 @@ def test_a_window_of_more_owners_than_a_statement_takes(filled: Store) -> None:
         found = view.window(wanted)
         assert found[1] == 8
         assert view.window(wanted._replace(owners=("Schedule", ("a", *many, "b")))) == found
+
+
+def test_the_window_of_who_refers_is_the_same_in_one_step_as_in_two(filled: Store) -> None:
+    actor, practitioner = (
+        parameter("Schedule", "actor"),
+        parameter("PractitionerRole", "practitioner"),
+    )
+    assert actor is not None
+    assert practitioner is not None
+
+    def fill(transaction: Transaction) -> None:
+        for schedule, who in (
+            ("a", "Practitioner/p"), ("b", "PractitionerRole/r"), ("c", "Practitioner/p"), ("d", "Practitioner/q"),
+            ("none", "Practitioner/free"),
+        ):  # fmt: skip
+            made = {"resourceType": "Schedule", "id": schedule, "actor": [{"reference": who}]}
+            put(transaction, f"Schedule/{schedule}", index(made, CONTEXT))
+        role = {
+            "resourceType": "PractitionerRole",
+            "id": "r",
+            "practitioner": {"reference": "Practitioner/p"},
+        }
+        put(transaction, "PractitionerRole/r", index(role, CONTEXT))
+        # Of another type with the id of a schedule.
+        stray = {
+            "resourceType": "Slot",
+            "id": "stray",
+            "status": "free",
+            "schedule": {"reference": "Group/a"},
+        }
+        stray |= {"start": "2026-03-03T08:00:00Z", "end": "2026-03-03T08:20:00Z"}
+        put(transaction, "Slot/stray", index(stray, CONTEXT))
+
+    filled.write(fill)
+    through = ("PractitionerRole", practitioner.number)
+    wanted = window("", "2026-03-02T00:00:00Z", "2026-03-09T00:00:00Z", 3)
+    both = (("Practitioner", "p"), ("PractitionerRole", "r"))
+    with filled.read() as view:
+        for targets, between, expected in (
+            (("p",), through, "abc"), (("p",), None, "ac"), (("p", "q", "x"), through, "abcd"),
+            (("free",), through, ""), (("nobody",), through, ""),
+        ):  # fmt: skip
+            by = Referrers(tuple(("Practitioner", item) for item in targets), actor.number, between)
+            owners, page, total = view.owned_window(wanted, by, 10)
+            assert owners == view.referrers(by, 10)
+            assert total == 4 * len(expected)
+            if expected:
+                assert (page, total) == view.window(
+                    wanted._replace(owners=("Schedule", tuple(expected)))
+                )
+                # From there to beyond the last.
+                for position in (page[-1].position, (page[-1].position[0] + 8 * 86_400_000_000, 0)):
+                    later = wanted._replace(after=position)
+                    owned = later._replace(owners=("Schedule", tuple(expected)))
+                    assert view.owned_window(later, by, 10) == (owners, *view.window(owned))
+        assert (
+            len(
+                view.owned_window(
+                    wanted, Referrers((("Practitioner", "p"),), actor.number, through), 1
+                )[0]
+            )
+            == 1
+        )
+        assert view.owned_window(wanted, Referrers(both, actor.number), 10)[2] == 12
 
 
 def test_another_code_moves_a_resource_in_every_projection_that_has_it(filled: Store) -> None:
