@@ -71,6 +71,18 @@ def _composed(query: Query, plan: Plan) -> list[Sql]:
     return [_gathered(query, plan)]
 
 
+@lru_cache(maxsize=1024)
+def numbers(query: Query, plan: Plan) -> Sql:
+    """The statement that finds the numbers of the matching versions in the order of creation: no version is read."""
+    assert not query.sort
+    assert query.after is None
+    condition = _where(plan)
+    return Sql(
+        f"{'' if plan.steady else VARIES}SELECT r.seq FROM resource r WHERE {condition.text} ORDER BY r.key LIMIT ?",
+        (*condition.values, query.limit),
+    )
+
+
 def count(plan: Plan) -> Sql:
     """The statement that counts."""
     if plan.projected is not None and not plan.rest:

@@ -28,7 +28,7 @@ from fhir_server.store.sqlite_driver import (
     refusal,
 )
 from fhir_server.store.sqlite_writer import SqliteWriter
-from fhir_server.store.statements import SqlTransaction, keep_secret
+from fhir_server.store.statements import Derived, SqlTransaction, keep_secret
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ class SqliteStore:
         self.path = path
         self.search_timeout = search_timeout
         self._local = threading.local()
+        self._derived: Derived = {}
         self._readers: list[apsw.Connection] = []
         self._readers_lock = threading.Lock()
         self._writer = SqliteWriter(path, lock_timeout)
@@ -57,7 +58,7 @@ class SqliteStore:
         self._local.budget = math.inf if budget is None else time.thread_time() + budget
         try:
             driver.cursor.execute("BEGIN")
-            yield SqlTransaction(driver)
+            yield SqlTransaction(driver, self._derived)
         except apsw.Error as error:
             if budget is not None and error_code(error) == apsw.SQLITE_INTERRUPT:
                 raise OverBudget from None
