@@ -29,6 +29,7 @@ Positions = Mapping[str, Vector | None]
 
 _TYPE = "HealthcareService"
 _PLACE = "Location"
+_ACTIVE = Not(queries.coded(_TYPE, "active", "false"))
 # So many services are looked at one by one; of more, the nearest are found in rings.
 FEW = 300
 MOST = 2000
@@ -56,12 +57,8 @@ class Finder:
 
     def __post_init__(self) -> None:
         self.sieve = Sieve(self.asked, self.context)
-        self.base = And(
-            (
-                *(expression for _, expression in self.asked.criteria),
-                Not(queries.coded(_TYPE, "active", "false")),
-            )
-        )
+        self.criteria = And(tuple(expression for _, expression in self.asked.criteria))
+        self.base = And((self.criteria, _ACTIVE))
 
     def page(self, after: Order | None) -> Found:
         """The matches after that place in the order; FhirError 403 when too many have to be looked at."""
@@ -73,7 +70,7 @@ class Finder:
         else:
             by_distance = self.asked.sort == "distance"
             # Mostly there are few, and need not be counted before.
-            services = self._services(self.base, (FEW if by_distance else MOST) + 1)
+            services = self._services(self.criteria, (FEW if by_distance else MOST) + 1)
             number = len(services)
             if by_distance and number > FEW:
                 return self._in_rings(after)
@@ -150,10 +147,17 @@ class Finder:
             return []
         named = (f"Location/{item}" for item in location_ids)
         refers = queries.referring(_TYPE, "location", named)
-        return self._services(And((refers, self.base)), MOST + 1)
+        return self._services(And((refers, self.criteria)), MOST + 1)
 
     def _services(self, where: Expression, limit: int) -> list[Service]:
-        return self.transaction.derived(Query((_TYPE,), where, limit=limit), read_service)
+        """Those that are active, which what is kept of them tells sooner than an index."""
+        found = self.transaction.derived(Query((_TYPE,), where, limit=limit), read_service)
+        active = [item for item in found if item.active]
+        if len(active) < len(found) == limit:
+            # Others are beyond the limit, which those that are not active have used up.
+            query = Query((_TYPE,), And((where, _ACTIVE)), limit=limit)
+            return self.transaction.derived(query, read_service)
+        return active
 
     def _matches(
         self, services: Sequence[Service], known: Positions | None = None, *, located: bool = True

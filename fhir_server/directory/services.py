@@ -33,6 +33,7 @@ class Service:
     """
 
     service_id: str
+    active: bool
     locations: tuple[str, ...]
     commissioners: tuple[str, ...]
     limits: tuple[Limit, ...]
@@ -57,6 +58,7 @@ def read_service(body: bytes) -> Service:
     )
     return Service(
         service["id"],
+        service.get("active") is not False,
         tuple(_written(item) for item in service.get("location", ())),
         tuple(_written(item) for item in commissioners),
         tuple(_limit(item) for item in limits),

@@ -159,7 +159,10 @@ class SqlTransaction(SqlLinks):
         planned = self._plan(query.resource_types, query.where, query.sort)
         statement = search_sql.numbers(query, planned)
         seqs = [row[0] for row in self._driver.fetch(statement.text, statement.values)]
-        found = {seq: kept[seq] for seq in seqs if seq in kept}
+        try:
+            return [kept[seq] for seq in seqs]
+        except KeyError:
+            found = {seq: kept[seq] for seq in seqs if seq in kept}
         missing = [seq for seq in seqs if seq not in found]
         for part in chunks(missing):
             text = f"SELECT v.seq, v.body FROM version v WHERE v.seq IN ({marks(part)})"
