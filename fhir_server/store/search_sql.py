@@ -251,7 +251,8 @@ def _gathered(query: Query, plan: Plan) -> Sql:
 def _sort_expression(item: SortKey) -> Sql:
     if item.table in _OF_RESOURCE:
         return Sql(_OF_RESOURCE[item.table])
-    named = numbered("s.parameter", item.parameters)
+    # Without the + a planner without statistics walks the values of all resources down to the one of this.
+    named = numbered("+s.parameter", item.parameters)
     function = "MAX" if item.descending else "MIN"
     if item.table == "reference":
         column = "CASE WHEN s.url <> '' THEN s.url ELSE s.target_id END"
