@@ -21,6 +21,7 @@ from fhir_server.interactions.paging import read_cursor, take_cursor
 from fhir_server.store.contract import ReadTransaction
 
 Json = dict[str, Any]
+_TYPE = "HealthcareService"
 _UCUM = "http://unitsofmeasure.org"
 
 
@@ -31,7 +32,7 @@ class FindForReferral:
     code: str = "find-for-referral"
     definition: str = f"{OURS}/OperationDefinition/HealthcareService-find-for-referral"
     levels: frozenset[Level] = frozenset({"type"})
-    resource_types: frozenset[str] = frozenset({"HealthcareService"})
+    resource_types: frozenset[str] = frozenset({_TYPE})
     affects_state: bool = False
 
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
@@ -51,16 +52,21 @@ class FindForReferral:
             after = (float(value), str(logical_id))
         found = Finder(asked, context, transaction).page(after)
         return bundles.searchset(
-            [_entry(item, asked, context) for item in found.page],
+            [_entry(*item, asked, context) for item in _with_bodies(found.page, transaction)],
             scope,
             context,
             total=found.total,
-            following=found.page[-1].order(asked) if found.more and found.page else None,
+            following=found.page[-1].order if found.more and found.page else None,
             issues=found.notes,
         )
 
 
-def _entry(match: Match, asked: Asked, context: Context) -> Json:
+def _with_bodies(page: list[Match], transaction: ReadTransaction) -> list[tuple[Match, bytes]]:
+    found = transaction.many([(_TYPE, item.service_id) for item in page])
+    return [(item, found[_TYPE, item.service_id].body) for item in page]
+
+
+def _entry(match: Match, body: bytes, asked: Asked, context: Context) -> Json:
     search: Json = {"mode": "match", "score": match.score(asked)}
     if match.distance is not None:
         distance = {
@@ -70,4 +76,4 @@ def _entry(match: Match, asked: Asked, context: Context) -> Json:
             "code": "km",
         }
         search = {"extension": [{"url": DISTANCE, "valueDistance": distance}], **search}
-    return bundles.entry("HealthcareService", match.service_id, match.body, search, context)
+    return bundles.entry(_TYPE, match.service_id, body, search, context)

@@ -6,9 +6,9 @@ https://hl7.org/fhir/R4/search.html
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from heapq import nsmallest
 
 from fhir_server.booking import queries
 from fhir_server.directory import places
@@ -21,7 +21,6 @@ from fhir_server.interactions.integrity import local_target
 from fhir_server.search.expression import And, Expression, Not, Query
 from fhir_server.spec import errors
 from fhir_server.spec.errors import Issue
-from fhir_server.store.contract import Match as Shown
 from fhir_server.store.contract import ReadTransaction
 
 Order = tuple[float, str]
@@ -30,12 +29,12 @@ Positions = Mapping[str, Vector | None]
 
 _TYPE = "HealthcareService"
 _PLACE = "Location"
+_ACTIVE = Not(queries.coded(_TYPE, "active", "false"))
 # So many services are looked at one by one; of more, the nearest are found in rings.
 FEW = 300
 MOST = 2000
 _FIRST_RING_KM = 8.0
 _MOST_PLACES = 5000
-_ORDER = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +57,8 @@ class Finder:
 
     def __post_init__(self) -> None:
         self.sieve = Sieve(self.asked, self.context)
-        self.base = And(
-            (
-                *(expression for _, expression in self.asked.criteria),
-                Not(queries.coded(_TYPE, "active", "false")),
-            )
-        )
+        self.criteria = And(tuple(expression for _, expression in self.asked.criteria))
+        self.base = And((self.criteria, _ACTIVE))
 
     def page(self, after: Order | None) -> Found:
         """The matches after that place in the order; FhirError 403 when too many have to be looked at."""
@@ -75,16 +70,16 @@ class Finder:
         else:
             by_distance = self.asked.sort == "distance"
             # Mostly there are few, and need not be counted before.
-            services = self._services(self.base, (FEW if by_distance else MOST) + 1)
+            services = self._services(self.criteria, (FEW if by_distance else MOST) + 1)
             number = len(services)
             if by_distance and number > FEW:
                 return self._in_rings(after)
             if number > MOST:
                 raise _too_many(self._number())
             matches = self._matches(services, located=not told)
-        ordered = sorted(((item.order(self.asked), item) for item in matches), key=_ORDER)
-        rest = [item for order, item in ordered if after is None or order > after]
-        page = rest[: self.asked.count]
+        # The order is the first of a match, and no two have the same.
+        rest = matches if after is None else [item for item in matches if item.order > after]
+        page = nsmallest(self.asked.count, rest)
         if told:
             page = self._placed(page)
         notes = self._notes(number)
@@ -120,14 +115,14 @@ class Finder:
             fresh = [item for item in located if item.logical_id not in visited]
             visited |= {item.logical_id: read_position(item.body) for item in fresh}
             found = self._at([item.logical_id for item in fresh])
-            services = [item for item in found if item.logical_id not in seen]
-            seen.update(item.logical_id for item in services)
+            services = [item for item in found if item.service_id not in seen]
+            seen.update(item.service_id for item in services)
             matches += self._matches(services, known=visited)
-            matches.sort(key=lambda item: item.order(asked))
+            matches.sort()
             rest = [
                 item
                 for item in matches
-                if (after is None or item.order(asked) > after) and (item.distance or 0.0) <= radius
+                if (after is None or item.order > after) and (item.distance or 0.0) <= radius
             ]
             if len(rest) > asked.count:
                 return Found(rest[: asked.count], None, True, self._notes(len(seen)))
@@ -146,35 +141,36 @@ class Finder:
     def _number(self) -> int:
         return self.transaction.count((_TYPE,), self.base)
 
-    def _at(self, location_ids: list[str]) -> list[Shown]:
+    def _at(self, location_ids: list[str]) -> list[Service]:
         """The services that are at one of those Locations, and for which the criteria hold."""
         if not location_ids:
             return []
         named = (f"Location/{item}" for item in location_ids)
         refers = queries.referring(_TYPE, "location", named)
-        return self._services(And((refers, self.base)), MOST + 1)
+        return self._services(And((refers, self.criteria)), MOST + 1)
 
-    def _services(self, where: Expression, limit: int) -> list[Shown]:
-        return self.transaction.page(Query((_TYPE,), where, limit=limit))
+    def _services(self, where: Expression, limit: int) -> list[Service]:
+        """Those that are active, which what is kept of them tells sooner than an index."""
+        found = self.transaction.derived(Query((_TYPE,), where, limit=limit), read_service)
+        active = [item for item in found if item.active]
+        if len(active) < len(found) == limit:
+            # Others are beyond the limit, which those that are not active have used up.
+            query = Query((_TYPE,), And((where, _ACTIVE)), limit=limit)
+            return self.transaction.derived(query, read_service)
+        return active
 
     def _matches(
-        self, services: Sequence[Shown], known: Positions | None = None, *, located: bool = True
+        self, services: Sequence[Service], known: Positions | None = None, *, located: bool = True
     ) -> list[Match]:
-        read = [(read_service(item.body), item.body) for item in services]
-        at = self._located((service for service, _ in read), known or {}) if located else {}
-        found = [self.sieve.match(service, body, at) for service, body in read]
-        return [item for item in found if item is not None]
+        at = self._located(services, known or {}) if located else {}
+        return self.sieve.matches(services, at)
 
     def _placed(self, page: list[Match]) -> list[Match]:
         """The matches with their distances."""
-        services = [read_service(item.body) for item in page]
-        at = self._located(services, {})
-        return [
-            item._replace(distance=self.sieve.distance(service, at))
-            for item, service in zip(page, services, strict=True)
-        ]
+        at = self._located([item.service for item in page], {})
+        return [item._replace(distance=self.sieve.distance(item.service, at)) for item in page]
 
-    def _located(self, services: Iterable[Service], known: Positions) -> dict[str, Vector]:
+    def _located(self, services: Sequence[Service], known: Positions) -> dict[str, Vector]:
         """Where the services' Locations are, by the references as they are written, if a place is asked for.
 
         known: the positions of Locations that were read already, by id.

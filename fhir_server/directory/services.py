@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 from fhir_server.booking import facts
@@ -15,8 +14,6 @@ from fhir_server.spec.dates import DAY
 from fhir_server.spec.json_format import parse_plain
 
 Json = dict[str, Any]
-# So many services are remembered as they were read: a nation's, and those that are replaced meanwhile.
-_KEPT = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +33,7 @@ class Service:
     """
 
     service_id: str
+    active: bool
     locations: tuple[str, ...]
     commissioners: tuple[str, ...]
     limits: tuple[Limit, ...]
@@ -48,22 +46,8 @@ class Service:
         return self.median if first is None else max(0.0, (first - now) / DAY)
 
 
-# By a digest of the JSON, so that whatever changes is read anew, and the texts themselves need not be kept.
-_read: dict[bytes, Service] = {}
-
-
 def read_service(body: bytes) -> Service:
-    """The service with that JSON; the same ones are looked at call after call, and most stay as they are in between."""
-    digest = blake2b(body, digest_size=16).digest()
-    found = _read.get(digest)
-    if found is None:
-        if len(_read) >= _KEPT:
-            _read.clear()
-        found = _read[digest] = _service(body)
-    return found
-
-
-def _service(body: bytes) -> Service:
+    """The service with that JSON."""
     service: Json = parse_plain(body)
     shown = waits.stated(service)
     starts = {} if shown is None else waits.first_free(shown)
@@ -74,6 +58,7 @@ def _service(body: bytes) -> Service:
     )
     return Service(
         service["id"],
+        service.get("active") is not False,
         tuple(_written(item) for item in service.get("location", ())),
         tuple(_written(item) for item in commissioners),
         tuple(_limit(item) for item in limits),

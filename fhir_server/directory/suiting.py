@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/healthcareservice.html
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,21 +20,24 @@ UNKNOWN = 1e9
 
 
 class Match(NamedTuple):
-    """A service that suits. distance: kilometres to its nearest place, wait: days; None: not known."""
+    """A service that suits. distance: kilometres to its nearest place, wait: days; None: not known.
 
-    service_id: str
-    body: bytes
+    order: where it stands in the answer: by what is asked for, which comes last where it is not known, and the id.
+    """
+
+    order: tuple[float, str]
+    service: Service
     distance: float | None
     wait: float | None
 
-    def order(self, asked: Asked) -> tuple[float, str]:
-        """Where it stands in the answer; what is not known comes last."""
-        value = self.distance if asked.sort == "distance" else self.wait
-        return (UNKNOWN if value is None else round(value, 6), self.service_id)
+    @property
+    def service_id(self) -> str:
+        """The id of the service."""
+        return self.service.service_id
 
     def score(self, asked: Asked) -> float:
         """From 1 (here, now) down to 0 (not known), in the order of the answer."""
-        value = self.order(asked)[0]
+        value = self.order[0]
         if value >= UNKNOWN:
             return 0.0
         return round(1 / (1 + value / (10 if asked.sort == "distance" else 28)), 9)
@@ -54,21 +57,30 @@ class Sieve:
         limits = (asked.distance, asked.maximum_wait, asked.commissioner)
         self._limited = any(item is not None for item in limits)
 
-    def match(self, service: Service, body: bytes, located: Mapping[str, Vector]) -> Match | None:
-        """The service as a match, or None; located: where its locations are, by the references as they are written."""
-        distance = self.distance(service, located) if located else None
-        wait = service.wait(self.asked.priority, self.now)
-        reason = ""
-        if self._limited:
-            reason = (
-                self._too_far(distance) or self._too_long(wait) or self._not_commissioned(service)
-            )
-        if service.limits:
-            reason = reason or self._not_eligible(service)
-        if reason:
-            self.left_out[reason] += 1
-            return None
-        return Match(service.service_id, body, distance, wait)
+    def matches(self, services: Iterable[Service], located: Mapping[str, Vector]) -> list[Match]:
+        """Those that suit, in no order; located: where their locations are, by the references as they are written."""
+        priority, now, limited = self.asked.priority, self.now, self._limited
+        by_distance = self.asked.sort == "distance"
+        found = []
+        for service in services:
+            distance = self.distance(service, located) if located else None
+            wait = service.wait(priority, now)
+            if (limited or service.limits) and (reason := self._reason(service, distance, wait)):
+                self.left_out[reason] += 1
+                continue
+            value = distance if by_distance else wait
+            order = (UNKNOWN if value is None else round(value, 6), service.service_id)
+            found.append(Match(order, service, distance, wait))
+        return found
+
+    def _reason(self, service: Service, distance: float | None, wait: float | None) -> str:
+        """The first criterion that leaves the service out, or ""."""
+        return (
+            self._too_far(distance)
+            or self._too_long(wait)
+            or self._not_commissioned(service)
+            or (self._not_eligible(service) if service.limits else "")
+        )
 
     def distance(self, service: Service, located: Mapping[str, Vector]) -> float | None:
         """Kilometres to its nearest place; None when no place is asked for, or none of its own is known."""

@@ -5,7 +5,7 @@ Rules ask what is behind it: they have to know of everything. https://hl7.org/fh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -34,6 +34,7 @@ from fhir_server.store.contract import (
 from fhir_server.store.window import Referrers, Window, owned_window
 
 T = TypeVar("T", bound=ReadTransaction)
+Made = TypeVar("Made")
 Identity = tuple[str, str]
 _CHUNK = 500
 # So many versions are looked at for one page of a history of which the caller sees little.
@@ -180,6 +181,10 @@ class Seen:
     def page(self, query: Query) -> list[Match]:
         """The same page, to be shown."""
         return self.whole.page(self._narrowed(query))
+
+    def derived(self, query: Query, make: Callable[[bytes], Made]) -> list[Made]:
+        """Of the matches that are seen."""
+        return self.whole.derived(self._narrowed(query), make)
 
     def _narrowed(self, query: Query) -> Query:
         return replace(query, where=self.sight.narrowed(query.resource_types, query.where))

@@ -227,6 +227,12 @@ class ReadTransaction(Protocol):
     def page(self, query: Query) -> list[Match]:
         """The same page, to be shown."""
 
+    def derived(self, query: Query, make: Callable[[bytes], T]) -> list[T]:
+        """What make (a function of a module) makes of the body of each match, in the order of an unsorted first page.
+
+        It is kept for each version that is committed, so bodies are read and made something of once only.
+        """
+
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches there are."""
 

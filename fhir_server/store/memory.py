@@ -59,9 +59,8 @@ class MemoryStore:
         self.ledger = Ledger()
 
     @contextmanager
-    def read(self, budget: float | None = None) -> Iterator[ReadTransaction]:
+    def read(self, budget: float | None = None) -> Iterator[ReadTransaction]:  # noqa: ARG002 - not of use here
         """A view; writers wait until it ends."""
-        del budget
         with self._lock:
             yield MemoryTransaction(self)
 
@@ -215,10 +214,12 @@ class MemoryTransaction:
 
     def page(self, query: Query) -> list[Match]:
         """A page to be shown."""
-        return [
-            Match(version.key, version.resource_type, version.logical_id, version.body, position)
-            for version, position in self.search(query)
-        ]
+        found = self.search(query)
+        return [Match(v.key, v.resource_type, v.logical_id, v.body, place) for v, place in found]
+
+    def derived(self, query: Query, make: Callable[[bytes], T]) -> list[T]:
+        """Made each time."""
+        return [make(item.body) for item in self.page(query)]
 
     def count(self, resource_types: tuple[str, ...], where: Expression) -> int:
         """How many matches."""
@@ -391,10 +392,8 @@ class MemoryTransaction:
             self.store.versions.pop()
             self.store.by_identity[identity].pop()
             if not self.store.by_identity[identity]:
-                del self.store.by_identity[identity]
-                del self.store.keyed[version.key]
-            if entries is None:
-                del self.store.indexed[version.key]
-            else:
+                del self.store.by_identity[identity], self.store.keyed[version.key]
+            del self.store.indexed[version.key]
+            if entries is not None:
                 self.store.indexed[version.key] = entries
         self._undo.clear()

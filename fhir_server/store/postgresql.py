@@ -35,7 +35,7 @@ from fhir_server.store.contract import (
 from fhir_server.store.rows import Row
 from fhir_server.store.schema import INDEX_TABLES
 from fhir_server.store.search_composer import EACH, VARIES
-from fhir_server.store.statements import SqlTransaction, keep_secret
+from fhir_server.store.statements import Derived, SqlTransaction, keep_secret
 
 T = TypeVar("T")
 
@@ -236,6 +236,7 @@ class PostgresqlStore:
     ) -> None:
         self.search_timeout = search_timeout
         self.lock_timeout = lock_timeout
+        self._derived: Derived = {}
         plain = make_url(url).set(drivername="postgresql")
         self._pool = ConnectionPool(
             plain.render_as_string(hide_password=False),
@@ -271,7 +272,7 @@ class PostgresqlStore:
             with self._pool.connection() as connection, connection.cursor() as cursor:
                 driver = PostgresqlDriver(cursor)
                 try:
-                    yield SqlTransaction(driver)
+                    yield SqlTransaction(driver, self._derived)
                 finally:
                     if not connection.closed:
                         driver.end_read()

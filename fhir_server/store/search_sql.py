@@ -71,6 +71,18 @@ def _composed(query: Query, plan: Plan) -> list[Sql]:
     return [_gathered(query, plan)]
 
 
+@lru_cache(maxsize=1024)
+def numbers(query: Query, plan: Plan) -> Sql:
+    """The statement that finds the numbers of the matching versions in the order of creation: no version is read."""
+    assert not query.sort
+    assert query.after is None
+    condition = _where(plan)
+    return Sql(
+        f"{'' if plan.steady else VARIES}SELECT r.seq FROM resource r WHERE {condition.text} ORDER BY r.key LIMIT ?",
+        (*condition.values, query.limit),
+    )
+
+
 def count(plan: Plan) -> Sql:
     """The statement that counts."""
     if plan.projected is not None and not plan.rest:
@@ -239,7 +251,8 @@ def _gathered(query: Query, plan: Plan) -> Sql:
 def _sort_expression(item: SortKey) -> Sql:
     if item.table in _OF_RESOURCE:
         return Sql(_OF_RESOURCE[item.table])
-    named = numbered("s.parameter", item.parameters)
+    # Without the + a planner without statistics walks the values of all resources down to the one of this.
+    named = numbered("+s.parameter", item.parameters)
     function = "MAX" if item.descending else "MIN"
     if item.table == "reference":
         column = "CASE WHEN s.url <> '' THEN s.url ELSE s.target_id END"

@@ -28,7 +28,7 @@ from fhir_server.store.sqlite_driver import (
     refusal,
 )
 from fhir_server.store.sqlite_writer import SqliteWriter
-from fhir_server.store.statements import SqlTransaction, keep_secret
+from fhir_server.store.statements import Derived, SqlTransaction, keep_secret
 
 T = TypeVar("T")
 
@@ -42,11 +42,11 @@ class _Reader:
 
     __slots__ = ("began", "budget", "connection", "cursor", "deadline", "view")
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, derived: Derived) -> None:
         self.connection = connection
         driver = SqliteDriver(connection)
         self.cursor = driver.cursor
-        self.view = SqlTransaction(driver)
+        self.view = SqlTransaction(driver, derived)
         self.deadline = math.inf
         self.budget: float | None = None
         self.began: float | None = None
@@ -74,6 +74,7 @@ class SqliteStore:
         self.path = path
         self.search_timeout = search_timeout
         self._local = threading.local()
+        self._derived: Derived = {}
         self._readers: list[apsw.Connection] = []
         self._readers_lock = threading.Lock()
         self._writer = SqliteWriter(path, lock_timeout)
@@ -83,7 +84,7 @@ class SqliteStore:
         """A snapshot on this thread's own connection."""
         reader: _Reader | None = getattr(self._local, "reader", None)
         if reader is None:
-            reader = self._local.reader = _Reader(connect(self.path))
+            reader = self._local.reader = _Reader(connect(self.path), self._derived)
             with self._readers_lock:
                 self._readers.append(reader.connection)
         reader.deadline = time.monotonic() + self.search_timeout

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
+from typing import Any, TypeVar
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.expression import Expression, Query, SortKey, Table
@@ -58,13 +59,18 @@ _UPDATE_RESOURCE = (
 )
 # The last column of a sorted page's row is the value that it is sorted by, the first the key.
 _BY_VALUE = itemgetter(-1, 0)
+T = TypeVar("T")
+# Function -> number of a version -> what it made of its body; of so many versions, a nation's services.
+Derived = dict[Callable[[bytes], Any], dict[int, Any]]
+_KEPT = 65_536
 
 
 class SqlTransaction(SqlLinks):
-    """A Transaction over a driver."""
+    """A Transaction over a driver. derived: what the store keeps of committed versions; None for one that writes."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, derived: Derived | None = None) -> None:
         super().__init__(driver)
+        self._derived = derived
         self._index = IndexRows(driver)
 
     @property
@@ -142,6 +148,30 @@ class SqlTransaction(SqlLinks):
     def page(self, query: Query) -> list[Match]:
         """A page to be shown."""
         return page_rows(self._found(query, search_sql.SHOWN))
+
+    def derived(self, query: Query, make: Callable[[bytes], T]) -> list[T]:
+        """The bodies of those only of which nothing is kept."""
+        if self._derived is None:
+            # A version that is not committed may leave its number to another.
+            return [make(item.body) for item in self.page(query)]
+        kept = self._derived.setdefault(make, {})
+        self._driver.alone = False
+        planned = self._plan(query.resource_types, query.where, query.sort)
+        statement = search_sql.numbers(query, planned)
+        seqs = [row[0] for row in self._driver.fetch(statement.text, statement.values)]
+        try:
+            return [kept[seq] for seq in seqs]
+        except KeyError:
+            # Another thread may be clearing it.
+            found = {seq: item for seq in seqs if (item := kept.get(seq)) is not None}
+        missing = [seq for seq in seqs if seq not in found]
+        for part in chunks(missing):
+            text = f"SELECT v.seq, v.body FROM version v WHERE v.seq IN ({marks(part)})"
+            found.update((seq, make(bytes(body))) for seq, body in self._driver.fetch(text, part))
+        if len(kept) + len(missing) > _KEPT:
+            kept.clear()
+        kept.update((seq, found[seq]) for seq in missing)
+        return [found[seq] for seq in seqs]
 
     def _found(self, query: Query, columns: str) -> list[Row]:
         """The rows of a page, in the query's order."""
