@@ -68,7 +68,8 @@ def made_of(reference: str, status: str, context: Context, transaction: Transact
     known = proposals.schedules(found.slots, context, transaction)
     taking_part = proposals.participants(found.slots, found.patients, status, known, context)
     based_on = proposals.based_on(found.referrals)
-    text = proposals.appointment(found.slots, status, based_on, taking_part)
+    before, after = proposals.around(status, based_on, taking_part)
+    text = f'{{"resourceType":"Appointment",{before}{proposals.times(found.slots)}{after}'
     made: Json = parse_stored(text.encode())
     return made
 

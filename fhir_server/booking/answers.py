@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 def searchset(
-    entries: Iterable[tuple[str, str]],
+    entries: Iterable[str],
     context: Context,
     *,
     total: int | None = None,
@@ -28,10 +28,8 @@ def searchset(
     issues: Iterable[Issue] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Result:
-    """200 with a searchset of (id, JSON) Appointments, and an outcome when there is something to tell."""
-    begin = f'{{"fullUrl":"{context.base_url}/Appointment/'
-    end = ',"search":{"mode":"match"}}'
-    shown = [f'{begin}{logical_id}","resource":{made}{end}' for logical_id, made in entries]
+    """200 with a searchset of entries, and an outcome when there is something to tell."""
+    shown = list(entries)
     bundle: Json = {
         "resourceType": "Bundle",
         "id": context.new_id(),
@@ -49,6 +47,11 @@ def searchset(
     return Result(200, serialise(bundle), headers=headers or {})
 
 
+def around(context: Context) -> tuple[str, str]:
+    """What stands before the id and after the resource in the entry of an Appointment, as JSON."""
+    return f'{{"fullUrl":"{context.base_url}/Appointment/', ',"search":{"mode":"match"}}'
+
+
 def _outcome_entry(issues: Iterable[Issue], context: Context) -> Json:
     return {
         "fullUrl": f"urn:uuid:{context.new_id()}",
@@ -62,8 +65,9 @@ def appointment(result: Result, context: Context, headers: Mapping[str, str]) ->
     assert result.body is not None
     assert result.location is not None
     logical_id = result.location.split("/")[1]
-    entries = [(logical_id, result.body.decode())]
-    return searchset(entries, context, issues=result.issues, headers=headers)
+    begin, end = around(context)
+    entry = f'{begin}{logical_id}","resource":{result.body.decode()}{end}'
+    return searchset([entry], context, issues=result.issues, headers=headers)
 
 
 def in_bundle(work: Callable[[], Result], context: Context) -> Result:

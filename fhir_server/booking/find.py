@@ -239,8 +239,8 @@ class _Wanted:
                 missing.append(target)
         return found | facts.resources(missing, self.context, transaction) if missing else found
 
-    def entries(self, page: list[Slots], transaction: ReadTransaction) -> list[tuple[str, str]]:
-        """Each proposal of a page as an Appointment, with its id."""
+    def entries(self, page: list[Slots], transaction: ReadTransaction) -> list[str]:
+        """Each proposal of a page as an Appointment, in its entry."""
         if not page:
             return []
         context = self.context
@@ -255,19 +255,23 @@ class _Wanted:
         known = self.schedules(
             [slot for slots in different.values() for slot in slots], transaction
         )
-        shared = {
-            place: proposals.participants(slots, self.patients, "proposed", known, context)
-            for place, slots in different.items()
-        }
+        based_on = proposals.based_on(list(self.referrals))
+        shared = {}
+        for place, slots in different.items():
+            who = proposals.participants(slots, self.patients, "proposed", known, context)
+            shared[place] = proposals.around("proposed", based_on, who)
         keys = [[self.keys[slot["id"]] for slot in slots] for slots in page]
         about = self.keys_about(transaction)
         ids = proposals.proposal_ids(keys, about, context.policy.cursor_key)
-        based_on = proposals.based_on(list(self.referrals))
-        found: list[tuple[str, str]] = []
+        begin, end = answers.around(context)
+        found = []
         for place, slots, named in zip(places, page, ids, strict=True):
             logical_id = named or context.new_id()
-            made = proposals.appointment(slots, "proposed", based_on, shared[place], logical_id)
-            found.append((logical_id, made))
+            before, after = shared[place]
+            found.append(
+                f'{begin}{logical_id}","resource":{{"resourceType":"Appointment","id":"{logical_id}",'
+                f"{before}{proposals.times(slots)}{after}{end}"
+            )
         return found
 
     def keys_about(self, transaction: ReadTransaction) -> list[int]:

@@ -146,28 +146,24 @@ def based_on(referrals: Sequence[str]) -> str:
     return f'"basedOn":[{{"reference":"ServiceRequest/{named}"}}],' if referrals else ""
 
 
-def appointment(
-    slots: Slots, status: str, based_on: str, taking_part: str, logical_id: str = ""
-) -> str:
-    """The Appointment of slots, as JSON put together of parts: ten are made for a page.
+def around(status: str, based_on: str, taking_part: str) -> tuple[str, str]:
+    """What stands before and after the times of an Appointment, as JSON: most of a page have it in common."""
+    return f'"status":"{status}",{based_on}', f'"}}],"participant":{taking_part}}}'
 
-    taking_part: its participants. logical_id: without one it has no id.
-    """
+
+def times(slots: Slots) -> str:
+    """What the slots give to an Appointment, as JSON put together of parts: ten are made for a page."""
     first = slots[0]
-    begins, ends, named_slots = first["start"], first["end"], first["id"]
+    begins, ends, named = first["start"], first["end"], first["id"]
     if len(slots) > 1:
         begins = min((slot["start"] for slot in slots), key=facts.moment)
         ends = max((slot["end"] for slot in slots), key=facts.moment)
-        named_slots = _between("Slot").join(slot["id"] for slot in slots)
-    named = f'"id":"{logical_id}",' if logical_id else ""
+        named = _between("Slot").join(slot["id"] for slot in slots)
     copied = ""
     if not _TAKEN.isdisjoint(first):
         listed = [(name, serialise(first[name]).decode()) for name in _COPIED if name in first]
         copied = "".join([f'"{name}":{value},' for name, value in listed])
-    return (
-        f'{{"resourceType":"Appointment",{named}"status":"{status}",{based_on}{copied}{_span(begins, ends)},'
-        f'"slot":[{{"reference":"Slot/{named_slots}"}}],"participant":{taking_part}}}'
-    )
+    return f'{copied}{_span(begins, ends)},"slot":[{{"reference":"Slot/{named}'
 
 
 def _between(resource_type: str) -> str:

@@ -40,13 +40,12 @@ class _Reader:
     up what others delay would only do it twice.
     """
 
-    __slots__ = ("began", "budget", "connection", "cursor", "deadline", "view")
+    __slots__ = ("began", "budget", "connection", "deadline", "driver", "view")
 
     def __init__(self, connection: apsw.Connection, derived: Derived) -> None:
         self.connection = connection
-        driver = SqliteDriver(connection)
-        self.cursor = driver.cursor
-        self.view = SqlTransaction(driver, derived)
+        self.driver = SqliteDriver(connection)
+        self.view = SqlTransaction(self.driver, derived)
         self.deadline = math.inf
         self.budget: float | None = None
         self.began: float | None = None
@@ -89,8 +88,8 @@ class SqliteStore:
                 self._readers.append(reader.connection)
         reader.deadline = time.monotonic() + self.search_timeout
         reader.budget, reader.began = budget, None
+        reader.driver.due, reader.driver.alone = True, False
         try:
-            reader.cursor.execute("BEGIN")
             yield reader.view
         except apsw.Error as error:
             if budget is not None and error_code(error) == apsw.SQLITE_INTERRUPT:
@@ -100,7 +99,7 @@ class SqliteStore:
             # Past its time the handler would interrupt the end as well, and the next read find this one's transaction.
             reader.budget, reader.deadline = None, math.inf
             if reader.connection.in_transaction:
-                reader.cursor.execute("ROLLBACK")
+                reader.driver.cursor.execute("ROLLBACK")
 
     def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Future[T]:
         """Queue the work for the writer."""

@@ -66,12 +66,17 @@ class SqliteDriver:
         self.connection = connection
         self.cursor = connection.cursor()
         self.floor = 0
-        # A snapshot costs next to nothing here.
+        # A reader's snapshot, if one is due, begins with its first question, unless that is the only one.
+        self.due = False
         self.alone = False
         self._seq = 0
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         """All rows."""
+        if self.due:
+            self.due = False
+            if not self.alone:
+                self.cursor.execute("BEGIN")
         return self.cursor.execute(text, values).fetchall()
 
     def change(self, text: str, values: Sequence[Any]) -> int:
@@ -114,8 +119,7 @@ class SqliteDriver:
 
     def _first(self, text: str) -> int:
         """The one number that a statement finds; 0 when it is NULL."""
-        found = self.cursor.execute(text).fetchall()
-        return int(found[0][0] or 0)
+        return int(self.fetch(text, ())[0][0] or 0)
 
     def lock(self, identities: Sequence[tuple[str, str]]) -> None:
         """BEGIN IMMEDIATE has locked everything."""
