@@ -292,7 +292,8 @@ class Endpoint:
 
 
 def _answer(exchange: Exchange, query: Parameters, others: tuple[str, ...] = ()) -> Answer:
-    asked = next((value for name, value in query if name == "_format" and value), None)
+    formats_asked = [value for name, value in query if name == "_format" and value]
+    asked = formats_asked[0] if formats_asked else None
     accept = exchange.header(b"accept")
     if accept is not None and b"content-type" in exchange.headers:
         formats.check_versions(accept, exchange.header(b"content-type"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from fhir_server.http.formats import JSON, Answer
 from fhir_server.http.preferences import Preferences
 from fhir_server.interactions.call import Context, Result
@@ -62,17 +64,24 @@ def _done(result: Result) -> Issue:
 
 
 def _formatted(body: bytes, answer: Answer, headers: Headers, *, pretty: bool) -> bytes:
-    text = answer.format != "other" or answer.media_type.startswith("text/")
-    charset = ";charset=utf-8" if text else ""
-    headers.append((b"content-type", f"{answer.media_type}{charset}".encode()))
-    headers.append((b"cache-control", b"no-store"))
-    headers.append((b"vary", b"Accept, Prefer, Origin"))
-    headers.append((b"x-content-type-options", b"nosniff"))
+    headers += _of_content(answer)
     if answer.format == "other":
         return body
     if answer.format == "xml":
         return serialise_xml(parse(body), pretty=pretty)
     return prettify(body) if pretty else body
+
+
+@lru_cache(maxsize=64)
+def _of_content(answer: Answer) -> tuple[tuple[bytes, bytes], ...]:
+    text = answer.format != "other" or answer.media_type.startswith("text/")
+    charset = ";charset=utf-8" if text else ""
+    return (
+        (b"content-type", f"{answer.media_type}{charset}".encode()),
+        (b"cache-control", b"no-store"),
+        (b"vary", b"Accept, Prefer, Origin"),
+        (b"x-content-type-options", b"nosniff"),
+    )
 
 
 def render_error(

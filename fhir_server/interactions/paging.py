@@ -26,16 +26,24 @@ _PLAIN_VALUE = re.compile(r"[A-Za-z0-9:._$,|/-]*")
 
 
 def _mac(key: bytes, payload: bytes, scope: str) -> bytes:
-    signed = payload + b"\n" + scope.encode()
-    return hashlib.blake2b(signed, key=key, digest_size=_MAC, person=b"cursor").digest()
+    signed = _hasher(key, _MAC, b"cursor").copy()
+    signed.update(payload + b"\n" + scope.encode())
+    return signed.digest()
+
+
+@lru_cache(maxsize=16)
+def _hasher(key: bytes, size: int, person: bytes) -> hashlib.blake2b:
+    """To be copied: taking in the key costs more than most texts."""
+    return hashlib.blake2b(key=key, digest_size=size, person=person)
 
 
 def _hidden(payload: bytes, mac: bytes, key: bytes) -> bytes:
     """The payload under a stream that only the key can make: a position may hold a name or a date of birth."""
     stream, size = b"", len(payload)
     while len(stream) < size:
-        block = mac + len(stream).to_bytes(4, "big")
-        stream += hashlib.blake2b(block, key=key, person=b"stream").digest()
+        block = _hasher(key, 64, b"stream").copy()
+        block.update(mac + len(stream).to_bytes(4, "big"))
+        stream += block.digest()
     masked = int.from_bytes(payload, "big") ^ int.from_bytes(stream[:size], "big")
     return masked.to_bytes(size, "big")
 
