@@ -1,6 +1,6 @@
 """Measure booking: hot slots with many clients, what a loser waits, and $find among very many slots.
 
-python -m bench.booking --database sqlite --concurrency 64 --slots 20000 --find-slots 1000000
+python -m bench.booking --database sqlite --concurrency 64 --slots 30000 --find-slots 1000000
 
 The unit is what a bare ASGI answer costs on this machine at this moment.
 """
