@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs
+
+from answering_server import answering
 
 Json = dict[str, Any]
 
@@ -18,19 +19,8 @@ class Elsewhere:
         self.asked: list[tuple[str, Json, dict[str, str]]] = []
         self.answers: dict[str, Any] = {}
         self.tokens = 0
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.answer(self, body)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = answering(self.answer)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def answer(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
         if handler.path == "/token":
@@ -51,13 +41,10 @@ class Elsewhere:
 
     def send(self, handler: BaseHTTPRequestHandler, status: int, resource: Any) -> None:
         content = resource if isinstance(resource, bytes) else json.dumps(resource).encode()
-        try:
-            handler.send_response(status)
-            handler.send_header("Content-Length", str(len(content)))
-            handler.end_headers()
-            handler.wfile.write(content)
-        except OSError:
-            pass  # the caller has gone
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
 
     def close(self) -> None:
         self.server.shutdown()

@@ -22,8 +22,8 @@ from fhir_server.store.contract import Match, ReadTransaction, StoredVersion
 from fhir_server.store.window import Referrers
 
 Json = dict[str, Any]
-_MOST = 400
-MOST_SCHEDULES = 400
+# So many actors of a kind are looked at, and so many schedules of theirs.
+MOST = 400
 _OTHERS = frozenset(
     {"organization", "location-reference", "location-string", "referral-identifier"}
 )
@@ -45,12 +45,12 @@ def schedules_of(
     def found(resource_type: str, *criteria: Parameters) -> list[str]:
         ids: dict[str, None] = {}
         for item in criteria:
-            for version in matches(resource_type, item, context, transaction, _MOST):
+            for version in matches(resource_type, item, context, transaction, MOST):
                 ids[f"{resource_type}/{version.logical_id}"] = None
         return list(ids)
 
     def schedules(actors: Iterable[str], *, in_a_role: bool = False) -> set[str]:
-        listed = list(dict.fromkeys(actors))[:_MOST]
+        listed = list(dict.fromkeys(actors))[:MOST]
         versions = _of(listed, in_a_role, context, transaction) if listed else ()
         known.update([(("Schedule", item.logical_id), item.body) for item in versions])
         return {item.logical_id for item in versions}
@@ -84,7 +84,7 @@ def alone(inputs: Inputs) -> Referrers | None:
     """The schedules in question, where nothing but practitioners of this server tells them."""
     if not _OTHERS.isdisjoint(inputs.values):
         return None
-    named = _named(inputs, "practitioner", "Practitioner")[:_MOST]
+    named = _named(inputs, "practitioner", "Practitioner")[:MOST]
     return _referrers(named, in_a_role=True) if named else None
 
 
@@ -104,13 +104,13 @@ def _of(
     """The schedules of actors; in_a_role: also those of the roles that they have."""
     by = _referrers(actors, in_a_role=in_a_role)
     if by is not None:
-        return transaction.referrers(by, MOST_SCHEDULES)
+        return transaction.referrers(by, MOST)
     where = criteria_of("Schedule", (("actor", ",".join(actors)),), context)
     plain = [item for item in actors if _LOCAL.fullmatch(item)] if in_a_role else []
     if plain:
         theirs = queries.referring("PractitionerRole", "practitioner", plain)
         where = Or((where, queries.leading("Schedule", "actor", "PractitionerRole", theirs)))
-    return queries.found("Schedule", where, transaction, MOST_SCHEDULES)
+    return queries.found("Schedule", where, transaction, MOST)
 
 
 def _named(inputs: Inputs, name: str, resource_type: str) -> list[str]:

@@ -160,9 +160,7 @@ class _Wanted:
         if self.owners is not None:
             if self.context.caller is None:
                 transaction.alone()
-            owners, hits, total = transaction.owned_window(
-                window, self.owners, actors.MOST_SCHEDULES
-            )
+            owners, hits, total = transaction.owned_window(window, self.owners, actors.MOST)
             self.bodies = {("Schedule", item.logical_id): item.body for item in owners}
         elif self.where is None:
             hits, total = transaction.window(window)
@@ -230,13 +228,10 @@ class _Wanted:
         self, slots: Iterable[Json], transaction: ReadTransaction
     ) -> dict[tuple[str, str], Json]:
         """Their schedules; those whose bodies are there are not read again."""
-        found: dict[tuple[str, str], Json] = {}
-        missing = []
-        for _, target in facts.targets([slot.get("schedule", {}) for slot in slots], self.context):
-            if target in self.bodies:
-                found[target] = parse_stored(self.bodies[target])
-            else:
-                missing.append(target)
+        named = [slot.get("schedule", {}) for slot in slots]
+        wanted = {target for _, target in facts.targets(named, self.context)}
+        missing = wanted - self.bodies.keys()
+        found = {target: parse_stored(self.bodies[target]) for target in wanted - missing}
         return found | facts.resources(missing, self.context, transaction) if missing else found
 
     def entries(self, page: list[Slots], transaction: ReadTransaction) -> list[str]:

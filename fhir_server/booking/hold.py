@@ -59,7 +59,7 @@ class Hold:
         if confirmation.awaits(before):
             raise refusals.invalid_state(
                 409,
-                "The appointment is booked, the PAS has yet to confirm it",
+                "The appointment is booked and waits for the PAS, so it needs no hold; cancel it to let go of it",
                 "Appointment.status",
             )
         renewed = before is not None and before["status"] == "pending"

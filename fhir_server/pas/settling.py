@@ -37,6 +37,7 @@ def settle(turn: Turn, answer: Answer, store: Store, context: Context) -> bool:
     """
     version = turn.version
     if answer == "refused":
+        after = confirmation.refused(parse_stored(version.body))
         before = _agreed_before(turn, store)
         if before is not None:
             try:
@@ -44,18 +45,15 @@ def settle(turn: Turn, answer: Answer, store: Store, context: Context) -> bool:
             except FhirError as refusal:
                 if refusal.status not in (409, 422):
                     raise
-            moved = confirmation.refused(parse_stored(version.body))
-            after = moved | {"cancelationReason": _BY_PROVIDER}
-        else:
-            after = confirmation.refused(parse_stored(version.body))
-        return store.write(lambda transaction: _write(turn, after, context, transaction))
-    if answer == "confirmed":
+            after["cancelationReason"] = _BY_PROVIDER
+    elif answer == "confirmed":
         after = confirmation.untagged(parse_stored(version.body))
         if statuses.is_live(after):
             after["status"] = "booked"
-        return store.write(lambda transaction: _write(turn, after, context, transaction))
-    store.write(lambda transaction: _in_vain(turn, transaction))
-    return False
+    else:
+        store.write(lambda transaction: _in_vain(turn, transaction))
+        return False
+    return store.write(lambda transaction: _write(turn, after, context, transaction))
 
 
 def _agreed_before(turn: Turn, store: Store) -> Json | None:

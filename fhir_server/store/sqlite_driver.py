@@ -73,10 +73,9 @@ class SqliteDriver:
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         """All rows."""
-        if self.due:
+        if self.due and not self.alone:
             self.due = False
-            if not self.alone:
-                self.cursor.execute("BEGIN")
+            self.cursor.execute("BEGIN")
         return self.cursor.execute(text, values).fetchall()
 
     def change(self, text: str, values: Sequence[Any]) -> int:

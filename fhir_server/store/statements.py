@@ -211,7 +211,10 @@ class SqlTransaction(SqlLinks):
     ) -> tuple[list[Match], list[Match], int]:
         """In one question where a projection covers it."""
         found = window_sql.owned(wanted, by, most, self._driver)
-        return owned_window(wanted, by, most, self) if found is None else found
+        if found is None:
+            self._driver.alone = False
+            found = owned_window(wanted, by, most, self)
+        return found
 
     def _plan(
         self,

@@ -6,8 +6,10 @@ import json
 import socket
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from answering_server import answering
 
 Json = dict[str, Any]
 
@@ -24,28 +26,11 @@ class Pas:
         self.doubles = 0
         self._asked_now: list[str] = []
         self._lock = threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_PUT(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.answer(self, body)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 64
-
-            def handle_error(self, *args: object) -> None:
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = answering(self.answer)
         self.url = f"http://127.0.0.1:{self.server.server_port}/fhir"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def answer(self, handler: BaseHTTPRequestHandler, body: Json) -> None:
+    def answer(self, handler: BaseHTTPRequestHandler, content: bytes) -> None:
+        body = json.loads(content)
         with self._lock:
             self.told.append(
                 (handler.path, body, {k.lower(): v for k, v in handler.headers.items()})

@@ -11,6 +11,7 @@ import pytest
 from writing import current, put, write
 
 from fhir_server.search.entries import TokenEntry
+from fhir_server.search.expression import And, Query
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
 from fhir_server.store.contract import AGAIN, OverBudget, Store, Transaction, VersionConflict
@@ -158,6 +159,20 @@ def test_a_reader_keeps_the_view_it_began_with(store: Store) -> None:
         assert view.current("Patient", "a") == first
         assert view.current("Patient", "b") is None
         assert view.index_difference(first.key, frozenset(_CODED)) == (0, 0)
+
+
+def test_a_view_that_asks_more_than_it_told_has_a_snapshot_from_there(store: Store) -> None:
+    if type(store).__name__ == "MemoryStore":
+        pytest.skip("writers wait for the readers of the in-memory reference")
+    everybody = Query(("Patient",), And(()), limit=10)
+    with store.read() as view:
+        view.alone()
+        assert view.current("Patient", "a") is None
+        write(store, "Patient/a", body=b"a")
+        assert view.derived(everybody, bytes.upper) == [b"A"]
+        write(store, "Patient/b", body=b"b")
+        assert view.derived(everybody, bytes.upper) == [b"A"]
+        assert view.current("Patient", "b") is None
 
 
 def test_close_finishes_what_was_submitted_and_takes_no_more(store: Store) -> None:
