@@ -11,7 +11,7 @@ EXAMPLES := data/.examples-loaded
 DATABASE := sqlite:///data/fhir.sqlite
 PYTEST_ARGS ?=
 # A test mostly waits for a server, so there are more at a time than processors.
-JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) \* 2)
+JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) \* 3 / 2)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve demo test lint bench clean

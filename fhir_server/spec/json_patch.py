@@ -115,8 +115,10 @@ def _apply(document: Json, operation: Operation) -> None:
             _remove(document, path)
         case "replace":
             _replace(document, path, _copied(operation.value))
+        case "move" if path == source:
+            at(document, source)  # which has to be there, and keeps its place among the others
         case "move":
-            if path[: len(source)] == source and path != source:
+            if path[: len(source)] == source:
                 raise _Refused("a value cannot move into itself")
             _add(document, path, _remove(document, source))
         case "copy":

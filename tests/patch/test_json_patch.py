@@ -72,6 +72,14 @@ def test_each_operation_does_what_it_says() -> None:
     }
 
 
+def test_a_move_to_where_the_value_is_changes_nothing_not_even_the_order() -> None:
+    for path in ("/active", "/name", "/name/1", "/name/0/given"):
+        moved = apply_json_patch(DOCUMENT, [{"op": "move", "from": path, "path": path}])
+        assert json.dumps(moved, default=str) == json.dumps(DOCUMENT, default=str)
+    for path in ("/gender", "/name/2", "/name/-"):
+        assert "[0]" in refusal(422, [{"op": "move", "from": path, "path": path}])
+
+
 def test_neither_resource_nor_operations_change() -> None:
     operations = [
         {"op": "add", "path": "/x", "value": {"list": []}},
