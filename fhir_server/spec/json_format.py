@@ -32,7 +32,7 @@ _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
 # What may be a number that is no small whole one, or a list of numbers, in compact JSON (or, rarely, a part of a string
 # that looks like it). Each begins with characters that are looked for quickly.
 _EXACT = re.compile(rb'":(?:-?[0-9]+[.eE]|-?[0-9]{18}|-0)')
-_LISTED = re.compile(rb"\[-?[0-9]")
+_LISTED = re.compile(rb"\[(?:null,)*-?[0-9]")
 
 
 class FhirDecimal(Decimal):

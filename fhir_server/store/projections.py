@@ -6,20 +6,19 @@ one walk of one index. Rows are made of the same index entries as all others; th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from fhir_server.search import entries as e
-from fhir_server.search.entries import IndexEntry
 from fhir_server.search.extent import single, width
 from fhir_server.search.parameters import SearchParameter, parameter
-from fhir_server.spec.definitions import resource_types
 from fhir_server.spec.published import declared
-from fhir_server.store.schema import fit, system_number
 
 Row = tuple[Any, ...]
+# Parameter -> the codes with their systems, or the ids with their types.
+Values = dict[int, set[tuple[str, int]]]
+# Parameter -> its rows of the table of dates.
+Dates = dict[int, list[Row]]
 
 # What stands for a value that is not declared or not there.
 NONE = ""
@@ -98,38 +97,17 @@ def _dated() -> dict[int, list[Projection]]:
     return found
 
 
-@cache
-def _type_numbers() -> dict[str, int]:
-    return {name: number for number, name in enumerate(resource_types(), 1)}
-
-
-def projected(hot: Iterable[IndexEntry], key: int) -> set[Row]:
-    """The rows (parameter, value1, value2, low, key, high, system1, system2) of the entries of hot parameters."""
-    held: dict[int, list[IndexEntry]] = {}
-    for entry in hot:
-        held.setdefault(entry.parameter, []).append(entry)
+def projected(values: Values, dates: Dates, key: int) -> set[Row]:
+    """The rows (parameter, value1, value2, low, key, high, system1, system2) of the values of hot parameters."""
     found: set[Row] = set()
-    values = {number: _values(listed) for number, listed in held.items()}
-    for item in (item for number in held for item in _dated().get(number, ())):
-        for date in held[item.date.number]:
-            assert isinstance(date, e.DateEntry)
+    for number, ranges in dates.items():
+        for item in _dated().get(number, ()):
             first = _ONLY if item.by is None else values.get(item.by.number, _NOTHING)
             second = values.get(item.also.number, _ONLY)
-            found.update(
-                (item.number, value1, value2, date.low, key, date.high, system1, system2)
+            found.update([
+                (item.number, value1, value2, low, key, high, system1, system2)
                 for value1, system1 in first
                 for value2, system2 in second
-            )
-    return found
-
-
-def _values(entries: Iterable[IndexEntry]) -> set[tuple[str, int]]:
-    """The code and system of tokens, the id and type of references."""
-    found = set()
-    for entry in entries:
-        match entry:
-            case e.TokenEntry(_, system, code):
-                found.add((fit(code), system_number(system)))
-            case e.ReferenceEntry(_, target_type, target_id, "", _):
-                found.add((target_id, _type_numbers().get(target_type, 0)))
+                for _, low, high, _ in ranges
+            ])  # fmt: skip
     return found

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from fhir_server.search import entries as e
 from fhir_server.search.entries import IndexEntry
 from fhir_server.spec.definitions import resource_types
-from fhir_server.store.projections import hot_numbers, projected
-from fhir_server.store.schema import fit, system_number
+from fhir_server.store.projections import Dates, Values, hot_numbers, projected
+from fhir_server.store.schema import LONGEST_KEY, fit, system_number
 
 Row = tuple[Any, ...]
 METHODS: tuple[Literal["POST", "PUT", "PATCH", "DELETE"], ...] = ("POST", "PUT", "PATCH", "DELETE")
@@ -31,22 +31,34 @@ def type_names() -> tuple[str, ...]:
 def rows(entries: Iterable[IndexEntry], key: int) -> dict[str, set[Row]]:
     """Table -> rows in the order (parameter, *INDEX_COLUMNS[table])."""
     found: dict[str, set[Row]] = {}
-    hot = []
-    numbers = hot_numbers()
+    values: Values = {}
+    dates: Dates = {}
+    hot = hot_numbers()
     for entry in entries:
-        table, row = _ROWS[entry.__class__]
-        if table not in found:
-            found[table] = set()
-        found[table].add(row(entry, key))
-        if entry.parameter in numbers and table != "unique_identifier":
-            hot.append(entry)
-    if hot and (rows_of_hot := projected(hot, key)):
-        found["projection"] = rows_of_hot
+        table, made = _ROWS[entry.__class__]
+        row = made(entry, key)
+        if table in found:
+            found[table].add(row)
+        else:
+            found[table] = {row}
+        if row[0] not in hot:
+            continue
+        if table == "date":
+            dates.setdefault(row[0], []).append(row)
+        elif table == "token":
+            values.setdefault(row[0], set()).add((row[1], row[3]))
+        elif table == "reference":
+            known = values.setdefault(row[0], set())
+            if not row[4]:
+                known.add((row[1], row[3]))
+    if dates and (of_several := projected(values, dates, key)):
+        found["projection"] = of_several
     return found
 
 
 def _token(entry: e.TokenEntry, key: int) -> Row:
-    return (entry.parameter, fit(entry.code), key, system_number(entry.system))
+    parameter, system, code = entry
+    return (parameter, code if len(code) <= LONGEST_KEY else fit(code), key, system_number(system))
 
 
 def _string(entry: e.StringEntry, key: int) -> Row:

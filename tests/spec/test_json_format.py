@@ -18,6 +18,7 @@ from fhir_server.spec.json_format import (
     MAXIMUM_DEPTH,
     FhirDecimal,
     parse,
+    parse_stored,
     prettify,
     serialise,
 )
@@ -189,6 +190,15 @@ def test_what_was_serialised_is_parsed_to_the_same(value: Any) -> None:
     assert parse(body) == value
     assert serialise(parse(body)) == body
     assert serialise(parse(prettify(body))) == body
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    ["0.50", "[0.50]", "[null,0.50]", "[null,null,-0,1]", "[1,0.50]", "123456789012345678901"],
+)
+def test_numbers_that_are_stored_keep_their_digits(numbers: str) -> None:
+    body = b'{"precision":%s}' % numbers.encode()
+    assert serialise(parse_stored(body)) == body
 
 
 @given(st.binary(max_size=60))
