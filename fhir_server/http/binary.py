@@ -17,18 +17,15 @@ from fhir_server.spec.json_format import parse
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(\s*;.*)?")
 
 
-def _is_binary(exchange: Exchange) -> bool:
-    return exchange.path == "Binary" or exchange.path.startswith("Binary/")
+def _is_binary(path: str) -> bool:
+    return path == "Binary" or path.startswith("Binary/")
 
 
-def wants_raw(exchange: Exchange, query: Parameters) -> bool:
+def wants_raw(method: str, path: str, query: Parameters, accept: str | None) -> bool:
     """Whether a read of a Binary asks for the content itself: an Accept that names no FHIR format."""
-    if not _is_binary(exchange) or exchange.method not in ("GET", "HEAD"):
+    if not _is_binary(path) or method not in ("GET", "HEAD") or accept is None:
         return False
-    if exchange.path.count("/") == 0 or any(name == "_format" for name, _ in query):
-        return False
-    accept = exchange.header(b"accept")
-    if accept is None:
+    if path.count("/") == 0 or any(name == "_format" for name, _ in query):
         return False
     asked = [item.partition(";")[0].strip() for item in accept.split(",")]
     return not any(formats.is_fhir(item) or item in ("*/*", "application/*") for item in asked)
@@ -37,7 +34,7 @@ def wants_raw(exchange: Exchange, query: Parameters) -> bool:
 def is_raw(exchange: Exchange, content_type: str | None) -> bool:
     """Whether the body of a write to Binary is the content itself."""
     return (
-        _is_binary(exchange)
+        _is_binary(exchange.path)
         and exchange.method in ("POST", "PUT")
         and content_type is not None
         and not formats.is_fhir(content_type)

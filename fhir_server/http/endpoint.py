@@ -7,12 +7,20 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 from fhir_server.http import binary, formats, listing
 from fhir_server.http.callers import Callers
 from fhir_server.http.cors import Cors
-from fhir_server.http.exchange import Exchange, Receive, Scope, Send
+from fhir_server.http.exchange import (
+    Exchange,
+    MediaTypes,
+    Receive,
+    Scope,
+    Send,
+    query_text,
+)
 from fhir_server.http.formats import Answer
 from fhir_server.http.lanes import Lanes
 from fhir_server.http.listing import writer_of
@@ -46,6 +54,20 @@ _CHANGING = (*_WITH_BODY, "DELETE")
 _WHOLE = Preferences()
 _CONDITIONAL = frozenset({b"if-match", b"if-none-match", b"if-modified-since", b"if-none-exist"})
 _UNCONDITIONAL = Conditions()
+
+
+_READING = ("GET", "HEAD")
+_LONGEST_REMEMBERED = 512
+
+
+class Head(NamedTuple):
+    """What the head of a request asks for; raw: a Binary's content; call: of one that has nothing but a head."""
+
+    query: Parameters
+    answer: Answer
+    raw: bool
+    pretty: bool
+    call: Call | None
 
 
 class Afterwards(Protocol):
@@ -87,6 +109,8 @@ class Endpoint:
         self.callers = callers
         self.afterwards = afterwards
         self.clock = clock
+        # The same searches come again and again.
+        self._remembered = lru_cache(maxsize=2048)(self._read_head)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every refusal is an OperationOutcome, every fault a 500 without details."""
@@ -162,13 +186,9 @@ class Endpoint:
         if exchange.method == "OPTIONS":
             headers.append((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
             return 204, b"", "options"
-        query = parse_query(exchange.query_text()) if exchange.query else ()
-        raw_binary = binary.wants_raw(exchange, query)
-        answer = formats.JSON if raw_binary else _answer(exchange, query, self._others(exchange))
-        pretty = _pretty(query)
+        query, answer, raw_binary, pretty, asked = self._head(exchange)
         preferences = read_preferences(exchange.header(b"prefer"))
-        request = await self._request(exchange, query)
-        call = parse_call(request)
+        call = asked or parse_call(await self._request(exchange, query))
         if answer.format == "other" and isinstance(call, calls.Operation):
             call = replace(call, media_type=answer.media_type)
         context = self.contexts[preferences.handling]
@@ -183,7 +203,7 @@ class Endpoint:
             if isinstance(call, calls.Search):
                 return await self._list(call, answer, context, exchange, headers)
             if not isinstance(call, calls.Operation):
-                answer = _answer(exchange, query)
+                answer = _answer(exchange.media_types(), query)
         try:
             result = await self.lanes.run(
                 call, context, with_body=preferences.representation == "representation"
@@ -223,9 +243,27 @@ class Endpoint:
             return 200, listing.nothing(), "Search"
         return 200, listing.whole(begun, found, writer, self.lanes), "Search"
 
-    def _others(self, exchange: Exchange) -> tuple[str, ...]:
+    def _head(self, exchange: Exchange) -> Head:
+        method, path, query = exchange.method, exchange.path, exchange.query
+        reads = method in _READING and _CONDITIONAL.isdisjoint(exchange.headers)
+        again = reads and query and len(query) + len(path) <= _LONGEST_REMEMBERED
+        read = self._remembered if again else self._read_head
+        return read(method, path, query, exchange.media_types(), reads)
+
+    def _read_head(
+        self, method: str, path: str, sent: bytes, media_types: MediaTypes, reads: bool
+    ) -> Head:
+        """What a request asks for; reads: that is all of it, so that it is a call already."""
+        query = parse_query(query_text(sent)) if sent else ()
+        raw = binary.wants_raw(method, path, query, media_types.accept)
+        answer = formats.JSON if raw else _answer(media_types, query, self._others(path))
+        pretty = _pretty(query)
+        call = parse_call(Request(method, path, query, _UNCONDITIONAL)) if reads else None
+        return Head(query, answer, raw, pretty, call)
+
+    def _others(self, path: str) -> tuple[str, ...]:
         """The media types beside FHIR's in which the operation that is named answers; without one, those of lists."""
-        _, mark, code = exchange.path.rstrip("/").rpartition("/$")
+        _, mark, code = path.rstrip("/").rpartition("/$")
         return media_types(code, self.contexts["strict"].operations) if mark else formats.LISTS
 
     async def _request(self, exchange: Exchange, query: Parameters) -> Request:
@@ -291,20 +329,20 @@ class Endpoint:
         return replace(refusal, issues=tuple(filter(refused, issues)))
 
 
-def _answer(exchange: Exchange, query: Parameters, others: tuple[str, ...] = ()) -> Answer:
+def _answer(media_types: MediaTypes, query: Parameters, others: tuple[str, ...] = ()) -> Answer:
     formats_asked = [value for name, value in query if name == "_format" and value]
     asked = formats_asked[0] if formats_asked else None
-    accept = exchange.header(b"accept")
-    if accept is not None and b"content-type" in exchange.headers:
-        formats.check_versions(accept, exchange.header(b"content-type"))
+    accept, content_type = media_types
+    if accept is not None and content_type is not None:
+        formats.check_versions(accept, content_type)
     return formats.negotiate(accept, asked, others)
 
 
 def _for_error(exchange: Exchange) -> tuple[Answer, bool]:
     """The format for an error, and whether it is pretty: what was asked for if it can be had, else JSON."""
     try:
-        query = parse_query(exchange.query_text())
-        return _answer(exchange, query), _pretty(query)
+        query = parse_query(query_text(exchange.query))
+        return _answer(exchange.media_types(), query), _pretty(query)
     except FhirError:
         return formats.JSON, False
 

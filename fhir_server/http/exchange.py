@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhir_server.spec import errors
 
@@ -38,6 +38,13 @@ _NUMBERS = count(1)
 def _request_id() -> str:
     """Unique among all processes: this one's name and a number."""
     return f"{_PROCESS}-{next(_NUMBERS)}"
+
+
+class MediaTypes(NamedTuple):
+    """Accept and Content-Type, as they were sent."""
+
+    accept: str | None
+    content_type: str | None
 
 
 class Exchange:
@@ -70,9 +77,9 @@ class Exchange:
         value = self.headers.get(name)
         return None if value is None else _utf_8(value, name.decode("latin-1").title())
 
-    def query_text(self) -> str:
-        """The query as it was sent, still percent-encoded; FhirError 400 when it is not UTF-8."""
-        return _utf_8(self.query, "The query")
+    def media_types(self) -> MediaTypes:
+        """What the client sends and takes."""
+        return MediaTypes(self.header(b"accept"), self.header(b"content-type"))
 
     def request_ids(self) -> list[tuple[bytes, bytes]]:
         """The response headers that name this exchange; a caller's id that is not taken over comes back as well.
@@ -181,6 +188,11 @@ class Exchange:
     async def _gone(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
             pass
+
+
+def query_text(query: bytes) -> str:
+    """The query as it was sent, still percent-encoded; FhirError 400 when it is not UTF-8."""
+    return _utf_8(query, "The query")
 
 
 def _utf_8(value: bytes, name: str) -> str:

@@ -6,8 +6,10 @@ worker's own metrics come with those of its process (memory, CPU, garbage collec
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -41,11 +43,28 @@ def _children(interaction: str, status: int) -> tuple[Any, Any]:
     return _REQUESTS.labels(interaction, str(status)), _SECONDS.labels(interaction)
 
 
+# What is not counted yet: counting many at once takes a third of the time.
+_ANSWERED: deque[tuple[str, int, float]] = deque()
+_MOST_WAITING = 64
+_LONGEST_WAIT_SECONDS = 0.5
+
+
 def observe(interaction: str, status: int, seconds: float) -> None:
-    """Count one answered request."""
-    counter, histogram = _children(interaction, status)
-    counter.inc()
-    histogram.observe(seconds)
+    """Count one answered request, within half a second; to be called on an event loop."""
+    waiting = len(_ANSWERED)
+    _ANSWERED.append((interaction, status, seconds))
+    if not waiting:
+        asyncio.get_running_loop().call_later(_LONGEST_WAIT_SECONDS, _count)
+    elif waiting > _MOST_WAITING:
+        _count()
+
+
+def _count() -> None:
+    while _ANSWERED:
+        interaction, status, seconds = _ANSWERED.popleft()
+        counter, histogram = _children(interaction, status)
+        counter.inc()
+        histogram.observe(seconds)
 
 
 @contextmanager
@@ -61,6 +80,7 @@ def shared_metrics(workers: int) -> Iterator[None]:
 
 def exposition() -> tuple[bytes, str]:
     """The text of /metrics and its media type."""
+    _count()
     if _SHARED not in os.environ:
         return generate_latest(), CONTENT_TYPE_LATEST
     registry = CollectorRegistry()

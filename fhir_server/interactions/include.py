@@ -34,7 +34,7 @@ def referred(
         return {}
     types = {item.target_type for item in includes}
     return transaction.referred(
-        [item.key for item in level],
+        level,
         tuple(followed(includes)),
         () if None in types else tuple(item for item in types if item),
     )
@@ -58,9 +58,13 @@ def included(
     includes, revincludes = search.includes, search.revincludes
     if not includes and not revincludes:
         return found
-    seen: set[Identity] = set()
     # Most includes bring other types than were searched.
     types, compared = search.query.resource_types, False
+    if len(includes) == 1 and len(includes[0].parameters) == 1 and not revincludes:
+        at_once = None if includes[0].iterate else _at_once(made, types)
+        if at_once is not None and len(at_once) <= limit:
+            return at_once
+    seen: set[Identity] = set()
     while level:
         fresh = _targets(includes, made, transaction)
         for include in revincludes:
@@ -83,6 +87,17 @@ def included(
         revincludes = tuple(item for item in revincludes if item.iterate)
         level = new if includes or revincludes else ()
         made = referred(includes, level, transaction)
+    return found
+
+
+def _at_once(made: Referred, types: tuple[str, ...]) -> list[StoredVersion] | None:
+    """What a single parameter refers to, which needs no second look: nothing is there twice, or among the matches."""
+    found = []
+    for item, version in made.items():
+        if item.version or item.target_type in types:
+            return None
+        if version is not None:
+            found.append(version)
     return found
 
 

@@ -44,8 +44,9 @@ def remembering(parameters: Parameters, context: Context) -> Reader | None:
     None where they mean something else at another time, as with the prefix ap. Raises NeedsView when it reads what the
     value sets that are stored decide.
     """
-    if any("ap" in value for _, value in parameters):
-        return None
+    for _, value in parameters:
+        if "ap" in value:
+            return None
     return _reader(context.policy, context.handling, context.catalogue(), context.queries)
 
 

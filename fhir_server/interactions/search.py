@@ -39,13 +39,15 @@ Json = dict[str, Any]
 class Asked:
     """A search as it is understood: what matches among which types.
 
-    scope: the self link below the base, which is what a cursor is good for. chained: the numbers of the parameters that
-    chains start from.
+    first: what the store is asked for the first page, whose last match tells that there is another. scope: the self
+    link below the base, which is what a cursor is good for. chained: the numbers of the parameters that chains start
+    from.
     """
 
     types: tuple[str, ...]
     wanted: Search
     where: Expression
+    first: Query
     path: str
     applied: Parameters
     scope: str
@@ -82,6 +84,7 @@ def _asked(by: Reader, call: SearchCall, types: tuple[str, ...], parameters: Par
         types,
         wanted,
         where,
+        Query(types, where, wanted.query.sort, wanted.count + 1),
         path,
         applied,
         f"{path}?{write_query(applied)}",
@@ -111,8 +114,10 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
     counted = wanted.total in ("accurate", "estimate")
     if not (asked.chained or counted or wanted.includes or wanted.revincludes or wanted.explain):
         transaction.alone()
-    limit, backward = wanted.count + 1, place.backward
-    hits = transaction.page(Query(types, where, wanted.query.sort, limit, place.position, backward))
+    query, backward = asked.first, place.backward
+    if place.position is not None:
+        query = replace(query, after=place.position, backward=backward)
+    hits = transaction.page(query, followed(wanted.includes))
     page = hits[-wanted.count :] if backward else hits[: wanted.count]
     more = len(hits) > wanted.count
     for relation, hit in _neighbours(page, place, more=more):

@@ -13,6 +13,7 @@ from fhir_server.spec.json_format import serialise
 
 Json = dict[str, Any]
 Mode = Literal["match", "include"]
+_BETWEEN = b'","resource":'
 
 
 class Resource(Protocol):
@@ -33,18 +34,16 @@ def entries(
     shaped: Callable[[bytes], bytes] | None = None,
     resource_type: str | None = None,
 ) -> list[bytes]:
-    """The entries of resources, whose bytes go in as they are, or as shaped makes them.
+    """The parts of entries, each of which begins with a comma; resources go in as they are, or as shaped makes them.
 
-    resource_type: of all of them, where that is known.
+    resource_type: of all of them, where that is known. What there is of a page is put together once, by searchset.
     """
+    found: list[bytes] = []
     if resource_type is not None and shaped is None:
         beginning, end = _around(base_url, resource_type, mode)
-        between = b'","resource":'
-        return [
-            b"%b%b%b%b%b" % (beginning, item.logical_id.encode(), between, item.body, end)
-            for item in resources
-        ]
-    found = []
+        for match in resources:
+            found += (beginning, match.logical_id.encode(), _BETWEEN, match.body, end)
+        return found
     last = None
     for item in resources:
         resource_type = item.resource_type
@@ -52,28 +51,30 @@ def entries(
             beginning, end = _around(base_url, resource_type, mode)
             last = resource_type
         body = item.body if shaped is None else shaped(item.body)
-        found.append(b'%b%b","resource":%b%b' % (beginning, item.logical_id.encode(), body, end))
+        found += (beginning, item.logical_id.encode(), _BETWEEN, body, end)
     return found
 
 
 def outcome_entry(issues: Sequence[Issue], context: Context) -> bytes:
-    """The entry that tells about the search itself."""
+    """The entry that tells about the search itself, after a comma."""
     told = {
         "fullUrl": f"urn:uuid:{context.new_id()}",
         "resource": outcome(issues),
         "search": {"mode": "outcome"},
     }
-    return serialise(told)
+    return b"," + serialise(told)
 
 
-def searchset(bundle: Json, entries: Sequence[bytes]) -> bytes:
-    """The Bundle, which has everything but its entries, with them."""
+def searchset(bundle: Json, parts: Sequence[bytes]) -> bytes:
+    """The Bundle, which has everything but its entries, with the parts of them."""
     head = serialise(bundle)
-    return b'%b,"entry":[%b]}' % (head[:-1], b",".join(entries)) if entries else head
+    if not parts:
+        return head
+    return b"".join((head[:-1], b',"entry":[', parts[0][1:], *parts[1:], b"]}"))
 
 
 @lru_cache(maxsize=1024)
 def _around(base_url: str, resource_type: str, mode: Mode) -> tuple[bytes, bytes]:
     """What stands before the id and after the resource; an id has no character that JSON would escape."""
-    beginning = serialise({"fullUrl": f"{base_url}/{resource_type}/"})[:-2]
+    beginning = b"," + serialise({"fullUrl": f"{base_url}/{resource_type}/"})[:-2]
     return beginning, b',"search":' + serialise({"mode": mode}) + b"}"

@@ -178,9 +178,9 @@ class Seen:
         """A page of the matches that are seen."""
         return self.whole.search(self._narrowed(query))
 
-    def page(self, query: Query) -> list[Match]:
+    def page(self, query: Query, follow: frozenset[int] = frozenset()) -> list[Match]:
         """The same page, to be shown."""
-        return self.whole.page(self._narrowed(query))
+        return self.whole.page(self._narrowed(query), follow)
 
     def derived(self, query: Query, make: Callable[[bytes], Made]) -> list[Made]:
         """Of the matches that are seen."""
@@ -214,10 +214,13 @@ class Seen:
         return self.whole.references(keys, parameters)
 
     def referred(
-        self, keys: Sequence[int], parameters: Sequence[int], types: Sequence[str] = ()
+        self,
+        resources: Sequence[Match | StoredVersion],
+        parameters: Sequence[int],
+        types: Sequence[str] = (),
     ) -> dict[Reference, StoredVersion | None]:
         """None for what is hidden, as for what is not there."""
-        found = self.whole.referred(keys, parameters, types)
+        found = self.whole.referred(resources, parameters, types)
         seen = self._kept(version for version in found.values() if version is not None)
         return {
             item: version if (item.target_type, item.target_id) in seen else None

@@ -38,8 +38,14 @@ class Catalogue:
 
     customs: tuple[Custom, ...] = ()
     _of: dict[str, tuple[SearchParameter, ...]] = field(init=False, compare=False, repr=False)
+    # Asked for at every search.
+    _hash: int = field(init=False, compare=False, repr=False)
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.customs))
         by_type: dict[str, tuple[SearchParameter, ...]] = {}
         for item in self.customs:
             name = item.parameter.resource_type

@@ -224,8 +224,8 @@ class ReadTransaction(Protocol):
     def search(self, query: Query) -> list[Hit]:
         """A page of matches in the query's order."""
 
-    def page(self, query: Query) -> list[Match]:
-        """The same page, to be shown."""
+    def page(self, query: Query, follow: frozenset[int] = frozenset()) -> list[Match]:
+        """The same page, to be shown; follow: the parameters that referred is asked for next, of its matches."""
 
     def derived(self, query: Query, make: Callable[[bytes], T]) -> list[T]:
         """What make (a function of a module) makes of the body of each match, in the order of an unsorted first page.
@@ -255,7 +255,10 @@ class ReadTransaction(Protocol):
         """What those resources refer to by those parameters, each once, in no order."""
 
     def referred(
-        self, keys: Sequence[int], parameters: Sequence[int], types: Sequence[str] = ()
+        self,
+        resources: Sequence[Match | StoredVersion],
+        parameters: Sequence[int],
+        types: Sequence[str] = (),
     ) -> dict[Reference, StoredVersion | None]:
         """The same, each with the current version of what it refers to (_include); of those types, if any are named.
 

@@ -7,8 +7,9 @@ from functools import lru_cache
 
 from fhir_server.store.contract import Link, Match, Reference, StoredVersion
 from fhir_server.store.driver import Driver, Identity
+from fhir_server.store.page_rows import Target, owners
 from fhir_server.store.rows import Row, type_names, type_numbers
-from fhir_server.store.sql_parts import COLUMNS, by_type, chunks, marks, stored
+from fhir_server.store.sql_parts import COLUMNS, LIVE, by_type, chunks, marks, stored
 from fhir_server.store.window import Referrers
 
 
@@ -63,6 +64,8 @@ class SqlLinks:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        # The versions (COLUMNS) that the last search of this view has met on its way and that may be asked for next.
+        self.met: dict[Target, Row] = {}
 
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The references that those resources make."""
@@ -87,16 +90,53 @@ class SqlLinks:
         return [Reference(row[0], names[row[1]], row[2], row[3]) for row in found]
 
     def referred(
-        self, keys: Sequence[int], parameters: Sequence[int], types: Sequence[str] = ()
+        self,
+        resources: Sequence[Match | StoredVersion],
+        parameters: Sequence[int],
+        types: Sequence[str] = (),
     ) -> dict[Reference, StoredVersion | None]:
         """What those resources refer to, with its current version."""
+        targets = owners(resources, parameters[0]) if len(parameters) == 1 else None
+        if targets is not None:
+            return self._there(targets, parameters[0], types)
         names, numbers = type_names(), [type_numbers()[name] for name in types]
         found: dict[Reference, StoredVersion | None] = {}
-        for part in chunks(keys):
+        for part in chunks([item.key for item in resources]):
             text = _referred(len(part), len(parameters), len(numbers))
             for row in self._driver.fetch(text, (*part, *parameters, *numbers)):
                 made = Reference(row[0], names[row[1]], row[2], row[3])
                 found[made] = None if row[4] is None else stored(row[4:])
+        return found
+
+    def _there(
+        self, targets: Iterable[Target], parameter: int, types: Sequence[str]
+    ) -> dict[Reference, StoredVersion | None]:
+        """The same when the targets are known."""
+        names = type_names()
+        found: dict[Reference, StoredVersion | None] = {}
+        missing = []
+        for target in targets:
+            name = names[target[0]]
+            if types and name not in types:
+                continue
+            met = self.met.get(target)
+            found[Reference(parameter, name, target[1], "")] = None if met is None else stored(met)
+            if met is None:
+                missing.append((name, target[1]))
+        if missing:
+            there = self.many(missing)
+            for name, logical_id in missing:
+                found[Reference(parameter, name, logical_id, "")] = there.get((name, logical_id))
+        return found
+
+    def many(self, identities: Sequence[Identity]) -> dict[Identity, StoredVersion]:
+        """The current, not deleted versions of those."""
+        found: dict[Identity, StoredVersion] = {}
+        for resource_type, ids in by_type(identities).items():
+            for part in chunks(ids):
+                text = f"{LIVE} AND r.type = ? AND r.logical_id IN ({marks(part)})"
+                for row in self._driver.fetch(text, (type_numbers()[resource_type], *part)):
+                    found[resource_type, row[2]] = stored(row)
         return found
 
     def links_to(

@@ -212,7 +212,7 @@ class MemoryTransaction:
         page = found[-query.limit :] if query.backward else found[: query.limit]
         return [Hit(self._version(candidate), place) for place, candidate in page]
 
-    def page(self, query: Query) -> list[Match]:
+    def page(self, query: Query, follow: frozenset[int] = frozenset()) -> list[Match]:  # noqa: ARG002
         """A page to be shown."""
         found = self.search(query)
         return [Match(v.key, v.resource_type, v.logical_id, v.body, place) for v, place in found]
@@ -269,10 +269,13 @@ class MemoryTransaction:
         return list({Reference(*link[1:]): None for link in self.links_from(keys, parameters)})
 
     def referred(
-        self, keys: Sequence[int], parameters: Sequence[int], types: Sequence[str] = ()
+        self,
+        resources: Sequence[Match | StoredVersion],
+        parameters: Sequence[int],
+        types: Sequence[str] = (),
     ) -> dict[Reference, StoredVersion | None]:
         """What they refer to, and what is there."""
-        return referred(keys, parameters, types, self)
+        return referred([item.key for item in resources], parameters, types, self)
 
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int

@@ -5,12 +5,16 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from fhir_server.search.expression import Position
-from fhir_server.store.contract import Match
+from fhir_server.store.contract import Match, StoredVersion
 from fhir_server.store.rows import Row, type_names
+
+# A type's number and an id.
+Target = tuple[int, str]
+_VERSIONED = b"/_history/"
 
 
 class PageRow(Match):
@@ -31,10 +35,44 @@ class PageRow(Match):
         return (*row[4:], self.key)
 
 
+class OwnedRow(PageRow):
+    """A row that tells as well what its resource refers to.
+
+    (key, type's number, id, body, parameter, the target's id and its type's number, value of the sort key)
+    """
+
+    __slots__ = ()
+
+    @property
+    def position(self) -> Position:
+        """Where the row stands in the order of the search."""
+        row: Row = self
+        return (row[7], self.key)
+
+
 # A NamedTuple's own way takes twice as long.
 _made = partial(tuple.__new__, PageRow)
+_owned = partial(tuple.__new__, OwnedRow)
 
 
 def page_rows(rows: Iterable[Row]) -> list[Match]:
     """The rows as matches."""
     return list(map(_made, rows))
+
+
+def owned_rows(rows: Iterable[Row]) -> list[Match]:
+    """The rows as matches that tell what they refer to."""
+    return list(map(_owned, rows))
+
+
+def owners(resources: Sequence[Match | StoredVersion], parameter: int) -> dict[Target, None] | None:
+    """The targets of all those matches of one page by a parameter, each once; None where their rows do not tell.
+
+    A row does not tell the version that a reference may name.
+    """
+    rows: Sequence[Row] = resources
+    if not rows or rows[0].__class__ is not OwnedRow or rows[0][4] != parameter:  # type: ignore[comparison-overlap]
+        return None
+    if _VERSIONED in b"".join([row[3] for row in rows]):
+        return None
+    return dict.fromkeys([(row[6], row[5]) for row in rows])

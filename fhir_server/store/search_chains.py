@@ -7,7 +7,6 @@ https://hl7.org/fhir/R4/search.html#chaining
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,22 +16,44 @@ from fhir_server.store.rows import Row, type_numbers
 from fhir_server.store.search_composer import Composer, rank
 from fhir_server.store.search_leaves import Sql, numbered
 from fhir_server.store.search_plan import flattened
+from fhir_server.store.sql_parts import COLUMNS
 
 Fetch = Callable[[str, Sequence[Any]], list[Row]]
 MOST = 200
 _BROAD = 40
+# The columns of a row without a version.
+_PLAIN = 2
 
 
-@dataclass(frozen=True, slots=True)
+NOBODY: frozenset[int] = frozenset()
+
+
 class _Chains:
-    """A part of the conjunction that is nothing but chains, and one question about all of them.
+    """A part of the conjunction that is nothing but chains, and one question about all of them."""
 
-    Its rows are the number of a chain and an id that it leads to; those of a chain by identifiers tell that there are
-    references by an identifier at all.
-    """
+    __slots__ = ("_questions", "parameters", "parts")
 
-    parts: tuple[x.Chain | x.LogicalChain, ...]
-    question: Sql
+    def __init__(
+        self, parts: tuple[x.Chain | x.LogicalChain, ...], parameters: tuple[int, ...]
+    ) -> None:
+        """parameters: what those that follow references start from."""
+        self.parts = parts
+        self.parameters = parameters
+        self._questions: dict[bool, Sql] = {}
+
+    def question(self, follow: frozenset[int]) -> Sql:
+        """The rows are the number of a chain and an id that it leads to, and its version where all start from follow.
+
+        Those of a chain by identifiers tell that there are references by an identifier at all.
+        """
+        whole = not follow.isdisjoint(self.parameters) and follow.issuperset(self.parameters)
+        made = self._questions.get(whole)
+        if made is None:
+            parts = [_question(number, item, whole) for number, item in enumerate(self.parts)]
+            text = " UNION ALL ".join([item.text for item in parts])
+            made = Sql(text, tuple(value for item in parts for value in item.values))
+            self._questions[whole] = made
+        return made
 
 
 def is_chained(where: Expression) -> bool:
@@ -40,21 +61,34 @@ def is_chained(where: Expression) -> bool:
     return _chains(where) is not None
 
 
-def resolved(where: Expression, fetch: Fetch) -> Expression:
-    """The same search, with each selective chain of the conjunction as a reference to the ids that it leads to."""
+def resolved(
+    where: Expression, fetch: Fetch, follow: frozenset[int] = NOBODY
+) -> tuple[Expression, list[Row]]:
+    """The same search, with each selective chain of the conjunction as a reference to the ids that it leads to.
+
+    And the versions (COLUMNS) that the chains of those parameters have led to.
+    """
     chains = _chains(where)
     if chains is None:
-        return where
-    answers = [
-        () if item is None else tuple(fetch(item.question.text, item.question.values))
-        for item in chains
-    ]
-    return _resolved(where, tuple(answers))
+        return where, []
+    answers: list[tuple[Row, ...]] = []
+    met: list[Row] = []
+    for item in chains:
+        if item is None:
+            answers.append(())
+            continue
+        question = item.question(follow)
+        found = fetch(question.text, question.values)
+        if found and len(found[0]) > _PLAIN:
+            met += [row[_PLAIN:] for row in found if row[_PLAIN] is not None]
+            found = [row[:_PLAIN] for row in found]
+        answers.append(tuple(found))
+    return _resolved(where, tuple(answers)), met
 
 
 @lru_cache(maxsize=1024)
 def _chains(where: Expression) -> tuple[_Chains | None, ...] | None:
-    """For each part of the conjunction the question that it is looked up by, if it is; None when none is."""
+    """For each part of the conjunction what it is looked up by, if it is; None when none is."""
     found = tuple(_asked(part) for part in flattened(where))
     return found if any(found) else None
 
@@ -71,24 +105,25 @@ def _asked(part: Expression) -> _Chains | None:
         or any(rank(item.inner) >= _BROAD for item in followed)
     ):
         return None
-    questions = [_question(number, item) for number, item in enumerate(chains)]
-    text = " UNION ALL ".join(item.text for item in questions)
-    return _Chains(chains, Sql(text, tuple(value for item in questions for value in item.values)))
+    return _Chains(chains, followed[0].parameters)
 
 
-def _question(number: int, chain: x.Chain | x.LogicalChain) -> Sql:
+def _question(number: int, chain: x.Chain | x.LogicalChain, whole: bool) -> Sql:
+    """whole: with the versions."""
     if isinstance(chain, x.LogicalChain):
         named = numbered("parameter", chain.parameters)
+        nothing = ", NULL" * len(COLUMNS.split(",")) if whole else ""
         text = (
-            f"SELECT {number} AS n, u.id FROM (SELECT '' AS id FROM token WHERE {named.text}"
+            f"SELECT {number} AS n, u.id{nothing} FROM (SELECT '' AS id FROM token WHERE {named.text}"
             " ORDER BY parameter, code LIMIT 1) AS u"
         )
         return Sql(text, named.values)
     kind = type_numbers().get(chain.target_type, -1)
     keys = Composer().keys(chain.inner, (kind,))
+    columns, joined = (f", {COLUMNS}", " JOIN version v ON v.seq = r.seq") if whole else ("", "")
     text = (
-        f"SELECT {number} AS n, u.id FROM (SELECT r.logical_id AS id FROM resource r WHERE r.key IN ({keys.text})"
-        " AND +r.type = ? AND r.deleted = 0 LIMIT ?) AS u"
+        f"SELECT {number} AS n, {'u.*' if whole else 'u.id'} FROM (SELECT r.logical_id AS id{columns}"
+        f" FROM resource r{joined} WHERE r.key IN ({keys.text}) AND +r.type = ? AND r.deleted = 0 LIMIT ?) AS u"
     )
     return Sql(text, (*keys.values, kind, MOST + 1))
 

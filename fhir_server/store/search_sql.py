@@ -28,24 +28,41 @@ _SORT_COLUMNS = {
 _OF_RESOURCE = {"last-updated": "r.last_updated", "id": "r.logical_id"}
 
 
-def statements(query: Query, plan: Plan, columns: str = WHOLE) -> list[Sql]:
+def statements(
+    query: Query, plan: Plan, columns: str = WHOLE, owner: int | None = None
+) -> list[Sql]:
     """What is asked, one after the other, until the page is full; the last value of each is its limit.
 
-    Rows are those columns, then one for each sort key; backward, they come in reverse.
+    Rows are those columns, then one for each sort key; backward, they come in reverse. owner: what owner_told gave;
+    then that number comes between them, and the id and the type's number of what each refers to by it.
     """
     # First pages are asked again and again; those that follow are each asked once.
     if query.after is None:
-        return _first(query.sort, query.limit, query.backward, plan, columns)
-    return _headed(_composed(query, plan), plan, columns)
+        return _first(query.sort, query.limit, query.backward, plan, columns, owner)
+    return _headed(_composed(query, plan, owner), plan, columns)
+
+
+def owner_told(query: Query, plan: Plan, follow: frozenset[int]) -> int | None:
+    """The parameter, the only one of those, whose target a page of the search can tell of each match."""
+    projected = plan.projected
+    if projected is None or not projected.single or projected.sorts(query.sort) is None:
+        return None
+    by = projected.projection.by
+    return by.number if by is not None and follow == {by.number} else None
 
 
 @lru_cache(maxsize=1024)
 def _first(
-    sort: tuple[SortKey, ...], limit: int, backward: bool, plan: Plan, columns: str
+    sort: tuple[SortKey, ...],
+    limit: int,
+    backward: bool,
+    plan: Plan,
+    columns: str,
+    owner: int | None,
 ) -> list[Sql]:
     # What is asked for is in the plan.
     query = Query((), And(()), sort, limit, backward=backward)
-    return _headed(_composed(query, plan), plan, columns)
+    return _headed(_composed(query, plan, owner), plan, columns)
 
 
 def _headed(made: list[Sql], plan: Plan, columns: str) -> list[Sql]:
@@ -53,11 +70,11 @@ def _headed(made: list[Sql], plan: Plan, columns: str) -> list[Sql]:
     return [Sql(f"{head}{item.text}", item.values) for item in made]
 
 
-def _composed(query: Query, plan: Plan) -> list[Sql]:
+def _composed(query: Query, plan: Plan, owner: int | None) -> list[Sql]:
     """The statements, each without its beginning: what follows the columns of the version v."""
     column = plan.projected.sorts(query.sort) if plan.projected is not None else None
     if plan.projected is not None and column is not None:
-        return [_in_order(query, plan.projected, column)]
+        return [_in_order(query, plan.projected, column, owner)]
     if not query.sort:
         if plan.projected is not None:
             return [_projected_by_key(query, plan.projected)]
@@ -269,21 +286,25 @@ def unordered(query: Query, plan: Plan) -> bool:
     return plan.projected is not None and plan.projected.sorts(query.sort) is not None
 
 
-def _in_order(query: Query, projected: Projected, column: str) -> Sql:
+def _in_order(query: Query, projected: Projected, column: str, owner: int | None) -> Sql:
     """A page by the order of the projection's date: bodies are fetched for the rows of the page only."""
     composer = Composer(each=True)
     tests = [composer.test(part, "r") for part in projected.rest]
     distinct = "" if projected.single else "DISTINCT "
     joined = " JOIN resource r ON r.key = p.key" if tests else ""
     walks = [join([item, *tests], " AND ", "") for item in projected.walks]
-    rows = f"SELECT {distinct}{column} AS s0, p.key AS key FROM projection p{joined} WHERE "
+    told, also, shown = "", "", ""
+    if owner is not None:
+        told, also = ", p.value1 AS target, p.system1 AS kind", ", q.target, q.kind"
+        shown = f", {int(owner)}, o.target, o.kind"
+    rows = f"SELECT {distinct}{column} AS s0, p.key AS key{told} FROM projection p{joined} WHERE "
     # Each walk is in order, so that a database merges them and stops at the limit.
     found = rows + f" UNION ALL {rows}".join([item.text for item in walks])
     condition = Sql(found, tuple(value for item in walks for value in item.values))
     after = Sql("") if query.after is None else _after(query)
     direction = _direction(query.sort[0].descending != query.backward)
     return Sql(
-        f", o.s0 FROM (SELECT q.s0, q.key FROM ({condition.text}) q{after.text}"
+        f"{shown}, o.s0 FROM (SELECT q.s0, q.key{also} FROM ({condition.text}) q{after.text}"
         f" ORDER BY q.s0{direction}, q.key{direction} LIMIT ?) o"
         " JOIN resource r ON r.key = o.key JOIN version v ON v.seq = r.seq",
         (*condition.values, *after.values, query.limit),

@@ -10,6 +10,8 @@ from fhir_server.store.driver import Identity
 from fhir_server.store.rows import METHODS, Row, type_names
 
 COLUMNS = "v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body"
+# The + keeps SQLite from reading every resource of a type where a few are named.
+LIVE = f"SELECT {COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq WHERE +r.deleted = 0"
 _CHUNK = 500
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeVar
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class _Reader:
-    """A thread's connection, and how long what it reads may take.
+    """A thread's connection, with its view as the context, and how long what it reads may take.
 
     deadline: by the monotonic clock. budget: seconds of the thread's own time, None for any: on a busy machine, giving
     up what others delay would only do it twice.
@@ -51,6 +51,20 @@ class _Reader:
         self.began: float | None = None
         connection.pragma("query_only", 1)
         connection.set_progress_handler(self._late, STEPS)
+
+    def __enter__(self) -> ReadTransaction:
+        return self.view
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        budget = self.budget
+        # Past its time the handler would interrupt the end as well, and the next read find this one's transaction.
+        self.budget, self.deadline = None, math.inf
+        if self.connection.in_transaction:
+            self.driver.cursor.execute("ROLLBACK")
+        if isinstance(error, apsw.Error):
+            if budget is not None and error_code(error) == apsw.SQLITE_INTERRUPT:
+                raise OverBudget from None
+            raise refusal(error) from error
 
     def _late(self) -> bool:
         """Whether the read has to end, asked after every so many steps of it."""
@@ -78,8 +92,7 @@ class SqliteStore:
         self._readers_lock = threading.Lock()
         self._writer = SqliteWriter(path, lock_timeout)
 
-    @contextmanager
-    def read(self, budget: float | None = None) -> Iterator[ReadTransaction]:
+    def read(self, budget: float | None = None) -> AbstractContextManager[ReadTransaction]:
         """A snapshot on this thread's own connection."""
         reader: _Reader | None = getattr(self._local, "reader", None)
         if reader is None:
@@ -89,17 +102,8 @@ class SqliteStore:
         reader.deadline = time.monotonic() + self.search_timeout
         reader.budget, reader.began = budget, None
         reader.driver.due, reader.driver.alone = True, False
-        try:
-            yield reader.view
-        except apsw.Error as error:
-            if budget is not None and error_code(error) == apsw.SQLITE_INTERRUPT:
-                raise OverBudget from None
-            raise refusal(error) from error
-        finally:
-            # Past its time the handler would interrupt the end as well, and the next read find this one's transaction.
-            reader.budget, reader.deadline = None, math.inf
-            if reader.connection.in_transaction:
-                reader.driver.cursor.execute("ROLLBACK")
+        reader.view.met = {}
+        return reader
 
     def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Future[T]:
         """Queue the work for the writer."""

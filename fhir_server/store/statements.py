@@ -26,13 +26,13 @@ from fhir_server.store.driver import Driver, Identity
 from fhir_server.store.history_sql import history_condition
 from fhir_server.store.index_rows import IndexRows
 from fhir_server.store.links_sql import SqlLinks
-from fhir_server.store.page_rows import page_rows
+from fhir_server.store.page_rows import owned_rows, page_rows
 from fhir_server.store.rows import METHODS, Row, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
-from fhir_server.store.search_chains import is_chained, resolved
+from fhir_server.store.search_chains import NOBODY, is_chained, resolved
 from fhir_server.store.search_plan import Plan, plan
 from fhir_server.store.sql_claims import SqlClaims, SqlReplies
-from fhir_server.store.sql_parts import COLUMNS, by_type, chunks, marks, stored
+from fhir_server.store.sql_parts import COLUMNS, LIVE, chunks, marks, stored
 from fhir_server.store.window import Referrers, Window, owned_window
 
 _CURRENT = (
@@ -43,8 +43,6 @@ _VERSION = (
     f"SELECT {COLUMNS} FROM resource r JOIN version v ON v.key = r.key AND v.version_id = ?"
     " WHERE r.type = ? AND r.logical_id = ?"
 )
-# The + keeps SQLite from reading every resource of a type where a few are named.
-_LIVE = f"SELECT {COLUMNS} FROM resource r JOIN version v ON v.seq = r.seq WHERE +r.deleted = 0"
 _INSERT_VERSION = (
     "INSERT INTO version (seq, key, type, logical_id, version_id, last_updated, method, created, body)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -145,9 +143,14 @@ class SqlTransaction(SqlLinks):
         found = self._found(query, search_sql.WHOLE)
         return [Hit(stored(row), (*row[8:], row[0])) for row in found]
 
-    def page(self, query: Query) -> list[Match]:
+    def page(self, query: Query, follow: frozenset[int] = NOBODY) -> list[Match]:
         """A page to be shown."""
-        return page_rows(self._found(query, search_sql.SHOWN))
+        if not follow:
+            return page_rows(self._found(query, search_sql.SHOWN))
+        planned = self._plan(query.resource_types, query.where, query.sort, follow)
+        owner = search_sql.owner_told(query, planned, follow)
+        found = self._planned(query, planned, search_sql.SHOWN, owner)
+        return page_rows(found) if owner is None else owned_rows(found)
 
     def derived(self, query: Query, make: Callable[[bytes], T]) -> list[T]:
         """The bodies of those only of which nothing is kept."""
@@ -175,9 +178,14 @@ class SqlTransaction(SqlLinks):
 
     def _found(self, query: Query, columns: str) -> list[Row]:
         """The rows of a page, in the query's order."""
-        fetch = self._driver.fetch
         planned = self._plan(query.resource_types, query.where, query.sort)
-        statements = search_sql.statements(query, planned, columns)
+        return self._planned(query, planned, columns)
+
+    def _planned(
+        self, query: Query, planned: Plan, columns: str, owner: int | None = None
+    ) -> list[Row]:
+        fetch = self._driver.fetch
+        statements = search_sql.statements(query, planned, columns, owner)
         if len(statements) > 1:
             self._driver.alone = False
         found: list[Row] = []
@@ -221,29 +229,23 @@ class SqlTransaction(SqlLinks):
         resource_types: tuple[str, ...],
         where: Expression,
         sort: tuple[SortKey, ...] | None,
+        follow: frozenset[int] = NOBODY,
     ) -> Plan:
         fetch = self._driver.fetch
         if is_chained(where):
             # What they lead to is looked up first.
             self._driver.alone = False
-            where = resolved(where, fetch)
+            where, met = resolved(where, fetch, follow)
+            # What is written in a view that writes would not be seen.
+            if met and self._derived is not None:
+                self.met = {(row[1], row[2]): row for row in met}
         return plan(resource_types, where, sort, fetch)
-
-    def many(self, identities: Sequence[Identity]) -> dict[Identity, StoredVersion]:
-        """The current, not deleted versions of those."""
-        found: dict[Identity, StoredVersion] = {}
-        for resource_type, ids in by_type(identities).items():
-            for part in chunks(ids):
-                text = f"{_LIVE} AND r.type = ? AND r.logical_id IN ({marks(part)})"
-                for row in self._driver.fetch(text, (type_numbers()[resource_type], *part)):
-                    found[resource_type, row[2]] = stored(row)
-        return found
 
     def by_key(self, keys: Sequence[int]) -> dict[int, StoredVersion]:
         """The current, not deleted versions with those keys."""
         found: dict[int, StoredVersion] = {}
         for part in chunks(keys):
-            text = f"{_LIVE} AND r.key IN ({marks(part)}) ORDER BY r.key"
+            text = f"{LIVE} AND r.key IN ({marks(part)}) ORDER BY r.key"
             for row in self._driver.fetch(text, part):
                 found[row[0]] = stored(row)
         return found

@@ -64,7 +64,7 @@ def told(kind: str, query: str, *, broad: bool) -> str:
 
     types = (kind,) if kind else ("Patient", "Slot")
     search = parse_search(types, parse_query(query), settings=SETTINGS)
-    where = resolved(search.query.where, fetch)
+    where, _ = resolved(search.query.where, fetch)
     planned = plan(types, where, search.query.sort, fetch)
     asked += [item.text for item in statements(search.query, planned)]
     asked.append(count(plan(types, where, None, fetch)).text)

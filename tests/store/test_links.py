@@ -62,14 +62,15 @@ def test_what_is_referred_to_comes_with_its_current_version(
     patient = write(store, "Patient/a", body=b"now")
     write(store, "ServiceRequest/r")
     with store.read() as view:
-        assert view.referred([first, third, gone], [SUBJECT, FOCUS]) == {
+        listed = list(view.by_key([first, third, gone]).values())
+        assert view.referred(listed, [SUBJECT, FOCUS]) == {
             Reference(SUBJECT, "Patient", "a", ""): patient,
             Reference(FOCUS, "ServiceRequest", "r", "3"): None,
             Reference(SUBJECT, "Group", "a", ""): None,
             Reference(FOCUS, "Patient", "a", ""): patient,
             Reference(SUBJECT, "Patient", "gone", ""): None,
         }
-        assert view.referred([first, third], [SUBJECT], ["Patient"]) == {
+        assert view.referred(listed[:2], [SUBJECT], ["Patient"]) == {
             Reference(SUBJECT, "Patient", "a", ""): patient
         }
 
