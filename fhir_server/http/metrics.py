@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -60,11 +60,13 @@ def observe(interaction: str, status: int, seconds: float) -> None:
 
 
 def _count() -> None:
-    while _ANSWERED:
-        interaction, status, seconds = _ANSWERED.popleft()
-        counter, histogram = _children(interaction, status)
-        counter.inc()
-        histogram.observe(seconds)
+    # Who shows them may be another thread.
+    with suppress(IndexError):
+        while True:
+            interaction, status, seconds = _ANSWERED.popleft()
+            counter, histogram = _children(interaction, status)
+            counter.inc()
+            histogram.observe(seconds)
 
 
 @contextmanager

@@ -8,11 +8,10 @@ from functools import lru_cache
 from fhir_server.search.parameters import reference_numbers, referring_numbers
 from fhir_server.search.query import Include, Search
 from fhir_server.spec import errors
-from fhir_server.store.contract import Match, ReadTransaction, Reference, StoredVersion
+from fhir_server.store.contract import Found, Match, ReadTransaction, Reference
 
 Identity = tuple[str, str]
-Found = Match | StoredVersion
-Referred = dict[Reference, StoredVersion | None]
+Referred = dict[Reference, Found | None]
 
 
 @lru_cache(maxsize=256)
@@ -46,14 +45,14 @@ def included(
     made: Referred,
     limit: int,
     transaction: ReadTransaction,
-) -> list[StoredVersion]:
+) -> list[Found]:
     """Each resource that the includes add to the matches, once, in the order found.
 
     made: what referred found for the matches. Plain includes start from the matches, :iterate ones from what was
     included too, until nothing new is found. Raises FhirError too_costly beyond the limit: an answer that lacks
     included resources would be a lie.
     """
-    found: list[StoredVersion] = []
+    found: list[Found] = []
     level: Sequence[Found] = matches
     includes, revincludes = search.includes, search.revincludes
     if not includes and not revincludes:
@@ -72,7 +71,7 @@ def included(
         if not compared and any(version.resource_type in types for version in fresh):
             seen.update([(item.resource_type, item.logical_id) for item in matches])
             compared = True
-        new: list[StoredVersion] = []
+        new: list[Found] = []
         for version in fresh:
             identity = (version.resource_type, version.logical_id)
             if identity not in seen:
@@ -90,7 +89,7 @@ def included(
     return found
 
 
-def _at_once(made: Referred, types: tuple[str, ...]) -> list[StoredVersion] | None:
+def _at_once(made: Referred, types: tuple[str, ...]) -> list[Found] | None:
     """What a single parameter refers to, which needs no second look: nothing is there twice, or among the matches."""
     found = []
     for item, version in made.items():
@@ -103,7 +102,7 @@ def _at_once(made: Referred, types: tuple[str, ...]) -> list[StoredVersion] | No
 
 def _referring(
     include: Include, level: Sequence[Found], limit: int, transaction: ReadTransaction
-) -> list[StoredVersion]:
+) -> list[Found]:
     targets = [
         (item.resource_type, item.logical_id)
         for item in level
@@ -120,9 +119,9 @@ def _referring(
 
 def _targets(
     includes: tuple[Include, ...], made: Referred, transaction: ReadTransaction
-) -> list[StoredVersion]:
+) -> list[Found]:
     """What is referred to; a versioned reference brings that version, when it was not deleted."""
-    found: list[StoredVersion] = []
+    found: list[Found] = []
     for item, current in made.items():
         if not any(_follows(include, item) for include in includes):
             continue

@@ -13,7 +13,7 @@ from fhir_server.interactions.include import included, referred
 from fhir_server.interactions.search import Place, understood
 from fhir_server.interactions.seen import seen
 from fhir_server.spec import errors
-from fhir_server.store.contract import Match, ReadTransaction, StoredVersion
+from fhir_server.store.contract import Found, Match, ReadTransaction
 
 _PAGE = 500
 # Includes bring several resources a match.
@@ -26,10 +26,10 @@ class Page:
     """Some matches in their order, and what the includes add to them."""
 
     matches: list[Match]
-    included: list[StoredVersion]
+    included: list[Found]
 
     @property
-    def all(self) -> list[Match | StoredVersion]:
+    def all(self) -> list[Found]:
         """Both."""
         return [*self.matches, *self.included]
 

@@ -41,7 +41,7 @@ class Asked:
 
     first: what the store is asked for the first page, whose last match tells that there is another. scope: the self
     link below the base, which is what a cursor is good for. chained: the numbers of the parameters that chains start
-    from.
+    from. brief: beside the matches no more is shown than what one parameter of theirs refers to.
     """
 
     types: tuple[str, ...]
@@ -52,6 +52,7 @@ class Asked:
     applied: Parameters
     scope: str
     chained: frozenset[int]
+    brief: bool
 
 
 def understood(
@@ -80,6 +81,7 @@ def _asked(by: Reader, call: SearchCall, types: tuple[str, ...], parameters: Par
     if call.compartment is not None:
         where = And((_membership(call.compartment, types), where))
     path, applied = _path(call), _applied(call, wanted)
+    chained = frozenset(chained_parameters(where))
     return Asked(
         types,
         wanted,
@@ -88,8 +90,17 @@ def _asked(by: Reader, call: SearchCall, types: tuple[str, ...], parameters: Par
         path,
         applied,
         f"{path}?{write_query(applied)}",
-        frozenset(chained_parameters(where)),
+        chained,
+        _brief(wanted, chained),
     )
+
+
+def _brief(wanted: Search, chained: frozenset[int]) -> bool:
+    if wanted.revincludes or wanted.explain or wanted.total in ("accurate", "estimate"):
+        return False
+    parameters = followed(wanted.includes)
+    plain = not any(item.iterate for item in wanted.includes)
+    return plain and len(parameters) == 1 and chained <= parameters
 
 
 # One that is asked again and again, as worklists are, is read once.
@@ -117,7 +128,7 @@ def search(call: SearchCall, context: Context, transaction: ReadTransaction) -> 
     query, backward = asked.first, place.backward
     if place.position is not None:
         query = replace(query, after=place.position, backward=backward)
-    hits = transaction.page(query, followed(wanted.includes))
+    hits = transaction.page(query, followed(wanted.includes), last=asked.brief)
     page = hits[-wanted.count :] if backward else hits[: wanted.count]
     more = len(hits) > wanted.count
     for relation, hit in _neighbours(page, place, more=more):

@@ -21,6 +21,7 @@ from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.claims import Claims, Replies
 from fhir_server.store.contract import (
     CatalogueTransaction,
+    Found,
     HistoryHit,
     HistoryQuery,
     Hit,
@@ -178,7 +179,13 @@ class Seen:
         """A page of the matches that are seen."""
         return self.whole.search(self._narrowed(query))
 
-    def page(self, query: Query, follow: frozenset[int] = frozenset()) -> list[Match]:
+    def page(
+        self,
+        query: Query,
+        follow: frozenset[int] = frozenset(),
+        *,
+        last: bool = False,  # noqa: ARG002 - who may see what is asked after it
+    ) -> list[Match]:
         """The same page, to be shown."""
         return self.whole.page(self._narrowed(query), follow)
 
@@ -215,10 +222,10 @@ class Seen:
 
     def referred(
         self,
-        resources: Sequence[Match | StoredVersion],
+        resources: Sequence[Found],
         parameters: Sequence[int],
         types: Sequence[str] = (),
-    ) -> dict[Reference, StoredVersion | None]:
+    ) -> dict[Reference, Found | None]:
         """None for what is hidden, as for what is not there."""
         found = self.whole.referred(resources, parameters, types)
         seen = self._kept(version for version in found.values() if version is not None)

@@ -81,6 +81,9 @@ class Match(NamedTuple):
     position: Position
 
 
+Found = Match | StoredVersion
+
+
 class Reference(NamedTuple):
     """What a parameter of some resources refers to; version is "" unless the reference names one."""
 
@@ -224,8 +227,13 @@ class ReadTransaction(Protocol):
     def search(self, query: Query) -> list[Hit]:
         """A page of matches in the query's order."""
 
-    def page(self, query: Query, follow: frozenset[int] = frozenset()) -> list[Match]:
-        """The same page, to be shown; follow: the parameters that referred is asked for next, of its matches."""
+    def page(
+        self, query: Query, follow: frozenset[int] = frozenset(), *, last: bool = False
+    ) -> list[Match]:
+        """The same page, to be shown; follow: the parameters that referred is asked for next, of its matches.
+
+        last: nothing but that will be asked of this view.
+        """
 
     def derived(self, query: Query, make: Callable[[bytes], T]) -> list[T]:
         """What make (a function of a module) makes of the body of each match, in the order of an unsorted first page.
@@ -256,10 +264,10 @@ class ReadTransaction(Protocol):
 
     def referred(
         self,
-        resources: Sequence[Match | StoredVersion],
+        resources: Sequence[Found],
         parameters: Sequence[int],
         types: Sequence[str] = (),
-    ) -> dict[Reference, StoredVersion | None]:
+    ) -> dict[Reference, Found | None]:
         """The same, each with the current version of what it refers to (_include); of those types, if any are named.
 
         None where that is deleted or was never there, and for a reference that names a version.

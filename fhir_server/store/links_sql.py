@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from fhir_server.store.contract import Link, Match, Reference, StoredVersion
+from fhir_server.store.contract import Found, Link, Match, Reference, StoredVersion
 from fhir_server.store.driver import Driver, Identity
-from fhir_server.store.page_rows import Target, owners
+from fhir_server.store.page_rows import Target, owners, page_row
 from fhir_server.store.rows import Row, type_names, type_numbers
 from fhir_server.store.sql_parts import COLUMNS, LIVE, by_type, chunks, marks, stored
 from fhir_server.store.window import Referrers
@@ -64,7 +64,7 @@ class SqlLinks:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        # The versions (COLUMNS) that the last search of this view has met on its way and that may be asked for next.
+        # What the last search of this view has met on its way (key, type's number, id, body) and may be asked for next.
         self.met: dict[Target, Row] = {}
 
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
@@ -91,16 +91,16 @@ class SqlLinks:
 
     def referred(
         self,
-        resources: Sequence[Match | StoredVersion],
+        resources: Sequence[Found],
         parameters: Sequence[int],
         types: Sequence[str] = (),
-    ) -> dict[Reference, StoredVersion | None]:
+    ) -> dict[Reference, Found | None]:
         """What those resources refer to, with its current version."""
         targets = owners(resources, parameters[0]) if len(parameters) == 1 else None
         if targets is not None:
             return self._there(targets, parameters[0], types)
         names, numbers = type_names(), [type_numbers()[name] for name in types]
-        found: dict[Reference, StoredVersion | None] = {}
+        found: dict[Reference, Found | None] = {}
         for part in chunks([item.key for item in resources]):
             text = _referred(len(part), len(parameters), len(numbers))
             for row in self._driver.fetch(text, (*part, *parameters, *numbers)):
@@ -110,19 +110,20 @@ class SqlLinks:
 
     def _there(
         self, targets: Iterable[Target], parameter: int, types: Sequence[str]
-    ) -> dict[Reference, StoredVersion | None]:
+    ) -> dict[Reference, Found | None]:
         """The same when the targets are known."""
         names = type_names()
-        found: dict[Reference, StoredVersion | None] = {}
+        found: dict[Reference, Found | None] = {}
         missing = []
         for target in targets:
             name = names[target[0]]
             if types and name not in types:
                 continue
             met = self.met.get(target)
-            found[Reference(parameter, name, target[1], "")] = None if met is None else stored(met)
             if met is None:
                 missing.append((name, target[1]))
+            else:
+                found[Reference(parameter, name, target[1], "")] = page_row(met)
         if missing:
             there = self.many(missing)
             for name, logical_id in missing:

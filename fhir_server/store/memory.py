@@ -19,6 +19,7 @@ from fhir_server.spec import errors
 from fhir_server.store.contract import (
     AGAIN,
     Defined,
+    Found,
     HistoryHit,
     HistoryQuery,
     Hit,
@@ -212,7 +213,13 @@ class MemoryTransaction:
         page = found[-query.limit :] if query.backward else found[: query.limit]
         return [Hit(self._version(candidate), place) for place, candidate in page]
 
-    def page(self, query: Query, follow: frozenset[int] = frozenset()) -> list[Match]:  # noqa: ARG002
+    def page(
+        self,
+        query: Query,
+        follow: frozenset[int] = frozenset(),  # noqa: ARG002
+        *,
+        last: bool = False,  # noqa: ARG002
+    ) -> list[Match]:
         """A page to be shown."""
         found = self.search(query)
         return [Match(v.key, v.resource_type, v.logical_id, v.body, place) for v, place in found]
@@ -270,10 +277,10 @@ class MemoryTransaction:
 
     def referred(
         self,
-        resources: Sequence[Match | StoredVersion],
+        resources: Sequence[Found],
         parameters: Sequence[int],
         types: Sequence[str] = (),
-    ) -> dict[Reference, StoredVersion | None]:
+    ) -> dict[Reference, Found | None]:
         """What they refer to, and what is there."""
         return referred([item.key for item in resources], parameters, types, self)
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fhir_server.search.entries import IndexEntries, ReferenceEntry
-from fhir_server.store.contract import Link, Match, ReadTransaction, Reference, StoredVersion
+from fhir_server.store.contract import Found, Link, Match, ReadTransaction, Reference
 from fhir_server.store.window import Referrers
 
 Identity = tuple[str, str]
@@ -52,7 +52,7 @@ def referred(
     parameters: Sequence[int],
     types: Sequence[str],
     transaction: ReadTransaction,
-) -> dict[Reference, StoredVersion | None]:
+) -> dict[Reference, Found | None]:
     """What those resources refer to, and what is there."""
     made = [
         item

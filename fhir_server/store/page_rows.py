@@ -55,24 +55,31 @@ _made = partial(tuple.__new__, PageRow)
 _owned = partial(tuple.__new__, OwnedRow)
 
 
+def page_row(row: Row) -> Match:
+    """A row as a match."""
+    return _made(row)
+
+
 def page_rows(rows: Iterable[Row]) -> list[Match]:
     """The rows as matches."""
     return list(map(_made, rows))
 
 
-def owned_rows(rows: Iterable[Row]) -> list[Match]:
-    """The rows as matches that tell what they refer to."""
+def owned_rows(rows: Sequence[Row]) -> list[Match] | None:
+    """The rows as matches that tell what they refer to; None when a reference may name a version: no row tells it."""
+    if _VERSIONED in b"".join([row[3] for row in rows]):
+        return None
     return list(map(_owned, rows))
 
 
-def owners(resources: Sequence[Match | StoredVersion], parameter: int) -> dict[Target, None] | None:
-    """The targets of all those matches of one page by a parameter, each once; None where their rows do not tell.
+def plain(rows: Iterable[Row]) -> list[Row]:
+    """The rows without what they refer to."""
+    return [(*row[:4], row[7]) for row in rows]
 
-    A row does not tell the version that a reference may name.
-    """
+
+def owners(resources: Sequence[Match | StoredVersion], parameter: int) -> dict[Target, None] | None:
+    """The targets of all those matches of one page by a parameter, each once; None where their rows do not tell."""
     rows: Sequence[Row] = resources
     if not rows or rows[0].__class__ is not OwnedRow or rows[0][4] != parameter:  # type: ignore[comparison-overlap]
-        return None
-    if _VERSIONED in b"".join([row[3] for row in rows]):
         return None
     return dict.fromkeys([(row[6], row[5]) for row in rows])

@@ -6,9 +6,9 @@ https://hl7.org/fhir/R4/search.html#chaining
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression
@@ -16,16 +16,17 @@ from fhir_server.store.rows import Row, type_numbers
 from fhir_server.store.search_composer import Composer, rank
 from fhir_server.store.search_leaves import Sql, numbered
 from fhir_server.store.search_plan import flattened
-from fhir_server.store.sql_parts import COLUMNS
 
 Fetch = Callable[[str, Sequence[Any]], list[Row]]
 MOST = 200
 _BROAD = 40
-# The columns of a row without a version.
-_PLAIN = 2
-
-
 NOBODY: frozenset[int] = frozenset()
+# So many searches are remembered with what their chains led to, of chains that led to no more than so many.
+_REMEMBERED = 4096
+_FEW = 8
+
+# The number of a chain and an id that it leads to; of a chain by identifiers one row, if there are such references.
+Answer = frozenset[tuple[int, str]]
 
 
 class _Chains:
@@ -41,19 +42,34 @@ class _Chains:
         self.parameters = parameters
         self._questions: dict[bool, Sql] = {}
 
-    def question(self, follow: frozenset[int]) -> Sql:
-        """The rows are the number of a chain and an id that it leads to, and its version where all start from follow.
+    def question(self, *, shown: bool) -> Sql:
+        """Its rows are (key, type's number, id, body, number of the chain, NULL, NULL, NULL).
 
-        Those of a chain by identifiers tell that there are references by an identifier at all.
+        Where they are not shown they have the id only; those of a chain by identifiers have an empty one.
         """
-        whole = not follow.isdisjoint(self.parameters) and follow.issuperset(self.parameters)
-        made = self._questions.get(whole)
+        made = self._questions.get(shown)
         if made is None:
-            parts = [_question(number, item, whole) for number, item in enumerate(self.parts)]
+            parts = [_question(number, item, shown) for number, item in enumerate(self.parts)]
             text = " UNION ALL ".join([item.text for item in parts])
             made = Sql(text, tuple(value for item in parts for value in item.values))
-            self._questions[whole] = made
+            self._questions[shown] = made
         return made
+
+    def is_followed(self, follow: frozenset[int]) -> bool:
+        """Whether what all of them lead to is asked next."""
+        return bool(follow) and follow.issuperset(self.parameters)
+
+
+class Guess(NamedTuple):
+    """What a search came to when it was asked last, and the question that tells whether it still does."""
+
+    where: Expression
+    question: Sql
+    answer: Answer
+
+
+# Right or wrong, whichever database the search is asked of: it is only used together with the question.
+_LAST: dict[Expression, tuple[Expression, Answer]] = {}
 
 
 def is_chained(where: Expression) -> bool:
@@ -61,29 +77,51 @@ def is_chained(where: Expression) -> bool:
     return _chains(where) is not None
 
 
+def guessed(where: Expression, follow: frozenset[int]) -> Guess | None:
+    """The guess of a search with one part of chains, whose targets are asked next; None when there is none."""
+    known = _LAST.get(where)
+    if known is None:
+        return None
+    chains = next(filter(None, _chains(where) or ()), None)
+    if chains is None or not chains.is_followed(follow):
+        return None
+    return Guess(known[0], chains.question(shown=True), known[1])
+
+
+def answer_of(rows: Iterable[Row]) -> Answer:
+    """What the rows of a question tell."""
+    return frozenset([(row[4], row[2]) for row in rows])
+
+
 def resolved(
     where: Expression, fetch: Fetch, follow: frozenset[int] = NOBODY
 ) -> tuple[Expression, list[Row]]:
     """The same search, with each selective chain of the conjunction as a reference to the ids that it leads to.
 
-    And the versions (COLUMNS) that the chains of those parameters have led to.
+    And the rows of what the chains of those parameters have led to.
     """
     chains = _chains(where)
     if chains is None:
         return where, []
-    answers: list[tuple[Row, ...]] = []
+    answers: list[Answer] = []
     met: list[Row] = []
     for item in chains:
         if item is None:
-            answers.append(())
+            answers.append(frozenset())
             continue
-        question = item.question(follow)
-        found = fetch(question.text, question.values)
-        if found and len(found[0]) > _PLAIN:
-            met += [row[_PLAIN:] for row in found if row[_PLAIN] is not None]
-            found = [row[:_PLAIN] for row in found]
-        answers.append(tuple(found))
-    return _resolved(where, tuple(answers)), met
+        shown = item.is_followed(follow)
+        question = item.question(shown=shown)
+        rows = fetch(question.text, question.values)
+        if shown:
+            met += [row for row in rows if row[0] is not None]
+        answers.append(answer_of(rows))
+    found = _resolved(where, tuple(answers))
+    asked = [answer for item, answer in zip(chains, answers, strict=True) if item]
+    if len(asked) == 1 and len(asked[0]) <= _FEW:
+        if len(_LAST) >= _REMEMBERED:
+            _LAST.clear()
+        _LAST[where] = found, asked[0]
+    return found, met
 
 
 @lru_cache(maxsize=1024)
@@ -108,28 +146,29 @@ def _asked(part: Expression) -> _Chains | None:
     return _Chains(chains, followed[0].parameters)
 
 
-def _question(number: int, chain: x.Chain | x.LogicalChain, whole: bool) -> Sql:
-    """whole: with the versions."""
+def _question(number: int, chain: x.Chain | x.LogicalChain, shown: bool) -> Sql:
     if isinstance(chain, x.LogicalChain):
         named = numbered("parameter", chain.parameters)
-        nothing = ", NULL" * len(COLUMNS.split(",")) if whole else ""
         text = (
-            f"SELECT {number} AS n, u.id{nothing} FROM (SELECT '' AS id FROM token WHERE {named.text}"
-            " ORDER BY parameter, code LIMIT 1) AS u"
+            f"SELECT NULL, NULL, u.id, NULL, {number}, NULL, NULL, NULL FROM (SELECT '' AS id FROM token"
+            f" WHERE {named.text} ORDER BY parameter, code LIMIT 1) AS u"
         )
         return Sql(text, named.values)
     kind = type_numbers().get(chain.target_type, -1)
     keys = Composer().keys(chain.inner, (kind,))
-    columns, joined = (f", {COLUMNS}", " JOIN version v ON v.seq = r.seq") if whole else ("", "")
+    columns = "r.key AS key, r.type AS type, r.logical_id AS id, v.body AS body"
+    told, joined = "u.key, u.type, u.id, u.body", " JOIN version v ON v.seq = r.seq"
+    if not shown:
+        columns, told, joined = "r.logical_id AS id", "NULL, NULL, u.id, NULL", ""
     text = (
-        f"SELECT {number} AS n, {'u.*' if whole else 'u.id'} FROM (SELECT r.logical_id AS id{columns}"
-        f" FROM resource r{joined} WHERE r.key IN ({keys.text}) AND +r.type = ? AND r.deleted = 0 LIMIT ?) AS u"
+        f"SELECT {told}, {number}, NULL, NULL, NULL FROM (SELECT {columns} FROM resource r{joined}"
+        f" WHERE r.key IN ({keys.text}) AND +r.type = ? AND r.deleted = 0 LIMIT ?) AS u"
     )
     return Sql(text, (*keys.values, kind, MOST + 1))
 
 
 @lru_cache(maxsize=1024)
-def _resolved(where: Expression, answers: tuple[tuple[Row, ...], ...]) -> Expression:
+def _resolved(where: Expression, answers: tuple[Answer, ...]) -> Expression:
     asked = zip(flattened(where), _chains(where) or (), answers, strict=True)
     found = tuple(
         part if chains is None else _replaced(part, chains, answer)
@@ -138,13 +177,13 @@ def _resolved(where: Expression, answers: tuple[tuple[Row, ...], ...]) -> Expres
     return found[0] if len(found) == 1 else x.And(found)
 
 
-def _replaced(part: Expression, chains: _Chains, answer: tuple[Row, ...]) -> Expression:
+def _replaced(part: Expression, chains: _Chains, answer: Answer) -> Expression:
     """The references that are left of chains; the chains themselves when they lead to many."""
     targets: list[x.Target] = []
     left: list[Expression] = []
     numbers: tuple[int, ...] = ()
     for number, chain in enumerate(chains.parts):
-        ids = [row[1] for row in answer if row[0] == number]
+        ids = sorted([logical_id for place, logical_id in answer if place == number])
         if isinstance(chain, x.Chain):
             targets += [x.Target(chain.target_type, logical_id) for logical_id in ids]
             numbers = chain.parameters

@@ -42,6 +42,15 @@ def statements(
     return _headed(_composed(query, plan, owner), plan, columns)
 
 
+@lru_cache(maxsize=4096)
+def with_question(
+    sort: tuple[SortKey, ...], limit: int, plan: Plan, owner: int, question: Sql
+) -> Sql:
+    """A first page whose rows tell what they refer to, and another question whose rows are as wide: one statement."""
+    (page,) = _first(sort, limit, False, plan, SHOWN, owner)
+    return Sql(f"{page.text} UNION ALL {question.text}", (*page.values, *question.values))
+
+
 def owner_told(query: Query, plan: Plan, follow: frozenset[int]) -> int | None:
     """The parameter, the only one of those, whose target a page of the search can tell of each match."""
     projected = plan.projected

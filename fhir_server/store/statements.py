@@ -26,10 +26,17 @@ from fhir_server.store.driver import Driver, Identity
 from fhir_server.store.history_sql import history_condition
 from fhir_server.store.index_rows import IndexRows
 from fhir_server.store.links_sql import SqlLinks
-from fhir_server.store.page_rows import owned_rows, page_rows
+from fhir_server.store.page_rows import owned_rows, page_rows, plain
 from fhir_server.store.rows import METHODS, Row, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS
-from fhir_server.store.search_chains import NOBODY, is_chained, resolved
+from fhir_server.store.search_chains import (
+    NOBODY,
+    Guess,
+    answer_of,
+    guessed,
+    is_chained,
+    resolved,
+)
 from fhir_server.store.search_plan import Plan, plan
 from fhir_server.store.sql_claims import SqlClaims, SqlReplies
 from fhir_server.store.sql_parts import COLUMNS, LIVE, chunks, marks, stored
@@ -143,14 +150,47 @@ class SqlTransaction(SqlLinks):
         found = self._found(query, search_sql.WHOLE)
         return [Hit(stored(row), (*row[8:], row[0])) for row in found]
 
-    def page(self, query: Query, follow: frozenset[int] = NOBODY) -> list[Match]:
-        """A page to be shown."""
+    def page(
+        self, query: Query, follow: frozenset[int] = NOBODY, *, last: bool = False
+    ) -> list[Match]:
+        """A page to be shown; when the chain of a search leads where it did last time, it is one question."""
         if not follow:
             return page_rows(self._found(query, search_sql.SHOWN))
+        guess = None
+        if query.after is None and self._derived is not None:
+            guess = guessed(query.where, follow)
+        found = None if guess is None else self._as_guessed(query, follow, guess, last=last)
+        if found is not None:
+            return found
         planned = self._plan(query.resource_types, query.where, query.sort, follow)
         owner = search_sql.owner_told(query, planned, follow)
-        found = self._planned(query, planned, search_sql.SHOWN, owner)
-        return page_rows(found) if owner is None else owned_rows(found)
+        rows = self._planned(query, planned, search_sql.SHOWN, owner)
+        return page_rows(rows) if owner is None else owned_rows(rows) or page_rows(plain(rows))
+
+    def _as_guessed(
+        self, query: Query, follow: frozenset[int], guess: Guess, *, last: bool
+    ) -> list[Match] | None:
+        """None when the chain leads elsewhere now, or more than the page has to be asked."""
+        planned = plan(query.resource_types, guess.where, query.sort, self._driver.fetch)
+        owner = search_sql.owner_told(query, planned, follow)
+        if owner is None:
+            return None
+        self._driver.alone = last
+        statement = search_sql.with_question(
+            query.sort, query.limit, planned, owner, guess.question
+        )
+        rows = self._driver.fetch(statement.text, statement.values)
+        # No row of a page lacks the value that it is sorted by.
+        page = [row for row in rows if row[7] is not None]
+        met = [row for row in rows if row[7] is None]
+        found = owned_rows(page) if answer_of(met) == guess.answer else None
+        if found is None:
+            # What comes next has to be of one view.
+            self._driver.alone = False
+            return None
+        found.sort(key=_BY_VALUE, reverse=query.sort[0].descending)
+        self.met = {(row[1], row[2]): row for row in met}
+        return found
 
     def derived(self, query: Query, make: Callable[[bytes], T]) -> list[T]:
         """The bodies of those only of which nothing is kept."""

@@ -14,12 +14,15 @@ import pytest
 from fhir_server.interactions.grammar import parse_query
 from fhir_server.search.query import SearchSettings, parse_search
 from fhir_server.store.postgresql import marked
-from fhir_server.store.search_chains import resolved
+from fhir_server.store.search_chains import guessed, resolved
 from fhir_server.store.search_plan import FEW, plan
-from fhir_server.store.search_sql import count, statements
+from fhir_server.store.search_sql import count, owner_told, statements, with_question
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "search_sql.md"
 WEEK = "start=ge2026-03-16&start=lt2026-03-23"
+ONE_QUESTION = (
+    f"schedule.actor=HealthcareService/1&status=free&{WEEK}&_sort=start&_include=Slot:schedule"
+)
 SETTINGS = SearchSettings(handling="strict", now=0)
 
 SHAPES = {
@@ -71,6 +74,20 @@ def told(kind: str, query: str, *, broad: bool) -> str:
     return "\n".join(_wrapped(text) for text in asked)
 
 
+def one_question() -> str:
+    """A page with what its chain led to last time, and whether it still does."""
+    search = parse_search(("Slot",), parse_query(ONE_QUESTION), settings=SETTINGS)
+    query, follow = search.query, frozenset(search.includes[0].parameters)
+    answer = [(None, None, logical_id, None, 0, None, None, None) for logical_id in "12"]
+    resolved(query.where, lambda *_: answer)
+    guess = guessed(query.where, follow)
+    assert guess is not None
+    planned = plan(("Slot",), guess.where, query.sort, lambda *_: [])
+    owner = owner_told(query, planned, follow)
+    assert owner is not None
+    return _wrapped(with_question(query.sort, 21, planned, owner, guess.question).text)
+
+
 def _wrapped(text: str) -> str:
     return re.sub(r" (FROM|WHERE|ORDER BY|LIMIT|UNION) ", r"\n  \1 ", text) + ";"
 
@@ -89,6 +106,8 @@ def golden() -> str:
             translated = "\n".join(marked(line) for line in found.splitlines())
             if translated.replace("%s", "?").replace("%%", "%") != found:
                 parts.append(f"On PostgreSQL:\n\n```sql\n{translated}\n```\n")
+    parts.append("## page and chain in one question\n")
+    parts.append(f"`Slot?{ONE_QUESTION}`\n\n```sql\n{one_question()}\n```\n")
     return "\n".join(parts)
 
 
