@@ -99,7 +99,7 @@ def _brief(wanted: Search, chained: frozenset[int]) -> bool:
     if wanted.revincludes or wanted.explain or wanted.total in ("accurate", "estimate"):
         return False
     parameters = followed(wanted.includes)
-    plain = not any(item.iterate for item in wanted.includes)
+    plain = not any(item.iterate or item.target_type for item in wanted.includes)
     return plain and len(parameters) == 1 and chained <= parameters
 
 
@@ -243,6 +243,8 @@ def _versioned(
     """Whether a chain started from a reference that names a version; made: the references that are known already."""
     if not asked.chained or not page:
         return False
+    if asked.brief:
+        return any(item.version for item in made)
     includes = asked.wanted.includes
     whole = not any(item.target_type for item in includes)
     rest = asked.chained - followed(includes) if whole else asked.chained

@@ -69,7 +69,7 @@ class Guess(NamedTuple):
 
 
 # Right or wrong, whichever database the search is asked of: it is only used together with the question.
-_LAST: dict[Expression, tuple[Expression, Answer]] = {}
+_LAST: dict[Expression, tuple[Expression, _Chains, Answer]] = {}
 
 
 def is_chained(where: Expression) -> bool:
@@ -82,10 +82,8 @@ def guessed(where: Expression, follow: frozenset[int]) -> Guess | None:
     known = _LAST.get(where)
     if known is None:
         return None
-    chains = next(filter(None, _chains(where) or ()), None)
-    if chains is None or not chains.is_followed(follow):
-        return None
-    return Guess(known[0], chains.question(shown=True), known[1])
+    found, chains, answer = known
+    return Guess(found, chains.question(shown=True), answer) if chains.is_followed(follow) else None
 
 
 def answer_of(rows: Iterable[Row]) -> Answer:
@@ -116,11 +114,11 @@ def resolved(
             met += [row for row in rows if row[0] is not None]
         answers.append(answer_of(rows))
     found = _resolved(where, tuple(answers))
-    asked = [answer for item, answer in zip(chains, answers, strict=True) if item]
-    if len(asked) == 1 and len(asked[0]) <= _FEW:
+    asked = [(item, answer) for item, answer in zip(chains, answers, strict=True) if item]
+    if len(asked) == 1 and len(asked[0][1]) <= _FEW:
         if len(_LAST) >= _REMEMBERED:
             _LAST.clear()
-        _LAST[where] = found, asked[0]
+        _LAST[where] = found, *asked[0]
     return found, met
 
 

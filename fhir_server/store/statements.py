@@ -181,8 +181,8 @@ class SqlTransaction(SqlLinks):
         )
         rows = self._driver.fetch(statement.text, statement.values)
         # No row of a page lacks the value that it is sorted by.
-        page = [row for row in rows if row[7] is not None]
         met = [row for row in rows if row[7] is None]
+        page = [row for row in rows if row[7] is not None]
         found = owned_rows(page) if answer_of(met) == guess.answer else None
         if found is None:
             # What comes next has to be of one view.
