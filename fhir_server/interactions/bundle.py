@@ -58,6 +58,12 @@ class Entry:
     def place(self) -> str:
         return f"Bundle.entry[{self.number}]"
 
+    def changed(self, call: Call, identity: Identity | None) -> Entry:
+        """The same entry with another call or identity; dataclasses.replace takes three times as long."""
+        if call is self.call and identity == self.identity:
+            return self
+        return Entry(self.number, self.full_url, self.method, call, identity)
+
 
 def entries(bundle: Json, context: Context) -> list[Json]:
     """The entries of a request Bundle.

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
+from fhir_server.interactions import call as calls
 from fhir_server.interactions.bundle import RESTFUL, Entry, Identity
 from fhir_server.interactions.call import Context
 from fhir_server.interactions.conditional_references import by_criteria
 from fhir_server.interactions.references import Link, Resolve, rewrite_call
 from fhir_server.spec import errors
+from fhir_server.spec.json_format import serialise
 from fhir_server.store.contract import ReadTransaction
 
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?")
@@ -26,8 +27,7 @@ _NEW_VERSION = "of-this-transaction"
 
 def with_links(entry: Entry, resolve: Resolve) -> Entry:
     """The entry with the links that resolve answers replaced."""
-    call = rewrite_call(entry.call, resolve)
-    return entry if call is entry.call else replace(entry, call=call)
+    return entry.changed(rewrite_call(entry.call, resolve), entry.identity)
 
 
 def targets(parsed: Iterable[Entry]) -> dict[str, Identity]:
@@ -50,6 +50,9 @@ class Links:
     def __init__(self, found: Mapping[str, Identity], context: Context) -> None:
         self.targets = found
         self.context = context
+        # One of these is in every resource that has something to be resolved, unless it refers relatively.
+        named = {serialise(item)[1:-1] for item in found if not item.startswith("urn:")}
+        self.marks = (b"urn:", b"?", b"/_history/", *named)
         self.by_criteria: set[int] = set()
         self.versioned: set[int] = set()
 
@@ -57,6 +60,10 @@ class Links:
         """The entry with its links rewritten; FhirError 400 for one to an entry that is not there."""
         restful = RESTFUL.fullmatch(entry.full_url or "")
         base = restful[1] if restful else None
+        if base is None and isinstance(entry.call, calls.Create | calls.Update):
+            body = serialise(entry.call.resource)
+            if not any(mark in body for mark in self.marks):
+                return entry
         return with_links(entry, lambda link: self._resolve(link, entry.number, base))
 
     def _resolve(self, link: Link, number: int, base: str | None) -> str | None:

@@ -30,20 +30,18 @@ def identified(entry: Entry, context: Context) -> Entry:
     match entry.call:
         case calls.Create() as call:
             new_id = context.new_id()
-            made = replace(call, logical_id=new_id)
-            return replace(entry, call=made, identity=(call.resource_type, new_id))
+            made = calls.Create(call.resource_type, call.resource, call.if_none_exist, new_id)
+            return entry.changed(made, (call.resource_type, new_id))
         case calls.ConditionalUpdate() as call:
             sent = call.resource.get("id")
             new_id = sent if isinstance(sent, str) else context.new_id()
-            return replace(
-                entry, call=replace(call, new_id=new_id), identity=(call.resource_type, new_id)
-            )
+            return entry.changed(replace(call, new_id=new_id), (call.resource_type, new_id))
         case calls.ConditionalPatch(resource_type):
-            return replace(entry, identity=(resource_type, context.new_id()))
+            return entry.changed(entry.call, (resource_type, context.new_id()))
         case calls.Update() | calls.Patch() | calls.Delete() as call:
-            return replace(entry, identity=(call.resource_type, call.logical_id))
+            return entry.changed(call, (call.resource_type, call.logical_id))
         case calls.Operation() as call:
-            return replace(entry, identity=changed_by(call, context))
+            return entry.changed(call, changed_by(call, context))
         case calls.Batch() | calls.Transaction():
             raise errors.not_supported("A Bundle cannot be run inside a Bundle")
     return entry
@@ -205,7 +203,7 @@ def _settle(
             call = entry.call
     if call is not None:
         identity = entry.identity and settled.moved.get(entry.identity, entry.identity)
-        settled.writing.append(replace(entry, call=call, identity=identity))
+        settled.writing.append(entry.changed(call, identity))
 
 
 def _move(entry: Entry, logical_id: str, settled: Settled) -> None:

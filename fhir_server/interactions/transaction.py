@@ -113,7 +113,9 @@ def run(
     _resolve(prepared, settled, context, transaction)
     pending = _pending(prepared, settled, context)
     # What is referred to may be written later: references are checked once all is there.
-    policy = replace(context.policy, referential_integrity=False)
+    policy = context.policy
+    if policy.referential_integrity:
+        policy = replace(policy, referential_integrity=False)
     later = replace(context, policy=policy, pending=pending)
     context.rules.begin(pending, later, transaction)
 
