@@ -65,11 +65,14 @@ class WholeAnswers(RequestResponseCycle):
             or _CONTROL.search(b"".join([value for _, value in headers]))
         ):
             return None
-        lines = [b"%b: %b\r\n" % item for item in headers]
+        parts = [STATUS_LINE[head["status"]]]
+        for name, value in headers:
+            parts += (name, b": ", value, b"\r\n")
         if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
+            parts.append(b"connection: close\r\n")
         body = b"" if self.scope["method"] == "HEAD" else message.get("body", b"")
-        return b"%b%b\r\n%b" % (STATUS_LINE[head["status"]], b"".join(lines), body)
+        parts += (b"\r\n", body)
+        return b"".join(parts)
 
 
 class BoundedHttpToolsProtocol(HttpToolsProtocol):
