@@ -22,7 +22,7 @@ MOST = 200
 _BROAD = 40
 NOBODY: frozenset[int] = frozenset()
 # So many searches are remembered with what their chains led to, of chains that led to no more than so many.
-_REMEMBERED = 4096
+_REMEMBERED = 1024
 _FEW = 8
 
 # The number of a chain and an id that it leads to; of a chain by identifiers one row, if there are such references.

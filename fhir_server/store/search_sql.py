@@ -42,7 +42,7 @@ def statements(
     return _headed(_composed(query, plan, owner), plan, columns)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def with_question(
     sort: tuple[SortKey, ...], limit: int, plan: Plan, owner: int, question: Sql
 ) -> Sql:
