@@ -6,7 +6,6 @@ worker's own metrics come with those of its process (memory, CPU, garbage collec
 
 from __future__ import annotations
 
-import asyncio
 import os
 import tempfile
 from collections import deque
@@ -46,16 +45,14 @@ def _children(interaction: str, status: int) -> tuple[Any, Any]:
 # What is not counted yet: counting many at once takes a third of the time.
 _ANSWERED: deque[tuple[str, int, float]] = deque()
 _MOST_WAITING = 64
-_LONGEST_WAIT_SECONDS = 0.5
+# Another worker may be asked for the metrics, so that nothing waits here.
+_COUNTS_AT_ONCE = _SHARED in os.environ
 
 
 def observe(interaction: str, status: int, seconds: float) -> None:
-    """Count one answered request, within half a second; to be called on an event loop."""
-    waiting = len(_ANSWERED)
+    """Count one answered request, before the metrics are shown."""
     _ANSWERED.append((interaction, status, seconds))
-    if not waiting:
-        asyncio.get_running_loop().call_later(_LONGEST_WAIT_SECONDS, _count)
-    elif waiting > _MOST_WAITING:
+    if _COUNTS_AT_ONCE or len(_ANSWERED) > _MOST_WAITING:
         _count()
 
 
