@@ -20,7 +20,8 @@ from fhir_server.search.extraction import parameter_entries
 from fhir_server.search.parameters import SearchParameter, made
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import parse, parse_stored
-from fhir_server.store.contract import PURGED, Defined, Store, Transaction
+from fhir_server.store.contract import Store, Transaction
+from fhir_server.store.defined import PURGED, Defined
 
 LOG = logging.getLogger("fhir_server.reindexing")
 

@@ -7,21 +7,19 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from fhir_server.http import binary, formats, listing
 from fhir_server.http.callers import Callers
 from fhir_server.http.cors import Cors
 from fhir_server.http.exchange import (
     Exchange,
-    MediaTypes,
     Receive,
     Scope,
     Send,
-    query_text,
 )
 from fhir_server.http.formats import Answer
+from fhir_server.http.head import CONDITIONAL, READING, UNCONDITIONAL, Heads, answer_of, for_error
 from fhir_server.http.lanes import Lanes
 from fhir_server.http.listing import writer_of
 from fhir_server.http.metrics import observe
@@ -40,7 +38,6 @@ from fhir_server.interactions.call import (
 from fhir_server.interactions.contention import told
 from fhir_server.interactions.grammar import check_address, parse_call, parse_query
 from fhir_server.interactions.listing import Listing
-from fhir_server.interactions.operation import media_types
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError, Unreadable
 from fhir_server.spec.json_format import parse
@@ -52,22 +49,6 @@ _PREFIX = len("/fhir")
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _CHANGING = (*_WITH_BODY, "DELETE")
 _WHOLE = Preferences()
-_CONDITIONAL = frozenset({b"if-match", b"if-none-match", b"if-modified-since", b"if-none-exist"})
-_UNCONDITIONAL = Conditions()
-
-
-_READING = ("GET", "HEAD")
-_LONGEST_REMEMBERED = 512
-
-
-class Head(NamedTuple):
-    """What the head of a request asks for; raw: a Binary's content; call: of one that has nothing but a head."""
-
-    query: Parameters
-    answer: Answer
-    raw: bool
-    pretty: bool
-    call: Call | None
 
 
 class Afterwards(Protocol):
@@ -109,8 +90,7 @@ class Endpoint:
         self.callers = callers
         self.afterwards = afterwards
         self.clock = clock
-        # The same searches come again and again.
-        self._remembered = lru_cache(maxsize=2048)(self._read_head)
+        self.heads = Heads(context.operations)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every refusal is an OperationOutcome, every fault a 500 without details."""
@@ -122,7 +102,7 @@ class Endpoint:
             refusal = errors.unavailable(
                 "The server is busy; try again after the time in Retry-After"
             )
-            status, told = render_error(refusal, *_for_error(exchange), headers)
+            status, told = render_error(refusal, *for_error(exchange), headers)
             await exchange.answer(status, headers, told)
             observe("overload", status, 0.0)
             return
@@ -133,12 +113,12 @@ class Endpoint:
             status, body, name = await self._respond(exchange, headers)
         except FhirError as refusal:
             name = getattr(refusal, "interaction", name)
-            status, body = render_error(refusal, *_for_error(exchange), headers)
+            status, body = render_error(refusal, *for_error(exchange), headers)
         except asyncio.CancelledError:
             raise
         except Exception:
             LOG.exception("fault", extra={"request_id": exchange.request_id})
-            status, body = render_error(_fault(exchange), *_for_error(exchange), headers)
+            status, body = render_error(_fault(exchange), *for_error(exchange), headers)
         finally:
             self.in_flight -= 1
         if isinstance(body, bytes):
@@ -186,7 +166,7 @@ class Endpoint:
         if exchange.method == "OPTIONS":
             headers.append((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
             return 204, b"", "options"
-        query, answer, raw_binary, pretty, asked = self._head(exchange)
+        query, answer, raw_binary, pretty, asked = self.heads.head(exchange)
         preferences = read_preferences(exchange.header(b"prefer"))
         call = asked or parse_call(await self._request(exchange, query))
         if answer.format == "other" and isinstance(call, calls.Operation):
@@ -203,7 +183,7 @@ class Endpoint:
             if isinstance(call, calls.Search):
                 return await self._list(call, answer, context, exchange, headers)
             if not isinstance(call, calls.Operation):
-                answer = _answer(exchange.media_types(), query)
+                answer = answer_of(exchange.media_types(), query)
         try:
             result = await self.lanes.run(
                 call, context, with_body=preferences.representation == "representation"
@@ -243,38 +223,15 @@ class Endpoint:
             return 200, listing.nothing(), "Search"
         return 200, listing.whole(begun, found, writer, self.lanes), "Search"
 
-    def _head(self, exchange: Exchange) -> Head:
-        method, path, query = exchange.method, exchange.path, exchange.query
-        reads = method in _READING and _CONDITIONAL.isdisjoint(exchange.headers)
-        again = reads and query and len(query) + len(path) <= _LONGEST_REMEMBERED
-        read = self._remembered if again else self._read_head
-        return read(method, path, query, exchange.media_types(), reads)
-
-    def _read_head(
-        self, method: str, path: str, sent: bytes, media_types: MediaTypes, reads: bool
-    ) -> Head:
-        """What a request asks for; reads: that is all of it, so that it is a call already."""
-        query = parse_query(query_text(sent)) if sent else ()
-        raw = binary.wants_raw(method, path, query, media_types.accept)
-        answer = formats.JSON if raw else _answer(media_types, query, self._others(path))
-        pretty = _pretty(query)
-        call = parse_call(Request(method, path, query, _UNCONDITIONAL)) if reads else None
-        return Head(query, answer, raw, pretty, call)
-
-    def _others(self, path: str) -> tuple[str, ...]:
-        """The media types beside FHIR's in which the operation that is named answers; without one, those of lists."""
-        _, mark, code = path.rstrip("/").rpartition("/$")
-        return media_types(code, self.contexts["strict"].operations) if mark else formats.LISTS
-
     async def _request(self, exchange: Exchange, query: Parameters) -> Request:
         method = exchange.method
-        if method not in ("GET", "HEAD", *_WITH_BODY, "DELETE"):
+        if method not in (*READING, *_WITH_BODY, "DELETE"):
             raise errors.method_not_allowed(
                 f"{method[:16]} is not a method of the RESTful API",
                 "GET, HEAD, POST, PUT, PATCH, DELETE",
             )
-        conditions = _UNCONDITIONAL
-        if not _CONDITIONAL.isdisjoint(exchange.headers):
+        conditions = UNCONDITIONAL
+        if not CONDITIONAL.isdisjoint(exchange.headers):
             conditions = Conditions(
                 exchange.header(b"if-match"),
                 exchange.header(b"if-none-match"),
@@ -282,7 +239,7 @@ class Endpoint:
                 exchange.header_in_utf_8(b"if-none-exist"),
             )
         request = Request(method, exchange.path, query, conditions)
-        if method in ("GET", "HEAD"):
+        if method in READING:
             return request
         try:
             if method == "DELETE":
@@ -327,33 +284,6 @@ class Endpoint:
             self.lanes.threads, validator.explain_unreadable, refusal
         )
         return replace(refusal, issues=tuple(filter(refused, issues)))
-
-
-def _answer(media_types: MediaTypes, query: Parameters, others: tuple[str, ...] = ()) -> Answer:
-    formats_asked = [value for name, value in query if name == "_format" and value]
-    asked = formats_asked[0] if formats_asked else None
-    accept, content_type = media_types
-    if accept is not None and content_type is not None:
-        formats.check_versions(accept, content_type)
-    return formats.negotiate(accept, asked, others)
-
-
-def _for_error(exchange: Exchange) -> tuple[Answer, bool]:
-    """The format for an error, and whether it is pretty: what was asked for if it can be had, else JSON."""
-    try:
-        query = parse_query(query_text(exchange.query))
-        return _answer(exchange.media_types(), query), _pretty(query)
-    except FhirError:
-        return formats.JSON, False
-
-
-def _pretty(query: Parameters) -> bool:
-    for name, value in query:
-        if name == "_pretty":
-            if value not in ("true", "false", ""):
-                raise errors.invalid(f"_pretty is '{value[:64]}'; use true or false")
-            return value == "true"
-    return False
 
 
 def _form(exchange: Exchange, body: bytes) -> Parameters:

@@ -42,7 +42,7 @@ def _children(interaction: str, status: int) -> tuple[Any, Any]:
     return _REQUESTS.labels(interaction, str(status)), _SECONDS.labels(interaction)
 
 
-# What is not counted yet: counting many at once takes a third of the time.
+# What is not counted yet: one after the other is quicker than each between two requests.
 _ANSWERED: deque[tuple[str, int, float]] = deque()
 _MOST_WAITING = 64
 # Another worker may be asked for the metrics, so that nothing waits here.

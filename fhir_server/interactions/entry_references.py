@@ -52,7 +52,7 @@ class Links:
         self.context = context
         # One of these is in every resource that has something to be resolved, unless it refers relatively.
         named = {serialise(item)[1:-1] for item in found if not item.startswith("urn:")}
-        self.marks = (b"urn:", b"?", b"/_history/", *named)
+        self.marks = (b"urn:", b"?", *named)
         self.by_criteria: set[int] = set()
         self.versioned: set[int] = set()
 

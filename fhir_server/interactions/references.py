@@ -52,13 +52,7 @@ def rewrite_call(call: Call, resolve: Resolve) -> Call:
     match call:
         case calls.Create() | calls.Update() | calls.ConditionalUpdate():
             resource = rewrite(call.resource, resolve)
-            if resource is call.resource:
-                return call
-            if isinstance(call, calls.Create):
-                return calls.Create(
-                    call.resource_type, resource, call.if_none_exist, call.logical_id
-                )
-            return replace(call, resource=resource)
+            return call if resource is call.resource else replace(call, resource=resource)
         case calls.Patch() | calls.ConditionalPatch():
             content = _patch(call.document, resolve)
             if content is call.document.content:

@@ -20,7 +20,6 @@ from fhir_server.spec import errors
 from fhir_server.spec.json_format import parse_stored
 from fhir_server.store.claims import Claims, Replies
 from fhir_server.store.contract import (
-    CatalogueTransaction,
     Found,
     HistoryHit,
     HistoryQuery,
@@ -32,6 +31,7 @@ from fhir_server.store.contract import (
     StoredVersion,
     Transaction,
 )
+from fhir_server.store.defined import CatalogueTransaction
 from fhir_server.store.window import Referrers, Window, owned_window
 
 T = TypeVar("T", bound=ReadTransaction)

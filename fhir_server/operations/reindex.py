@@ -13,7 +13,8 @@ from fhir_server.interactions.call import Context, Operation, Result
 from fhir_server.interactions.operation import Level
 from fhir_server.spec import errors
 from fhir_server.spec.json_format import serialise
-from fhir_server.store.contract import Defined, ReadTransaction, Transaction
+from fhir_server.store.contract import ReadTransaction, Transaction
+from fhir_server.store.defined import Defined
 
 Json = dict[str, Any]
 

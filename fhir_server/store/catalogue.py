@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from fhir_server.search.custom import State
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.parameters import CANONICAL, CUSTOM, IDENTIFIER, OF_TYPE, TEXT
-from fhir_server.store.contract import PURGED, Defined
+from fhir_server.store.defined import PURGED, Defined
 from fhir_server.store.driver import Driver
 from fhir_server.store.rows import Row, rows, type_names, type_numbers
 from fhir_server.store.schema import INDEX_COLUMNS

@@ -67,6 +67,9 @@ class SqlLinks:
         # What the last search of this view has met on its way (key, type's number, id, body) and may be asked for next.
         self.met: dict[Target, Row] = {}
 
+    def _meet(self, rows: Iterable[Row]) -> None:
+        self.met = {(row[1], row[2]): row for row in rows}
+
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The references that those resources make."""
         found = []

@@ -9,7 +9,7 @@ from typing import Protocol
 from fhir_server.search.custom import State
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.parameters import CANONICAL, CUSTOM, IDENTIFIER, OF_TYPE, TEXT
-from fhir_server.store.contract import PURGED, Defined
+from fhir_server.store.defined import PURGED, Defined
 
 _OFFSETS = (0, IDENTIFIER, OF_TYPE, TEXT, CANONICAL)
 

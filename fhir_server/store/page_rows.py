@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from fhir_server.search.expression import Position
-from fhir_server.store.contract import Match, StoredVersion
+from fhir_server.store.contract import Found, Match
 from fhir_server.store.rows import Row, type_names
 
 # A type's number and an id.
@@ -77,9 +77,11 @@ def plain(rows: Iterable[Row]) -> list[Row]:
     return [(*row[:4], row[7]) for row in rows]
 
 
-def owners(resources: Sequence[Match | StoredVersion], parameter: int) -> dict[Target, None] | None:
+def owners(resources: Sequence[Found], parameter: int) -> dict[Target, None] | None:
     """The targets of all those matches of one page by a parameter, each once; None where their rows do not tell."""
+    if not resources or not isinstance(resources[0], OwnedRow):
+        return None
     rows: Sequence[Row] = resources
-    if not rows or rows[0].__class__ is not OwnedRow or rows[0][4] != parameter:  # type: ignore[comparison-overlap]
+    if rows[0][4] != parameter:
         return None
     return dict.fromkeys([(row[6], row[5]) for row in rows])

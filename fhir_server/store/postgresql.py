@@ -24,18 +24,13 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 
 from fhir_server.spec import errors
-from fhir_server.store.contract import (
-    AGAIN,
-    Defined,
-    ReadTransaction,
-    Soon,
-    Transaction,
-    VersionConflict,
-)
+from fhir_server.store.contract import AGAIN, ReadTransaction, Soon, Transaction, VersionConflict
+from fhir_server.store.defined import Defined
+from fhir_server.store.pages_sql import Derived
 from fhir_server.store.rows import Row
 from fhir_server.store.schema import INDEX_TABLES
 from fhir_server.store.search_composer import EACH, VARIES
-from fhir_server.store.statements import Derived, SqlTransaction, keep_secret
+from fhir_server.store.statements import SqlTransaction, keep_secret
 
 T = TypeVar("T")
 

@@ -17,7 +17,9 @@ from typing import TypeVar
 import apsw
 
 from fhir_server.spec import errors
-from fhir_server.store.contract import Defined, OverBudget, ReadTransaction, Soon, Transaction
+from fhir_server.store.contract import OverBudget, ReadTransaction, Soon, Transaction
+from fhir_server.store.defined import Defined
+from fhir_server.store.pages_sql import Derived
 from fhir_server.store.rows import type_numbers
 from fhir_server.store.sqlite_driver import (
     BUSY_SECONDS,
@@ -28,7 +30,7 @@ from fhir_server.store.sqlite_driver import (
     refusal,
 )
 from fhir_server.store.sqlite_writer import SqliteWriter
-from fhir_server.store.statements import Derived, SqlTransaction, keep_secret
+from fhir_server.store.statements import SqlTransaction, keep_secret
 
 T = TypeVar("T")
 

@@ -356,3 +356,15 @@ def test_put_of_what_was_read_in_xml_changes_nothing_but_meta(client):
     assert list(second) == list(first)
     assert {**second, "meta": None} == {**first, "meta": None}
     assert put(client, second).status_code == 200
+
+
+def test_the_same_search_is_answered_as_each_asks_for_it(client):
+    def asked(**headers):
+        answer = client.get("Patient?name=nobody-has-this&_count=3", headers=headers)
+        return answer.status_code, answer.headers["content-type"].partition(";")[0]
+
+    for _ in range(2):
+        assert asked(accept="application/fhir+json") == (200, "application/fhir+json")
+        assert asked(accept="application/fhir+xml") == (200, "application/fhir+xml")
+        assert asked(accept="image/png")[0] == 406
+        assert asked(accept="application/json") == (200, "application/json")
