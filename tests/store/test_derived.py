@@ -11,7 +11,7 @@ from writing import put, write
 from fhir_server.search.expression import And, IdIn, Query
 from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
-from fhir_server.store import statements
+from fhir_server.store import pages_sql
 from fhir_server.store.contract import Store, Transaction
 
 MADE: list[bytes] = []
@@ -66,7 +66,7 @@ def test_nothing_is_kept_of_what_is_undone(store: Store) -> None:
 
 
 def test_only_so_many_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statements, "_KEPT", 2)
+    monkeypatch.setattr(pages_sql, "_KEPT", 2)
     for number in range(5):
         write(store, f"Patient/p{number}", body=b"%d" % number)
         assert derived(store) == [b"made of %d" % item for item in range(number + 1)]
