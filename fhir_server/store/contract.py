@@ -6,7 +6,6 @@ https://hl7.org/fhir/R4/http.html#versioning
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeVar
@@ -15,6 +14,7 @@ from fhir_server.search.entries import IndexEntries, TokenEntry
 from fhir_server.search.expression import Expression, Position, Query, Table
 from fhir_server.store.claims import Claims, ReadClaims, Replies
 from fhir_server.store.defined import CatalogueTransaction, Defined
+from fhir_server.store.promise import Promise
 from fhir_server.store.window import Referrers, Window
 
 T = TypeVar("T")
@@ -322,12 +322,12 @@ class Store(Protocol):
         search that takes longer than the deployment allows raises FhirError too_costly.
         """
 
-    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Future[T]:
+    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Promise[T]:
         """Run work in one transaction, on a thread of the store's.
 
         soon is given for a work that takes a few milliseconds at most: it has the store's function called on a thread
-        that may run such works too, without waiting for it; what is durable is still told by the future.
-        The future holds its result once everything is durable, or what it raised once nothing of it remains. Work
+        that may run such works too, without waiting for it; what is durable is still told by the promise.
+        The promise holds its result once everything is durable, or what it raised once nothing of it remains. Work
         may be run again from the start after a VersionConflict, a deadlock or a lost group (at most AGAIN times, then
         FhirError 503), so it must not have effects of its own.
         """
