@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/http.html#versioning
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeVar
@@ -275,6 +275,9 @@ class Transaction(ReadTransaction, Protocol):
 
         An id of "" locks the creation by criteria (conditional interactions) of that type.
         """
+
+    def unused(self, identities: Iterable[tuple[str, str]]) -> None:
+        """Ids that were just chosen at random: until one is put, the store need not look whether it is there."""
 
     def reindex(self, key: int, entries: IndexEntries) -> bool:
         """Make the index rows of a current resource those of the entries; whether they were others.

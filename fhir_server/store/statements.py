@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.store import window_sql
@@ -92,8 +92,14 @@ class SqlTransaction(SqlPages):
         """Hold those identities until the end."""
         self._driver.lock(identities)
 
+    def unused(self, identities: Iterable[Identity]) -> None:
+        """They are nowhere before they are put here."""
+        self.own.update(dict.fromkeys(identities))
+
     def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
         """The newest version."""
+        if (resource_type, logical_id) in self.own:
+            return self.own[resource_type, logical_id]
         number = type_numbers()[resource_type]
         found = self._driver.fetch(_CURRENT, (number, logical_id))
         return stored(found[0]) if found else None
@@ -248,9 +254,11 @@ class SqlTransaction(SqlPages):
             self._index.recode(key, entries)
         else:
             self._index.write(key, previous, entries, previous_entries)
-        return StoredVersion(
+        version = StoredVersion(
             key, resource_type, logical_id, version_id, last_updated, method, created, body
         )
+        self.own[resource_type, logical_id] = version
+        return version
 
 
 def keep_secret(name: str, transaction: Transaction) -> bytes:
