@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from fhir_server.interactions.caller import Caller
@@ -44,8 +45,7 @@ class PatchDocument:
     content: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request below the base, before it is read by the path grammar. path has no leading slash and no query."""
 
     method: str
@@ -56,16 +56,14 @@ class Request:
     provenance: Json | None = None  # of X-Provenance
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     resource_type: str
     logical_id: str
     conditions: Conditions
     parameters: Parameters = ()
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRead:
+class VersionRead(NamedTuple):
     resource_type: str
     logical_id: str
     version_id: str
@@ -73,8 +71,7 @@ class VersionRead:
     parameters: Parameters = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(NamedTuple):
     resource_type: str
     resource: Json
     if_none_exist: str | None = None
@@ -83,16 +80,14 @@ class Create:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     resource_type: str
     logical_id: str
     resource: Json
     conditions: Conditions
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionalUpdate:
+class ConditionalUpdate(NamedTuple):
     resource_type: str
     criteria: Parameters
     resource: Json
@@ -139,8 +134,7 @@ class History:
     parameters: Parameters
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(NamedTuple):
     """Of one type, of the system (no resource_type), or within a compartment ((type, id) of its focus)."""
 
     resource_type: str | None
@@ -279,8 +273,7 @@ class Context:
         return self.policy.base_url
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """An answer: an HTTP status, the JSON of a resource (None: nothing to show), and what the headers tell.
 
     location is relative to the base ("Patient/1/_history/2"); version_id and last_updated (microseconds) are those
@@ -295,5 +288,5 @@ class Result:
     location: str | None = None
     issues: tuple[Issue, ...] = ()
     etag: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     media_type: str | None = None
