@@ -29,7 +29,7 @@ from fhir_server.store.defined import Defined
 from fhir_server.store.pages_sql import Derived
 from fhir_server.store.promise import Promise
 from fhir_server.store.rows import Row
-from fhir_server.store.schema import INDEX_TABLES
+from fhir_server.store.schema import METADATA
 from fhir_server.store.search_composer import EACH, VARIES
 from fhir_server.store.statements import SqlTransaction, keep_secret
 
@@ -83,7 +83,7 @@ def _additions(tables: tuple[str, ...]) -> str:
     """The statement that adds rows to tables."""
     parts = []
     for name in tables:
-        columns = INDEX_TABLES[name].columns
+        columns = METADATA.tables[name].columns
         lists = ", ".join(f"%s::{_type(item)}[]" for item in columns)
         parts.append(
             f"INSERT INTO {name} ({', '.join(columns.keys())}) SELECT * FROM unnest({lists})"
@@ -102,6 +102,8 @@ def _list(values: Sequence[Any]) -> str:
     if isinstance(values[0], str):
         quoted = (item.replace("\\", "\\\\").replace('"', '\\"') for item in values)
         return '{"' + '","'.join(quoted) + '"}'
+    if isinstance(values[0], bytes):
+        return '{"' + '","'.join(["\\\\x" + item.hex() for item in values]) + '"}'
     return "{" + ",".join(map(str, values)) + "}"
 
 

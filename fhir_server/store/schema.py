@@ -175,9 +175,16 @@ INDEX_TABLES = {name: _index_table(name, columns) for name, columns in INDEX_COL
 Index("date_high", *(INDEX_TABLES["date"].c[item] for item in ("parameter", "high", "low", "key")))
 
 
+# Of the tables that rows are only added to and removed from.
+COLUMNS = {
+    "version": (
+        "seq", "key", "type", "logical_id", "version_id", "last_updated", "method", "created", "body"
+    ),
+    **{table: ("parameter", *columns) for table, columns in INDEX_COLUMNS.items()},
+}  # fmt: skip
 INSERT_ROW = {
-    table: f"INSERT INTO {table} (parameter, {', '.join(columns)}) VALUES ({', '.join('?' * (len(columns) + 1))})"
-    for table, columns in INDEX_COLUMNS.items()
+    table: f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    for table, columns in COLUMNS.items()
 }
 
 

@@ -35,10 +35,6 @@ _VERSION = (
     f"SELECT {COLUMNS} FROM resource r JOIN version v ON v.key = r.key AND v.version_id = ?"
     " WHERE r.type = ? AND r.logical_id = ?"
 )
-_INSERT_VERSION = (
-    "INSERT INTO version (seq, key, type, logical_id, version_id, last_updated, method, created, body)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
 _INSERT_RESOURCE = (
     "INSERT INTO resource (key, type, logical_id, version_id, last_updated, deleted, seq)"
     " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (type, logical_id) DO NOTHING"
@@ -236,24 +232,13 @@ class SqlTransaction(SqlPages):
             )
         if done != 1:
             raise VersionConflict(f"{resource_type}/{logical_id}")
-        self._driver.change(
-            _INSERT_VERSION,
-            (
-                seq,
-                key,
-                number,
-                logical_id,
-                version_id,
-                last_updated,
-                METHODS.index(method),
-                int(created),
-                body,
-            ),
-        )
+        row = (
+            seq, key, number, logical_id, version_id, last_updated, METHODS.index(method), int(created), body,
+        )  # fmt: skip
         if isinstance(entries, Recoded):
-            self._index.recode(key, entries)
+            self._index.recode(key, entries, row)
         else:
-            self._index.write(key, previous, entries, previous_entries)
+            self._index.write(key, previous, entries, previous_entries, row)
         version = StoredVersion(
             key, resource_type, logical_id, version_id, last_updated, method, created, body
         )
