@@ -170,7 +170,7 @@ class Endpoint:
         preferences = read_preferences(exchange.header(b"prefer"))
         call = asked or parse_call(await self._request(exchange, query))
         if answer.format == "other" and isinstance(call, calls.Operation):
-            call = replace(call, media_type=answer.media_type)
+            call = call._replace(media_type=answer.media_type)
         context = self.contexts[preferences.handling]
         if self.callers.identification is not None:
             context = self.callers.known(context, call, exchange)

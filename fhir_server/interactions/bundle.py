@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#transaction
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -247,6 +248,7 @@ def refusal_entry(refusal: FhirError) -> Json:
     }
 
 
+@lru_cache(maxsize=64)
 def _status_line(status: int) -> str:
     """ "201 Created"."""
     return f"{status} {HTTPStatus(status).phrase}"

@@ -27,8 +27,7 @@ Json = dict[str, Any]
 Parameters = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(NamedTuple):
     """The conditional headers (or Bundle.entry.request properties), as they were sent."""
 
     if_match: str | None = None
@@ -95,38 +94,33 @@ class ConditionalUpdate(NamedTuple):
     new_id: str | None = None  # decided beforehand inside a transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
+class Patch(NamedTuple):
     resource_type: str
     logical_id: str
     document: PatchDocument
     conditions: Conditions
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionalPatch:
+class ConditionalPatch(NamedTuple):
     resource_type: str
     criteria: Parameters
     document: PatchDocument
     conditions: Conditions
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     resource_type: str
     logical_id: str
     conditions: Conditions
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionalDelete:
+class ConditionalDelete(NamedTuple):
     resource_type: str
     criteria: Parameters
     conditions: Conditions = Conditions()
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """Of an instance, of a type (no logical_id), or of the system (neither)."""
 
     resource_type: str | None
@@ -142,14 +136,12 @@ class Search(NamedTuple):
     compartment: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(NamedTuple):
     parameters: Parameters
     conditions: Conditions = Conditions()
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """An operation at the system, type or instance level; body is Parameters or the single resource.
 
     media_type: of the answer, where the caller asks for one of the operation's that is not FHIR's.
@@ -164,21 +156,18 @@ class Operation:
     media_type: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     bundle: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(NamedTuple):
     bundle: Json
 
 
 Attributable = Create | Update | ConditionalUpdate | Patch | ConditionalPatch
 
 
-@dataclass(frozen=True, slots=True)
-class Attributed:
+class Attributed(NamedTuple):
     """A change of one resource, and the Provenance that came with it as X-Provenance."""
 
     change: Attributable

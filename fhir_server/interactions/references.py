@@ -57,7 +57,7 @@ def rewrite_call(call: Call, resolve: Resolve) -> Call:
             content = _patch(call.document, resolve)
             if content is call.document.content:
                 return call
-            return replace(call, document=replace(call.document, content=content))
+            return call._replace(document=replace(call.document, content=content))
     return call
 
 

@@ -207,15 +207,13 @@ def moment(previous: StoredVersion | None, context: Context, transaction: Transa
 def stamp(resource: Json, logical_id: str, version_id: int, last_updated: int) -> Json:
     """The resource with its identity: resourceType, id and meta first, everything else as it was sent."""
     meta = resource.get("meta", {})
-    stamped: Json = {
+    head: Json = {
         "resourceType": resource["resourceType"],
         "id": logical_id,
         "meta": {"versionId": str(version_id), "lastUpdated": write_instant(last_updated)}
         | {name: value for name, value in meta.items() if name not in _SERVER_META},
     }
-    for name, value in resource.items():
-        stamped.setdefault(name, value)
-    return stamped
+    return head | resource | head
 
 
 _SERVER_META = frozenset({"versionId", "lastUpdated", "_versionId", "_lastUpdated"})
