@@ -16,6 +16,7 @@ from fhir_server.search.entries import (
     QuantityEntry,
     SimpleEntry,
     UniqueEntry,
+    WordsEntry,
 )
 from fhir_server.search.legs import Aim, Legs, follow, legs_of, nodes
 from fhir_server.search.parameters import CANONICAL, SearchParameter, component_type
@@ -80,7 +81,8 @@ def _values(part: Part, start: dict[str, object], scope: Scope) -> list[SimpleEn
     return [
         item
         for item in found
-        if not isinstance(item, CompositeEntry | UniqueEntry) and item.parameter in (0, CANONICAL)
+        if not isinstance(item, WordsEntry | CompositeEntry | UniqueEntry)
+        and item.parameter in (0, CANONICAL)
     ]
 
 

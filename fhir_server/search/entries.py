@@ -86,6 +86,13 @@ class PositionEntry(NamedTuple):
     z: float
 
 
+class WordsEntry(NamedTuple):
+    """The words of a text: folded, each once, sorted, single blanks between them; at least one."""
+
+    parameter: int
+    words: str
+
+
 class CompositeEntry(NamedTuple):
     """The parts of one repeat of a composite parameter, in the order of its components; their parameter is 0."""
 
@@ -108,5 +115,5 @@ SimpleEntry = (
     TokenEntry | StringEntry | ReferenceEntry | DateEntry | NumberEntry | QuantityEntry | UriEntry
     | PositionEntry
 )  # fmt: skip
-IndexEntry = SimpleEntry | CompositeEntry | UniqueEntry
+IndexEntry = SimpleEntry | WordsEntry | CompositeEntry | UniqueEntry
 IndexEntries = frozenset[IndexEntry]

@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Table = Literal[
-    "token", "string", "reference", "date", "number", "quantity", "uri", "position", "composite"
+    "token",
+    "string",
+    "reference",
+    "date",
+    "number",
+    "quantity",
+    "uri",
+    "position",
+    "words",
+    "composite",
 ]
 Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
 
@@ -182,6 +191,14 @@ class Near:
 
 
 @dataclass(frozen=True, slots=True)
+class WordMatch:
+    """One of the words of the text is this one, folded."""
+
+    parameters: tuple[int, ...]
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
 class CompositeMatch:
     """One composite entry passes every part: leaves, in the order of the components, whose parameters say nothing."""
 
@@ -247,6 +264,7 @@ Expression = (
     | LastUpdated
     | Leaf
     | Other
+    | WordMatch
     | CompositeMatch
     | Present
     | Chain

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from fhir_server.fhirpath import Environment, Expression, FhirPathError, compile_expression, root
 from fhir_server.search.composites import Composite, composite_entries, composite_of
 from fhir_server.search.converters import CONVERTERS, Add, Scope
-from fhir_server.search.entries import IndexEntries, IndexEntry, TokenEntry
+from fhir_server.search.entries import IndexEntries, IndexEntry, WordsEntry
 from fhir_server.search.legs import Aim, Legs, follow, legs_of
 from fhir_server.search.parameters import SearchParameter, parameter, parameters, supported
 from fhir_server.search.paths import paths
@@ -63,10 +63,15 @@ def entries(
     scope = Scope(resource, base_urls, zone)
     _find(plan, scope, found.add)
     if plan.text is not None and "text" in resource:
-        found.update(TokenEntry(plan.text, "", word) for word in narrative_words(resource))
+        _add_words(plan.text, narrative_words(resource), found.add)
     if content and plan.content is not None:
-        found.update(TokenEntry(plan.content, "", word) for word in content_words(resource))
+        _add_words(plan.content, content_words(resource), found.add)
     return frozenset(found)
+
+
+def _add_words(number: int, words: set[str], add: Add) -> None:
+    if words:
+        add(WordsEntry(number, " ".join(sorted(words))))
 
 
 def parameter_entries(

@@ -18,6 +18,7 @@ from fhir_server.search.positions import UNITS
 from fhir_server.search.references import read_reference
 from fhir_server.search.settings import SearchSettings
 from fhir_server.search.units import UCUM, canonical
+from fhir_server.search.words import LONGEST
 from fhir_server.spec.dates import interval
 from fhir_server.spec.definitions import is_resource_type
 
@@ -214,9 +215,11 @@ def near(text: str) -> tuple[float, float, float]:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a text search, folded; all of them must be there."""
-    found = folded(text).split()
-    return tuple(dict.fromkeys(found))
+    """The words of a text search, folded; all of them must be there.
+
+    What is too long for a word is not there, and need not be whole to be too long.
+    """
+    return tuple(dict.fromkeys(word[: LONGEST + 1] for word in folded(text).split()))
 
 
 def hierarchical_uri(text: str) -> str:

@@ -47,6 +47,7 @@ _TABLES: dict[str, type[e.IndexEntry]] = {
     "quantity": e.QuantityEntry,
     "uri": e.UriEntry,
     "position": e.PositionEntry,
+    "words": e.WordsEntry,
     "composite": e.CompositeEntry,
 }
 
@@ -80,6 +81,9 @@ def matches(expression: Expression, candidate: Candidate, world: World) -> bool:
             )
         case x.Present(table, parameters):
             return any(True for _ in _of(candidate, _TABLES[table], parameters))
+        case x.WordMatch(parameters, word):
+            texts = _of(candidate, e.WordsEntry, parameters)
+            return any(word in entry.words.split(" ") for entry in texts)
         case x.CompositeMatch(parameters, parts):
             return any(
                 all(passes(part, item) for part, item in zip(parts, entry.parts, strict=True))
@@ -268,7 +272,7 @@ def _value(entry: e.IndexEntry, *, descending: bool) -> int | float | str:
             return entry.high if descending else entry.low
         case e.UriEntry():
             return entry.value
-        case e.PositionEntry() | e.CompositeEntry() | e.UniqueEntry():
+        case e.PositionEntry() | e.WordsEntry() | e.CompositeEntry() | e.UniqueEntry():
             raise AssertionError(entry)  # nothing sorts by them
 
 

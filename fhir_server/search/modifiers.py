@@ -140,7 +140,7 @@ def _missing(asked: Asked, value: str) -> Expression:
     else:
         table: x.Table = "position" if first.type == "special" else first.type
         if first.code in ("_text", "_content"):
-            table = "token"  # their words are
+            table = "words"
         present = x.Present(table, _stored(asked))
     return x.Not(present) if value == "true" else present
 
@@ -244,7 +244,7 @@ def _string(asked: Asked, modifier: str | None, value: str) -> Expression:
 def _all_words(asked: Asked, value: str) -> Expression:
     """Every word of one of the values is in the text."""
     found = tuple(
-        x.And(tuple(x.TokenMatch(asked.numbers, (x.Token("", word),)) for word in words))
+        x.And(tuple(x.WordMatch(asked.numbers, word) for word in words))
         for words in asked.each(value, literals.words)
     )
     return found[0] if len(found) == 1 else x.Or(found)

@@ -14,7 +14,7 @@ from fhir_server.search.folding import fold
 Json = dict[str, Any]
 
 _TAG = re.compile(r"<[^>]*>")
-_LONGEST = 64
+LONGEST = 64
 # Properties whose text is for machines.
 _CODED = frozenset(
     {"id", "system", "code", "reference", "url", "resourceType", "meta", "data", "contentType", "profile"}
@@ -23,7 +23,7 @@ _CODED = frozenset(
 
 def words(text: str) -> set[str]:
     """The folded words of a text; what is longer than 64 characters is no word."""
-    return {word for word in fold(text).split() if len(word) <= _LONGEST}
+    return {word for word in fold(text).split() if len(word) <= LONGEST}
 
 
 def narrative_words(resource: Json) -> set[str]:

@@ -89,7 +89,8 @@ class SqlCatalogue:
     def purge(self, number: int, limit: int) -> bool:
         """Delete rows of a retired parameter, at most limit of a table at once."""
         for offset in _OFFSETS:
-            for table in INDEX_COLUMNS:
+            # Words are of R4's own parameters only, and have no index by number.
+            for table in INDEX_COLUMNS.keys() - {"words"}:
                 keys = self._driver.fetch(
                     f"SELECT DISTINCT key FROM (SELECT key FROM {table} WHERE parameter = ? LIMIT ?) AS found",
                     (number + offset, limit),

@@ -21,7 +21,7 @@ from fhir_server.store.sqlite_driver import connect, create_file
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x66686972
 _MIGRATION_MILLISECONDS = 60_000
-HEAD = "0004"
+HEAD = "0005"
 
 
 def _kind(url: str) -> str:

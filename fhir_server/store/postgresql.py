@@ -31,12 +31,17 @@ from fhir_server.store.promise import Promise
 from fhir_server.store.rows import Row
 from fhir_server.store.schema import METADATA
 from fhir_server.store.search_composer import EACH, VARIES
+from fhir_server.store.search_words import FOUND
 from fhir_server.store.statements import SqlTransaction, keep_secret
 
 T = TypeVar("T")
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call] # untyped there
 _UNARY = re.compile(r"(?<=[ (])\+(?=[a-z])")
+_FOUND = (
+    "(SELECT key AS rowid FROM words WHERE string_to_array(listed, ' ')"
+    """ && string_to_array(btrim(?::text, '"'), '" OR "')) AS found"""
+)
 _POOL_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0
 _SETTLE_PAUSE = 0.002
@@ -73,8 +78,10 @@ _FEW = 3
 
 @lru_cache(maxsize=4096)
 def marked(text: str) -> str:
-    """The statement with PostgreSQL's marks, without the unary + that steers SQLite's planner."""
-    text = _UNARY.sub("", text).replace(EACH, "OFFSET 0").removeprefix(VARIES)
+    """The statement with PostgreSQL's marks and its own search for words, without the unary + for SQLite's planner."""
+    text = (
+        _UNARY.sub("", text).replace(EACH, "OFFSET 0").removeprefix(VARIES).replace(FOUND, _FOUND)
+    )
     return text.replace("%", "%%").replace("?", "%s")
 
 

@@ -51,6 +51,8 @@ def rows(entries: Iterable[IndexEntry], key: int) -> dict[str, set[Row]]:
             known = values.setdefault(row[0], set())
             if not row[4]:
                 known.add((row[1], row[3]))
+    if len(texts := found.get("words", ())) > 1:
+        found["words"] = {_together(texts)}
     if dates and (of_several := projected(values, dates, key)):
         found["projection"] = of_several
     return found
@@ -87,6 +89,18 @@ def _uri(entry: e.UriEntry, key: int) -> Row:
 
 def _position(entry: e.PositionEntry, key: int) -> Row:
     return (entry.parameter, entry.z, entry.x, entry.y, key)
+
+
+def _words(entry: e.WordsEntry, key: int) -> Row:
+    """Each word after the parameter's number, and before them the number alone: of a resource that has words."""
+    number = entry.parameter
+    return (number, key, f"{number}: {number}:{entry.words.replace(' ', f' {number}:')}")
+
+
+def _together(texts: Iterable[Row]) -> Row:
+    """The words of all parameters in the one row of a resource."""
+    listed = sorted(texts)
+    return (*listed[0][:2], " ".join([row[2] for row in listed]))
 
 
 def _unique(entry: e.UniqueEntry, key: int) -> Row:
@@ -137,6 +151,7 @@ _ROWS: dict[type[IndexEntry], tuple[str, Callable[[Any, int], Row]]] = {
     e.QuantityEntry: ("quantity", _quantity),
     e.UriEntry: ("uri", _uri),
     e.PositionEntry: ("position", _position),
+    e.WordsEntry: ("words", _words),
     e.UniqueEntry: ("unique_identifier", _unique),
     e.CompositeEntry: ("composite", _composite),
 }

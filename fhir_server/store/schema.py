@@ -145,6 +145,8 @@ INDEX_COLUMNS: dict[str, tuple[str, ...]] = {
     "uri": ("value", "key", "version"),
     "position": ("z", "x", "y", "key"),
     "unique_identifier": ("code", "system", "key"),
+    # One row for a resource, see rows.py; its parameter is the lowest of those it has words of.
+    "words": ("key", "listed"),
     # The parameter of a projection's row is the projection's number (see projections.py).
     "projection": ("value1", "value2", "low", "key", "high", "system1", "system2"),
     "composite": (
@@ -171,7 +173,19 @@ def _index_table(name: str, columns: tuple[str, ...]) -> Table:
     )
 
 
-INDEX_TABLES = {name: _index_table(name, columns) for name, columns in INDEX_COLUMNS.items()}
+# Words are found by an index that the migration makes: of arrays on PostgreSQL, on SQLite the full-text index
+# words_found, which triggers keep.
+_WORDS = Table(
+    "words",
+    METADATA,
+    Column("parameter", Integer, nullable=False),
+    Column("key", _KEY, primary_key=True, autoincrement=False),
+    Column("listed", _TEXT, nullable=False),
+)
+INDEX_TABLES = {
+    name: _WORDS if name == "words" else _index_table(name, columns)
+    for name, columns in INDEX_COLUMNS.items()
+}
 Index("date_high", *(INDEX_TABLES["date"].c[item] for item in ("parameter", "high", "low", "key")))
 
 

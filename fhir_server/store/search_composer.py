@@ -11,6 +11,7 @@ from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression, Range
 from fhir_server.store.rows import type_numbers
 from fhir_server.store.search_leaves import Sql, compare, join, leaf, numbered, one_of
+from fhir_server.store.search_words import asked_words, has_words, word_keys
 
 NEVER = 1000
 BROAD = 50
@@ -20,41 +21,34 @@ EACH = "/*each*/"
 # What a statement begins with when its best plan depends on the values, and not only on what is asked for.
 VARIES = "/*varies*/ "
 
+_RANKS: dict[type[Expression], int] = {
+    x.IdIn: 0, x.ReferenceMatch: 2, x.UriMatch: 5, x.CompositeMatch: 10, x.Near: 12, x.NumberMatch: 30,
+    x.QuantityMatch: 30, x.Present: 85,
+}  # fmt: skip
+
 
 def rank(expression: Expression) -> int:
     """How few resources an expression is likely to leave: small is few, NEVER cannot be started from."""
     match expression:
-        case x.IdIn():
-            return 0
-        case x.ReferenceMatch():
-            return 2
         case x.TokenMatch(_, tokens):
             found = max((_token_rank(token) for token in tokens), default=0)
             # Each may be rare, and all together common.
             return found if len(tokens) <= _SEVERAL else max(found, BROAD - 10)
+        case x.WordMatch(_, word):
+            return _code_rank(word)
         case x.StringMatch(_, mode):
             return {"exact": 5, "equals": 5, "starts": 6}.get(mode, 60)
-        case x.CompositeMatch():
-            return 10
-        case x.Near():
-            return 12
-        case x.UriMatch():
-            return 5
         case x.DateMatch(_, ranges):
             return 20 if all(item.prefix == "eq" for item in ranges) else BROAD
         case x.DateWindow(_, ranges):
             return 20 if _bounded(ranges) else BROAD
-        case x.NumberMatch() | x.QuantityMatch():
-            return 30
-        case x.Present():
-            return 85
         case x.Chain(_, _, inner) | x.Has(_, _, inner) | x.LogicalChain(_, _, _, inner):
             return min(NEVER, rank(inner) + 8)
         case x.And(parts):
             return min((rank(part) for part in parts), default=NEVER)
         case x.Or(parts):
             return max((rank(part) for part in parts), default=0)
-    return NEVER
+    return _RANKS.get(type(expression), NEVER)
 
 
 def _bounded(ranges: tuple[Range, ...]) -> bool:
@@ -66,10 +60,12 @@ def _bounded(ranges: tuple[Range, ...]) -> bool:
 
 
 def _token_rank(token: x.Token) -> int:
-    if token.code is None:
-        return 80
-    digits = sum(character.isdigit() for character in token.code)
-    return 4 if digits >= 5 or len(token.code) > 24 else BROAD - 10
+    return 80 if token.code is None else _code_rank(token.code)
+
+
+def _code_rank(code: str) -> int:
+    digits = sum(character.isdigit() for character in code)
+    return 4 if digits >= 5 or len(code) > 24 else BROAD - 10
 
 
 class Composer:
@@ -98,6 +94,9 @@ class Composer:
             found_rows = f"SELECT 1 FROM {table} {alias} WHERE {alias}.key = {row}.key AND {tested}"
             text = f"EXISTS ({found_rows}{self.end}"
             return Sql(text, condition.values)
+        words = asked_words(expression)
+        if words is not None:
+            return has_words(words, row, alias, self.end)
         match expression:
             case x.And(parts):
                 return join([self.test(part, row) for part in parts], " AND ", "1 = 1")
@@ -193,6 +192,9 @@ class Composer:
             return Sql(
                 f"SELECT {alias}.key FROM {table} {alias} WHERE {condition.text}", condition.values
             )
+        words = asked_words(expression)
+        if words is not None:
+            return word_keys(words)
         match expression:
             case x.Or(parts):
                 return _union([self.keys(part, types) for part in parts])

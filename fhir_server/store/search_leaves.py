@@ -98,7 +98,7 @@ def leaf(expression: Expression, alias: str) -> tuple[str, Sql] | None:
             table, passed = found_leaf
             failed = Sql(f"NOT ({passed.text})", passed.values)
             return table, _conditions(alias, inner.parameters, failed)
-        case x.Present(table, parameters):
+        case x.Present(table, parameters) if table != "words":
             return table, numbered(f"{alias}.parameter", parameters)
     return None
 
@@ -169,7 +169,8 @@ def _composite_target(text: str, system: str, target: x.Target) -> Sql:
     return Sql(f"({text} = ? AND {system} = ?)", (target.target_id, number))
 
 
-def _like(text: str) -> str:
+def like(text: str) -> str:
+    """The text as part of the pattern of LIKE."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
@@ -180,11 +181,11 @@ def _string(folded: str, written: str, mode: str, value: str) -> Sql:
         case "equals":
             return Sql(f"{folded} = ?", (fit(value),))
         case "contains":
-            return Sql(f"{folded} LIKE ? ESCAPE '\\'", (f"%{_like(value)}%",))
+            return Sql(f"{folded} LIKE ? ESCAPE '\\'", (f"%{like(value)}%",))
         case "ends":
-            return Sql(f"{folded} LIKE ? ESCAPE '\\'", (f"%{_like(value)}",))
+            return Sql(f"{folded} LIKE ? ESCAPE '\\'", (f"%{like(value)}",))
         case "words":
-            inside = Sql(f"{folded} LIKE ? ESCAPE '\\'", (f"% {_like(value)}%",))
+            inside = Sql(f"{folded} LIKE ? ESCAPE '\\'", (f"% {like(value)}%",))
             return join([_prefixed(folded, value), inside], " OR ", "")
     return _prefixed(folded, value)
 

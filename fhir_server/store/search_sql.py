@@ -13,6 +13,7 @@ from fhir_server.store.search_composer import VARIES, Composer
 from fhir_server.store.search_leaves import Sql, join, leaf, numbered, one_of
 from fhir_server.store.search_plan import Plan
 from fhir_server.store.search_projected import Projected
+from fhir_server.store.search_words import asked_words, word_keys
 
 # What a row begins with: a whole version, or what a page shows of it.
 WHOLE = "v.key, v.type, v.logical_id, v.version_id, v.last_updated, v.method, v.created, v.body"
@@ -125,6 +126,10 @@ def count(plan: Plan) -> Sql:
                 f"{VARIES}SELECT COUNT(DISTINCT t.key) FROM {table} t WHERE {condition.text}",
                 condition.values,
             )
+        words = asked_words(plan.start)
+        if words is not None:
+            keys = word_keys(words)
+            return Sql(f"{VARIES}SELECT COUNT(*) FROM ({keys.text}) AS k", keys.values)
     condition = _where(plan, each=False)
     return Sql(f"{VARIES}SELECT COUNT(*) FROM resource r WHERE {condition.text}", condition.values)
 

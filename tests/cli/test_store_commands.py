@@ -24,6 +24,10 @@ def filled(run, tmp_path, monkeypatch):
         {
             "resourceType": "Patient",
             "id": "a",
+            "text": {
+                "status": "generated",
+                "div": '<div xmlns="http://www.w3.org/1999/xhtml">Jones</div>',
+            },
             "identifier": [{"system": UNIQUE, "value": "1"}],
             "active": True,
             "name": [{"family": "Jones"}],

@@ -25,10 +25,17 @@ from fhir_server.store.schema import METADATA
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def _declared(name: str | None, _kind: str, _parents: object) -> bool:
+    """Not the index of words, which is of another kind on each database."""
+    return name is None or not name.startswith(("words_found", "words_listed"))
+
+
 def test_the_migrations_make_what_the_metadata_declare(database_url: str) -> None:
     engine = create_engine(database_url)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "include_name": _declared}
+        )
         assert compare_metadata(context, METADATA) == []
     engine.dispose()
 
