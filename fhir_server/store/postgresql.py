@@ -29,7 +29,7 @@ from fhir_server.store.defined import Defined
 from fhir_server.store.pages_sql import Derived
 from fhir_server.store.promise import Promise
 from fhir_server.store.rows import Row
-from fhir_server.store.schema import METADATA
+from fhir_server.store.schema import METADATA, REPLACING
 from fhir_server.store.search_composer import EACH, VARIES
 from fhir_server.store.search_words import FOUND
 from fhir_server.store.statements import SqlTransaction, keep_secret
@@ -94,6 +94,7 @@ def _additions(tables: tuple[str, ...]) -> str:
         lists = ", ".join(f"%s::{_type(item)}[]" for item in columns)
         parts.append(
             f"INSERT INTO {name} ({', '.join(columns.keys())}) SELECT * FROM unnest({lists})"
+            f"{REPLACING.get(name, '')}"
         )
     *before, last = parts
     within = ", ".join(f"added{n} AS ({part})" for n, part in enumerate(before))

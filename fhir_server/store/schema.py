@@ -196,8 +196,13 @@ COLUMNS = {
     ),
     **{table: ("parameter", *columns) for table, columns in INDEX_COLUMNS.items()},
 }  # fmt: skip
+# What was indexed by another setting of _content is not what the row before is thought to be.
+REPLACING = {
+    "words": " ON CONFLICT (key) DO UPDATE SET parameter = excluded.parameter, listed = excluded.listed"
+}
 INSERT_ROW = {
     table: f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    f"{REPLACING.get(table, '')}"
     for table, columns in COLUMNS.items()
 }
 

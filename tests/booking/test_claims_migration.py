@@ -60,6 +60,8 @@ def old_database(new_database):
     with engine.begin() as connection:
         connection.execute(sa.text("DROP TABLE slot_claim"))
         connection.execute(sa.text("DROP TABLE reply"))
+        connection.execute(sa.text("DROP TABLE words"))
+        connection.execute(sa.text("DROP TABLE IF EXISTS words_found"))
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
     engine.dispose()
     return url, context

@@ -55,11 +55,7 @@ SHAPES = {
     "projection of two schedules' free slots": f"Slot?schedule=Schedule/1,Schedule/2&status=free&{WEEK}&_sort=start",
     "word": "ServiceRequest?_text=knee",
     "word beside a token": "ServiceRequest?_text=knee&status=active",
-    "words": "ServiceRequest?_text=knee pain",
-    "word by date": "ServiceRequest?_text=knee&_sort=-authored",
     "word missing": "ServiceRequest?_text:missing=true",
-    "word present": "ServiceRequest?_text:missing=false",
-    "word of what is referred to": "ServiceRequest?subject:Patient._text=smith",
     "word of two types": "?_text=knee",
     "all types": "?_id=1",
 }

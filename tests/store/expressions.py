@@ -12,7 +12,7 @@ from fhir_server.search.expression import Expression, SortKey
 
 TYPES = ("Patient", "Slot", "Task")
 IDS = ("a", "b", "c", "A", "12345")
-TOKEN, STRING, REFERENCE, DATE, NUMBER, QUANTITY, URI = range(1, 8)
+TOKEN, STRING, REFERENCE, DATE, NUMBER, QUANTITY, URI, WORDS = range(1, 9)
 _TWO = (0, 100)  # every kind has two parameters: its number, and that and a hundred
 
 SYSTEMS = ("", "http://s", "http://t")
@@ -29,6 +29,7 @@ URLS = (
     "http://a//b",
 )
 VERSIONS = ("", "1", "2")
+WORDY = ("and", "and knee", "knee", "knee or 😀", "émile", "w" * 64)
 FLOATS = (-1.5, 0.0, 0.25, 1.0, 1e300, -1e300, 1e-300)
 
 codes, texts, urls = st.sampled_from(CODES), st.sampled_from(TEXTS), st.sampled_from(URLS)
@@ -67,6 +68,7 @@ ENTRY = st.one_of(
         _number(QUANTITY), _span(floats), st.sampled_from(SYSTEMS), codes | st.just(""), codes
     ).map(lambda made: e.QuantityEntry(made[0], *made[1], *made[2:])),
     st.builds(e.UriEntry, _number(URI), urls, versions),
+    st.builds(e.WordsEntry, _number(WORDS), st.sampled_from(WORDY)),
 )
 ENTRIES = st.frozensets(ENTRY, max_size=8)
 
@@ -111,6 +113,10 @@ LEAF: st.SearchStrategy[Expression] = st.one_of(
         _some(urls),
         versions,
     ),
+    st.builds(
+        x.WordMatch, _numbers(WORDS), st.sampled_from(["and", "kne", "knee", "or", "😀", "w" * 64])
+    ),
+    st.builds(x.Present, st.just("words"), _numbers(WORDS)),
     st.sampled_from(sorted(_tables)).flatmap(
         lambda table: st.builds(x.Present, st.just(table), _numbers(_tables[table]))
     ),

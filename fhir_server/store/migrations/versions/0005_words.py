@@ -88,7 +88,7 @@ def _numbers() -> list[int]:
 def _make_full_text(connection: sa.Connection) -> None:
     try:
         connection.exec_driver_sql(_FULL_TEXT)
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:
         raise UnsafeDatabase(
             f"The SQLite library of this Python has no full-text index FTS5 ({error.orig}); use a Python that has it,"
             " or PostgreSQL"
