@@ -54,8 +54,9 @@ def described(expression: Expression) -> str:
             return f"{_named(parameters)} is that of a {target} for which ({described(inner)})"
         case x.Has(source, parameters, inner):
             return f"a {source} refers here by {_named(parameters)}, for which ({described(inner)})"
-        case x.WordMatch(parameters, word):
-            return f"{_named(parameters)} has the word '{word}'"
+        case x.WordMatch(parameters, words):
+            told = " and ".join(f"'{word}'" for word in words[:_MOST])
+            return f"{_named(parameters)} has the words {told}"
         case x.CompositeMatch(parameters, leaves):
             told = " and ".join(_value(leaf) for leaf in leaves)
             return f"{_named(parameters)} has, on one repeat, {told}"

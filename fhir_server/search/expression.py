@@ -192,10 +192,10 @@ class Near:
 
 @dataclass(frozen=True, slots=True)
 class WordMatch:
-    """One of the words of the text is this one, folded."""
+    """All of the words, which are folded, are in the text; at least one."""
 
     parameters: tuple[int, ...]
-    word: str
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

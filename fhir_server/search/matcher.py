@@ -81,9 +81,9 @@ def matches(expression: Expression, candidate: Candidate, world: World) -> bool:
             )
         case x.Present(table, parameters):
             return any(True for _ in _of(candidate, _TABLES[table], parameters))
-        case x.WordMatch(parameters, word):
+        case x.WordMatch(parameters, words):
             texts = _of(candidate, e.WordsEntry, parameters)
-            return any(word in entry.words.split(" ") for entry in texts)
+            return any(set(words) <= set(entry.words.split(" ")) for entry in texts)
         case x.CompositeMatch(parameters, parts):
             return any(
                 all(passes(part, item) for part, item in zip(parts, entry.parts, strict=True))

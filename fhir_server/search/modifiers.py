@@ -243,10 +243,7 @@ def _string(asked: Asked, modifier: str | None, value: str) -> Expression:
 
 def _all_words(asked: Asked, value: str) -> Expression:
     """Every word of one of the values is in the text."""
-    found = tuple(
-        x.And(tuple(x.WordMatch(asked.numbers, word) for word in words))
-        for words in asked.each(value, literals.words)
-    )
+    found = tuple(x.WordMatch(asked.numbers, words) for words in asked.each(value, literals.words))
     return found[0] if len(found) == 1 else x.Or(found)
 
 

@@ -34,8 +34,8 @@ def rank(expression: Expression) -> int:
             found = max((_token_rank(token) for token in tokens), default=0)
             # Each may be rare, and all together common.
             return found if len(tokens) <= _SEVERAL else max(found, BROAD - 10)
-        case x.WordMatch(_, word):
-            return _code_rank(word)
+        case x.WordMatch(_, words):
+            return min(map(_code_rank, words))
         case x.StringMatch(_, mode):
             return {"exact": 5, "equals": 5, "starts": 6}.get(mode, 60)
         case x.DateMatch(_, ranges):

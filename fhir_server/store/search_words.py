@@ -9,32 +9,36 @@ from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression
 from fhir_server.store.search_leaves import Sql, like
 
-# What has one of some words; PostgreSQL's driver has its own way to ask, by an index of arrays.
-FOUND = "words_found(?)"
+# The keys of what has the words; PostgreSQL's driver has its own way to ask, by an index of arrays.
+FOUND = "SELECT rowid FROM words_found(?)"
 
 
-def asked_words(expression: Expression) -> tuple[str, ...] | None:
-    """The words, as rows.py writes them, of which a resource has to have one; None for what asks for no words."""
+def asked_words(expression: Expression) -> list[tuple[str, ...]] | None:
+    """For each parameter the words that a resource has to have, as rows.py writes them.
+
+    None for what asks for no words.
+    """
     match expression:
-        case x.WordMatch(parameters, word):
-            return tuple(f"{number}:{word}" for number in parameters)
+        case x.WordMatch(parameters, words):
+            return [tuple(f"{number}:{word}" for word in words) for number in parameters]
         case x.Present("words", parameters):
-            return tuple(f"{number}:" for number in parameters)
+            return [(f"{number}:",) for number in parameters]
     return None
 
 
-def word_keys(words: tuple[str, ...]) -> Sql:
-    """The keys of the resources that have one of the words; a folded word has no quotes."""
-    return Sql(f"SELECT rowid FROM {FOUND}", ('"' + '" OR "'.join(words) + '"',))
+def word_keys(asked: list[tuple[str, ...]]) -> Sql:
+    """The keys of the resources that have them; a folded word has no quotes."""
+    values = tuple('"' + '" AND "'.join(words) + '"' for words in asked)
+    return Sql(" UNION ".join([FOUND] * len(values)), values)
 
 
-def has_words(words: tuple[str, ...], row: str, alias: str, end: str) -> Sql:
-    """Whether the resource row has one of them: of many, as of many types, they are looked up together."""
-    if len(words) != 1:
-        keys = word_keys(words)
+def has_words(asked: list[tuple[str, ...]], row: str, alias: str, end: str) -> Sql:
+    """Whether the resource row has them: where they may be of several parameters, all that do are looked up."""
+    if len(asked) != 1:
+        keys = word_keys(asked)
         return Sql(f"{row}.key IN ({keys.text})", keys.values)
+    each = f" AND ' ' || {alias}.listed || ' ' LIKE ? ESCAPE '\\'" * len(asked[0])
     return Sql(
-        f"EXISTS (SELECT 1 FROM words {alias} WHERE {alias}.key = {row}.key"
-        f" AND ' ' || {alias}.listed || ' ' LIKE ? ESCAPE '\\'{end}",
-        (f"% {like(words[0])} %",),
+        f"EXISTS (SELECT 1 FROM words {alias} WHERE {alias}.key = {row}.key{each}{end}",
+        tuple(f"% {like(word)} %" for word in asked[0]),
     )

@@ -114,7 +114,13 @@ LEAF: st.SearchStrategy[Expression] = st.one_of(
         versions,
     ),
     st.builds(
-        x.WordMatch, _numbers(WORDS), st.sampled_from(["and", "kne", "knee", "or", "😀", "w" * 64])
+        x.WordMatch,
+        _numbers(WORDS),
+        st.sets(
+            st.sampled_from(["and", "kne", "knee", "or", "\U0001f600", "w" * 64]),
+            min_size=1,
+            max_size=2,
+        ).map(tuple),
     ),
     st.builds(x.Present, st.just("words"), _numbers(WORDS)),
     st.sampled_from(sorted(_tables)).flatmap(
