@@ -77,7 +77,11 @@ def upgrade() -> None:
     if dialect == "sqlite":
         _make_full_text(connection)
     else:
-        op.execute("CREATE INDEX words_listed ON words USING gin (string_to_array(listed, ' '))")
+        # What waits to be put into the index is read by every search, so that it is kept small.
+        op.execute(
+            "CREATE INDEX words_listed ON words USING gin (string_to_array(listed, ' '))"
+            " WITH (gin_pending_list_limit = 256)"
+        )
 
 
 def _numbers() -> list[int]:
