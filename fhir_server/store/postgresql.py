@@ -40,10 +40,9 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call] # untyped there
 _UNARY = re.compile(r"(?<=[ (])\+(?=[a-z])")
 # The words are in a question of their own, and its answer in an array: how many have a word a planner guesses badly.
 _KEYS = (
-    "SELECT key AS rowid FROM words WHERE string_to_array(listed, ' ')"
-    """ @> (SELECT string_to_array(btrim(?::text, '"'), '" AND "'))"""
+    "SELECT key AS rowid FROM unnest(string_to_array(?::text, ' OR ')) AS asked(listed), words"
+    """ WHERE string_to_array(words.listed, ' ') @> string_to_array(btrim(asked.listed, '"'), '" AND "')"""
 )
-_LOOKED_UP = re.compile(rf"\bIN \(({re.escape(FOUND)}(?: UNION {re.escape(FOUND)})*)\)")
 _POOL_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0
 _SETTLE_PAUSE = 0.002
@@ -82,7 +81,7 @@ _FEW = 3
 def marked(text: str) -> str:
     """The statement with PostgreSQL's marks and search for words, without the unary + that steers SQLite's planner."""
     text = _UNARY.sub("", text).replace(EACH, "OFFSET 0").removeprefix(VARIES)
-    text = _LOOKED_UP.sub(r"= ANY (ARRAY(\1))", text).replace(FOUND, _KEYS)
+    text = text.replace(f"IN ({FOUND})", f"= ANY (ARRAY({_KEYS}))").replace(FOUND, _KEYS)
     return text.replace("%", "%%").replace("?", "%s")
 
 

@@ -127,7 +127,7 @@ def count(plan: Plan) -> Sql:
                 condition.values,
             )
         words = asked_words(plan.start)
-        if words is not None:
+        if words is not None and len(words) == 1:
             keys = word_keys(words)
             return Sql(f"{VARIES}SELECT COUNT(*) FROM ({keys.text}) AS k", keys.values)
     condition = _where(plan, each=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression
-from fhir_server.store.search_leaves import Sql, like
+from fhir_server.store.search_leaves import Sql, join, like
 
 # The keys of what has the words; PostgreSQL's driver has its own way to ask, by an index of arrays.
 FOUND = "SELECT rowid FROM words_found(?)"
@@ -28,17 +28,18 @@ def asked_words(expression: Expression) -> list[tuple[str, ...]] | None:
 
 def word_keys(asked: list[tuple[str, ...]]) -> Sql:
     """The keys of the resources that have them; a folded word has no quotes."""
-    values = tuple('"' + '" AND "'.join(words) + '"' for words in asked)
-    return Sql(" UNION ".join([FOUND] * len(values)), values)
+    either = [" AND ".join(f'"{word}"' for word in words) for words in asked]
+    return Sql(FOUND, (" OR ".join(either),))
 
 
 def has_words(asked: list[tuple[str, ...]], row: str, alias: str, end: str) -> Sql:
-    """Whether the resource row has them: where they may be of several parameters, all that do are looked up."""
-    if len(asked) != 1:
-        keys = word_keys(asked)
-        return Sql(f"{row}.key IN ({keys.text})", keys.values)
-    each = f" AND ' ' || {alias}.listed || ' ' LIKE ? ESCAPE '\\'" * len(asked[0])
-    return Sql(
-        f"EXISTS (SELECT 1 FROM words {alias} WHERE {alias}.key = {row}.key{each}{end}",
-        tuple(f"% {like(word)} %" for word in asked[0]),
+    """Whether the resource row has them."""
+    has = f"' ' || {alias}.listed || ' ' LIKE ? ESCAPE '\\'"
+    either = [
+        join([Sql(has, (f"% {like(word)} %",)) for word in words], " AND ", "") for words in asked
+    ]
+    found = join(either, " OR ", "1 = 0")
+    text = (
+        f"EXISTS (SELECT 1 FROM words {alias} WHERE {alias}.key = {row}.key AND {found.text}{end}"
     )
+    return Sql(text, found.values)

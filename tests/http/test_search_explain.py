@@ -39,6 +39,7 @@ def test_every_form_of_expression_can_be_told(shelf):
         "Patient?_has:Observation:subject:code=x&identifier:of-type=a|b|c&name:contains=x",
         "ValueSet?url:below=http://a.example.org/b&date:missing=true",
         "RiskAssessment?probability=gt0.5&subject:identifier=a|b&subject:Patient=1&method:text=z",
+        "Patient?_text=knee pain&_text:missing=false",
         "ActivityDefinition?library=http://x.example.org/l|1",
     ):
         assert "was read as" in told(shelf.bundle(query + "&_explain=true")), query
