@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,22 +26,16 @@ from fhir_server.spec import errors
 from fhir_server.store.contract import AGAIN, ReadTransaction, Soon, Transaction, VersionConflict
 from fhir_server.store.defined import Defined
 from fhir_server.store.pages_sql import Derived
+from fhir_server.store.postgresql_marks import marked
 from fhir_server.store.promise import Promise
 from fhir_server.store.rows import Row
 from fhir_server.store.schema import METADATA, REPLACING
-from fhir_server.store.search_composer import EACH, VARIES
-from fhir_server.store.search_words import FOUND
+from fhir_server.store.search_composer import VARIES
 from fhir_server.store.statements import SqlTransaction, keep_secret
 
 T = TypeVar("T")
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call] # untyped there
-_UNARY = re.compile(r"(?<=[ (])\+(?=[a-z])")
-# The words are in a question of their own, and its answer in an array: how many have a word a planner guesses badly.
-_KEYS = (
-    "SELECT key AS rowid FROM unnest(string_to_array(?::text, ' OR ')) AS asked(listed), words"
-    """ WHERE string_to_array(words.listed, ' ') @> string_to_array(btrim(asked.listed, '"'), '" AND "')"""
-)
 _POOL_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0
 _SETTLE_PAUSE = 0.002
@@ -75,14 +68,6 @@ _PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
 _KEPT_STATEMENTS = 500
 # A pipeline, as the driver makes it for many changes, costs more than to wait for a few answers.
 _FEW = 3
-
-
-@lru_cache(maxsize=4096)
-def marked(text: str) -> str:
-    """The statement with PostgreSQL's marks and search for words, without the unary + that steers SQLite's planner."""
-    text = _UNARY.sub("", text).replace(EACH, "OFFSET 0").removeprefix(VARIES)
-    text = text.replace(f"IN ({FOUND})", f"= ANY (ARRAY({_KEYS}))").replace(FOUND, _KEYS)
-    return text.replace("%", "%%").replace("?", "%s")
 
 
 @lru_cache(maxsize=256)

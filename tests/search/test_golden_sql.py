@@ -13,7 +13,7 @@ import pytest
 
 from fhir_server.interactions.grammar import parse_query
 from fhir_server.search.query import SearchSettings, parse_search
-from fhir_server.store.postgresql import marked
+from fhir_server.store.postgresql_marks import marked
 from fhir_server.store.search_chains import guessed, resolved
 from fhir_server.store.search_plan import FEW, plan
 from fhir_server.store.search_sql import count, owner_told, statements, with_question
