@@ -32,7 +32,7 @@ _COLUMNS = {
 }
 
 # The indexes beside the primary keys: made once everything is there, they are sorted and not grown.
-_SQLITE_INDEXES = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL"
+_SQLITE_INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
 _SQLITE_WORDS = "INSERT INTO words_found(words_found) VALUES ('rebuild')"
 _POSTGRESQL_INDEXES = """
     SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
@@ -82,8 +82,8 @@ def write_sqlite(url: str, batches: Iterable[Batch]) -> None:
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-2000000")
         indexes = connection.execute(_SQLITE_INDEXES).fetchall()
-        for kind, name, _ in indexes:
-            connection.execute(f"DROP {kind} {name}")
+        for name, _ in indexes:
+            connection.execute(f"DROP INDEX {name}")
         for batch in batches:
             connection.execute("BEGIN IMMEDIATE")
             for table, listed in batch.items():
@@ -93,7 +93,7 @@ def write_sqlite(url: str, batches: Iterable[Batch]) -> None:
                     f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", listed
                 )
             connection.execute("COMMIT")
-        for _, _, made_by in indexes:
+        for _, made_by in indexes:
             connection.execute(str(made_by))
         connection.execute(_SQLITE_WORDS)
         connection.execute("PRAGMA optimize")

@@ -18,6 +18,8 @@ from fhir_server.store.schema import INDEX_COLUMNS
 from fhir_server.store.sql_parts import chunks, marks
 
 _OFFSETS = (0, IDENTIFIER, OF_TYPE, TEXT, CANONICAL)
+# Words are of R4's own parameters only.
+_TABLES = tuple(table for table in INDEX_COLUMNS if table != "words")
 _COLUMNS = "number, url, type, code, definition, state, defined_at, last_key"
 
 
@@ -75,7 +77,7 @@ class SqlCatalogue:
         """The rows of one parameter of resources become those of the entries."""
         numbers = [number + offset for offset in _OFFSETS]
         for part in chunks(list(entries)):
-            for table in INDEX_COLUMNS:
+            for table in _TABLES:
                 self._driver.change(
                     f"DELETE FROM {table} WHERE key IN ({marks(part)}) AND parameter IN ({marks(numbers)})",
                     (*part, *numbers),
@@ -89,8 +91,7 @@ class SqlCatalogue:
     def purge(self, number: int, limit: int) -> bool:
         """Delete rows of a retired parameter, at most limit of a table at once."""
         for offset in _OFFSETS:
-            # Words are of R4's own parameters only, and have no index by number.
-            for table in INDEX_COLUMNS.keys() - {"words"}:
+            for table in _TABLES:
                 keys = self._driver.fetch(
                     f"SELECT DISTINCT key FROM (SELECT key FROM {table} WHERE parameter = ? LIMIT ?) AS found",
                     (number + offset, limit),

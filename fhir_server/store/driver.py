@@ -29,6 +29,9 @@ class Driver(Protocol):
     def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
         """New rows of the tables of schema.COLUMNS; the order of the tables and of their rows is not kept."""
 
+    def remove_rows(self, table: str, rows: Sequence[Row]) -> None:
+        """Rows of one of those tables, as they are there."""
+
     # Whether the next question is the only one that is asked of a read, so that it needs no snapshot.
     alone: bool
 

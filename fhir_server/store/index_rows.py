@@ -19,11 +19,6 @@ Identity = tuple[str, str]
 
 _INSERT_UNIQUE = f"{INSERT_ROW['unique_identifier']} ON CONFLICT DO NOTHING"
 _RECODE = "UPDATE token SET code = ? WHERE parameter = ? AND code = ? AND key = ?"
-_DELETE_ROW = {
-    table: f"DELETE FROM {table} WHERE parameter = ? AND "
-    + " AND ".join(f"{item} = ?" for item in columns)
-    for table, columns in INDEX_COLUMNS.items()
-}
 
 
 class IndexRows:
@@ -107,7 +102,7 @@ class IndexRows:
         for table, listed in before.items():
             gone = listed - after.get(table, none)
             if gone:
-                self._driver.change_many(_DELETE_ROW[table], list(gone))
+                self._driver.remove_rows(table, list(gone))
         new = {table: list(listed - before.get(table, none)) for table, listed in after.items()}
         self._claim(new.pop("unique_identifier", ()))
         added: dict[str, list[Row]] = {} if version is None else {"version": [version]}

@@ -29,7 +29,7 @@ from fhir_server.store.pages_sql import Derived
 from fhir_server.store.postgresql_marks import marked
 from fhir_server.store.promise import Promise
 from fhir_server.store.rows import Row
-from fhir_server.store.schema import METADATA, REPLACING
+from fhir_server.store.schema import DELETE_ROW, METADATA
 from fhir_server.store.search_composer import VARIES
 from fhir_server.store.statements import SqlTransaction, keep_secret
 
@@ -69,6 +69,11 @@ _KEPT_STATEMENTS = 500
 # A pipeline, as the driver makes it for many changes, costs more than to wait for a few answers.
 _FEW = 3
 
+# What was indexed by another setting of _content is not what the row before is thought to be.
+_REPLACING = {
+    "words": " ON CONFLICT (key) DO UPDATE SET parameter = excluded.parameter, listed = excluded.listed"
+}
+
 
 @lru_cache(maxsize=256)
 def _additions(tables: tuple[str, ...]) -> str:
@@ -79,7 +84,7 @@ def _additions(tables: tuple[str, ...]) -> str:
         lists = ", ".join(f"%s::{_type(item)}[]" for item in columns)
         parts.append(
             f"INSERT INTO {name} ({', '.join(columns.keys())}) SELECT * FROM unnest({lists})"
-            f"{REPLACING.get(name, '')}"
+            f"{_REPLACING.get(name, '')}"
         )
     *before, last = parts
     within = ", ".join(f"added{n} AS ({part})" for n, part in enumerate(before))
@@ -200,6 +205,10 @@ class PostgresqlDriver:
                 _list(column) for rows in tables.values() for column in zip(*rows, strict=True)
             ]
             self.cursor.execute(_additions(tuple(tables)), lists)
+
+    def remove_rows(self, table: str, rows: Sequence[Row]) -> None:
+        """One after the other."""
+        self.change_many(DELETE_ROW[table], rows)
 
     def next_seq(self) -> int:
         """The next number of the sequence behind version.seq; the first came with BEGIN."""

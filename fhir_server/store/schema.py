@@ -174,7 +174,7 @@ def _index_table(name: str, columns: tuple[str, ...]) -> Table:
 
 
 # Words are found by an index that the migration makes: of arrays on PostgreSQL, on SQLite the full-text index
-# words_found, which triggers keep.
+# words_found, which its driver keeps.
 _WORDS = Table(
     "words",
     METADATA,
@@ -196,13 +196,12 @@ COLUMNS = {
     ),
     **{table: ("parameter", *columns) for table, columns in INDEX_COLUMNS.items()},
 }  # fmt: skip
-# What was indexed by another setting of _content is not what the row before is thought to be.
-REPLACING = {
-    "words": " ON CONFLICT (key) DO UPDATE SET parameter = excluded.parameter, listed = excluded.listed"
-}
 INSERT_ROW = {
     table: f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-    f"{REPLACING.get(table, '')}"
+    for table, columns in COLUMNS.items()
+}
+DELETE_ROW = {
+    table: f"DELETE FROM {table} WHERE {' AND '.join([f'{item} = ?' for item in columns])}"
     for table, columns in COLUMNS.items()
 }
 

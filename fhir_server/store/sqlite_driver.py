@@ -15,7 +15,11 @@ from fhir_server.spec import errors
 from fhir_server.store.checks import UnsafeDatabase
 from fhir_server.store.contract import VersionConflict
 from fhir_server.store.rows import Row
-from fhir_server.store.schema import INSERT_ROW
+from fhir_server.store.schema import DELETE_ROW, INSERT_ROW
+
+_ADD_WORDS = f"{INSERT_ROW['words']} ON CONFLICT DO NOTHING"
+_FIND_WORDS = "INSERT INTO words_found (rowid, listed) VALUES (?, ?)"
+_FORGET_WORDS = "INSERT INTO words_found (words_found, rowid, listed) VALUES ('delete', ?, ?)"
 
 BUSY_SECONDS = 5.0
 # So many steps of SQLite's machine lie between two looks at the clock.
@@ -90,7 +94,32 @@ class SqliteDriver:
     def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
         """A statement for each table."""
         for table, rows in tables.items():
-            self.cursor.executemany(INSERT_ROW[table], rows)
+            if table == "words":
+                self._add_words(rows)
+            else:
+                self.cursor.executemany(INSERT_ROW[table], rows)
+
+    def remove_rows(self, table: str, rows: Sequence[Row]) -> None:
+        """One statement."""
+        if table == "words":
+            for row in rows:
+                self._remove_words(row[1])
+        else:
+            self.cursor.executemany(DELETE_ROW[table], rows)
+
+    def _add_words(self, rows: Sequence[Row]) -> None:
+        """With the full-text index: a trigger would have it written to its tables at every statement."""
+        for row in rows:
+            if self.change(_ADD_WORDS, row) == 0:
+                # What was indexed by another setting of _content is not what the row before was thought to be.
+                self._remove_words(row[1])
+                self.change(_ADD_WORDS, row)
+            self.cursor.execute(_FIND_WORDS, row[1:])
+
+    def _remove_words(self, key: int) -> None:
+        for found in self.fetch("SELECT key, listed FROM words WHERE key = ?", (key,)):
+            self.cursor.execute(_FORGET_WORDS, found)
+            self.cursor.execute("DELETE FROM words WHERE key = ?", (key,))
 
     def next_seq(self) -> int:
         """The number after the highest: there is one writer at a time."""

@@ -51,10 +51,12 @@ class Stores:
         """Take everything out, then put the same into each."""
         tables = [f'"{name}"' for name in METADATA.tables if name != "setting"]
         self.emptying.execute("; ".join(f"DELETE FROM {table}" for table in tables))
+        emptying = [f"DELETE FROM {table}" for table in tables]
+        emptying.append("INSERT INTO words_found(words_found) VALUES ('delete-all')")
         self.databases["sqlite"].write(
             lambda transaction: [
-                transaction._driver.change(f"DELETE FROM {table}", ())  # type: ignore[attr-defined] # of the SQL stores only
-                for table in tables
+                transaction._driver.change(text, ())  # type: ignore[attr-defined] # of the SQL stores only
+                for text in emptying
             ]
         )
         self.memory = open_store("memory://")

@@ -25,15 +25,6 @@ _FULL_TEXT = """
         listed, content='words', content_rowid='key', columnsize=0, detail=none, tokenize="ascii tokenchars ':'"
     )
 """
-_ADD = "INSERT INTO words_found(rowid, listed) VALUES (new.key, new.listed);"
-_TAKE = (
-    "INSERT INTO words_found(words_found, rowid, listed) VALUES ('delete', old.key, old.listed);"
-)
-_TRIGGERS = (
-    f"CREATE TRIGGER words_added AFTER INSERT ON words BEGIN {_ADD} END",
-    f"CREATE TRIGGER words_gone AFTER DELETE ON words BEGIN {_TAKE} END",
-    f"CREATE TRIGGER words_changed AFTER UPDATE ON words BEGIN {_TAKE} {_ADD} END",
-)
 _LISTS = {
     "sqlite": "listed_words(parameter, code)",
     "postgresql": "string_agg(parameter || ':' || code, ' ' ORDER BY parameter, code COLLATE \"C\")",
@@ -97,8 +88,6 @@ def _make_full_text(connection: sa.Connection) -> None:
             f"The SQLite library of this Python has no full-text index FTS5 ({error.orig}); use a Python that has it,"
             " or PostgreSQL"
         ) from None
-    for statement in _TRIGGERS:
-        connection.exec_driver_sql(statement)
     connection.exec_driver_sql("INSERT INTO words_found(words_found) VALUES ('rebuild')")
 
 
