@@ -28,9 +28,9 @@ from fhir_server.store.contract import AGAIN, ReadTransaction, Soon, Transaction
 from fhir_server.store.defined import Defined
 from fhir_server.store.pages_sql import Derived
 from fhir_server.store.rows import Row
-from fhir_server.store.schema import INDEX_TABLES
 from fhir_server.store.search_composer import EACH, VARIES
 from fhir_server.store.statements import SqlTransaction, keep_secret
+from fhir_server.store.tables import INDEX_TABLES
 
 T = TypeVar("T")
 
