@@ -25,7 +25,7 @@ def test_the_first_who_ask_beside_the_base_are_all_answered(new_database):
     server = ServerProcess(new_database())
     server.start()
     try:
-        server.wait_until_ready(path="/fhir/metadata")
+        server.wait_until_ready()
         paths = ["/health/live", "/health/ready", "/", "/metrics"] * 2
         with ThreadPoolExecutor(len(paths)) as threads:
             answers = list(threads.map(httpx.get, [urljoin(server.base, path) for path in paths]))

@@ -38,8 +38,8 @@ def test_the_named_head_is_the_newest_migration() -> None:
     assert ScriptDirectory(str(migrating._MIGRATIONS)).get_heads() == [HEAD]
 
 
-def test_migrating_again_changes_nothing(new_database: Callable[[], str]) -> None:
-    url = new_database()
+def test_migrating_again_changes_nothing(blank_database: Callable[[], str]) -> None:
+    url = blank_database()
     prepare_database(url)
     store = open_store(url)
     made = write(store, "Patient/a")
@@ -62,9 +62,9 @@ store.close()
 
 
 def test_processes_that_start_at_once_on_an_empty_database_agree(
-    new_database: Callable[[], str],
+    blank_database: Callable[[], str],
 ) -> None:
-    url = new_database()
+    url = blank_database()
     started = [
         subprocess.Popen(
             [sys.executable, "-c", _START, url],
@@ -80,9 +80,9 @@ def test_processes_that_start_at_once_on_an_empty_database_agree(
 
 
 def test_a_migration_that_fails_leaves_nothing(
-    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    blank_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = new_database()
+    url = blank_database()
 
     def fail(connection: Any) -> None:
         migrate(connection)
@@ -100,8 +100,8 @@ def test_a_migration_that_fails_leaves_nothing(
     open_store(url).close()
 
 
-def test_a_schema_of_a_newer_version_is_refused(new_database: Callable[[], str]) -> None:
-    url = new_database()
+def test_a_schema_of_a_newer_version_is_refused(blank_database: Callable[[], str]) -> None:
+    url = blank_database()
     prepare_database(url)
     change = "UPDATE alembic_version SET version_num = '9999'"
     if url.startswith("sqlite"):
