@@ -148,7 +148,7 @@ def server(databases: Databases) -> ServerProcess:
 @pytest.fixture(scope="session")
 def client(server: ServerProcess) -> Iterator[httpx.Client]:
     """An HTTP client of that server; paths are relative to the FHIR base: client.get("Patient/1")."""
-    with httpx.Client(base_url=server.base + "/", timeout=30) as made:
+    with httpx.Client(base_url=server.base + "/", timeout=30, verify=False) as made:
         yield made
 
 
@@ -159,7 +159,9 @@ def serve(databases: Databases) -> Iterator[Callable[..., httpx.Client]]:
 
         def start(workers: int = 1, **settings: str) -> httpx.Client:
             running = stack.enter_context(databases.own(workers, **settings))
-            return stack.enter_context(httpx.Client(base_url=running.base + "/", timeout=30))
+            return stack.enter_context(
+                httpx.Client(base_url=running.base + "/", timeout=30, verify=False)
+            )
 
         yield start
 
@@ -172,6 +174,8 @@ def serve_module(databases: Databases) -> Iterator[Callable[..., httpx.Client]]:
         @cache
         def start(**settings: str) -> httpx.Client:
             running = stack.enter_context(databases.own(**settings))
-            return stack.enter_context(httpx.Client(base_url=running.base + "/", timeout=30))
+            return stack.enter_context(
+                httpx.Client(base_url=running.base + "/", timeout=30, verify=False)
+            )
 
         yield start
