@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from fhir_server.spec.errors import FhirError, Issue
 from fhir_server.spec.json_format import parse
 from fhir_server.spec.xml_format import parse_xml
 from fhir_server.store.contract import Store
+from fhir_server.store.promise import Promise
 
 Json = dict[str, Any]
 _SUFFIXES = (".json", ".xml", ".ndjson", ".jsonl")
@@ -87,7 +87,7 @@ class Loading:
         self.context = replace(context, recording=True)
         self.stored = 0
         self.refusals: list[Refusal] = []
-        self.pending: deque[tuple[str, Call, Future[Result]]] = deque()
+        self.pending: deque[tuple[str, Call, Promise[Result]]] = deque()
         self.writing: set[tuple[str, str] | None] = set()
         # A reference is checked against what is committed, so nothing may overtake what it refers to.
         self.in_flight = 0 if context.policy.referential_integrity else _IN_FLIGHT

@@ -5,7 +5,6 @@ https://hl7.org/fhir/R4/http.html#update
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from fhir_server.booking import facts, proposals, refusals, statuses
@@ -117,4 +116,4 @@ def unchanged(item: str, transaction: Transaction) -> Result:
     """200 with the appointment as it is."""
     version = transaction.current("Appointment", item)
     assert version is not None
-    return replace(written(version), status=200)
+    return written(version)._replace(status=200)

@@ -62,7 +62,7 @@ class Find:
     def answer(self, call: Operation, context: Context, transaction: ReadTransaction) -> Result:
         """200 with a searchset of proposed Appointments, soonest first; FhirError 400 for what cannot be read."""
         parameters, cursor = take_cursor(call.parameters)
-        plain = call if cursor is None else replace(call, parameters=parameters)
+        plain = call if cursor is None else call._replace(parameters=parameters)
         inputs = read_inputs(plain, KNOWN)
         wanted = _Wanted(inputs, context, transaction)
         scope = f"Appointment/$find?{write_query(_flat(inputs))}"

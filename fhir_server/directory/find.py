@@ -5,7 +5,7 @@ docs/referrals-directory.md, https://hl7.org/fhir/R4/healthcareservice.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.booking.inputs import read_inputs
@@ -42,7 +42,7 @@ class FindForReferral:
         not known.
         """
         parameters, cursor = take_cursor(call.parameters)
-        plain = call if cursor is None else replace(call, parameters=parameters)
+        plain = call if cursor is None else call._replace(parameters=parameters)
         inputs = read_inputs(plain, KNOWN)
         asked = Reader(inputs, context, transaction).read()
         scope = bundles.scope_of("HealthcareService/$find-for-referral", inputs)

@@ -5,7 +5,7 @@ docs/referrals-directory.md, https://hl7.org/fhir/R4/measurereport.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.booking.inputs import Inputs, read_inputs
@@ -49,7 +49,7 @@ class WaitingList:
         """
         settled = transaction.settled()
         parameters, cursor = take_cursor(call.parameters)
-        inputs = read_inputs(replace(call, parameters=parameters), _KNOWN)
+        inputs = read_inputs(call._replace(parameters=parameters), _KNOWN)
         as_of = _moment(inputs, settled, context.now())
         pinned = Inputs({**inputs.values, "as-of": [write_instant(as_of)]})
         scope = bundles.scope_of("ServiceRequest/$waiting-list", pinned)

@@ -170,7 +170,7 @@ class Endpoint:
         preferences = read_preferences(exchange.header(b"prefer"))
         call = asked or parse_call(await self._request(exchange, query))
         if answer.format == "other" and isinstance(call, calls.Operation):
-            call = replace(call, media_type=answer.media_type)
+            call = call._replace(media_type=answer.media_type)
         context = self.contexts[preferences.handling]
         if self.callers.identification is not None:
             context = self.callers.known(context, call, exchange)
@@ -253,7 +253,7 @@ class Endpoint:
     async def _without_body(self, request: Request, exchange: Exchange) -> Request:
         if await exchange.has_body(self.body_timeout):
             raise errors.invalid("A DELETE has no body; say in the URL what to delete")
-        return replace(request, provenance=_provenance(exchange))
+        return request._replace(provenance=_provenance(exchange))
 
     async def _with_body(self, request: Request, exchange: Exchange) -> Request:
         limit = self.maximum_body if exchange.path.strip("/") else self.maximum_bundle
@@ -266,12 +266,12 @@ class Endpoint:
                 "Content-Encoding is not offered; send the body as it is"
             )
         if request.method == "POST" and exchange.path.rstrip("/").endswith("_search"):
-            return replace(request, query=request.query + _form(exchange, body))
+            return request._replace(query=request.query + _form(exchange, body))
         try:
             content = _content(exchange, body)
         except Unreadable as refusal:
             raise await self._explained(request, refusal) from None
-        return replace(request, body=content, provenance=_provenance(exchange))
+        return request._replace(body=content, provenance=_provenance(exchange))
 
     async def _explained(self, request: Request, refusal: Unreadable) -> FhirError:
         """The refusal of a resource with all that is wrong with it, where so much of it could be read."""

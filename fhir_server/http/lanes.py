@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar, get_args
 
@@ -14,6 +14,7 @@ from fhir_server.interactions.call import Call, Context, Result
 from fhir_server.interactions.operation import is_brief
 from fhir_server.interactions.perform import changes, execute, look, perform, prepare
 from fhir_server.store.contract import OverBudget, ReadTransaction, Soon, Store
+from fhir_server.store.promise import Promise
 
 T = TypeVar("T")
 
@@ -32,22 +33,22 @@ class Arrivals:
     """
 
     def __init__(self) -> None:
-        self._arrived: deque[tuple[Future[Result], asyncio.Future[Result]]] = deque()
+        self._arrived: deque[tuple[Promise[Result], asyncio.Future[Result]]] = deque()
         self._called = False
 
-    async def of(self, done: Future[Result]) -> Result:
+    async def of(self, done: Promise[Result]) -> Result:
         """The result; a work that has not begun is taken back when the caller goes away."""
         loop = asyncio.get_running_loop()
         awaited: asyncio.Future[Result] = loop.create_future()
 
-        def arrive(done: Future[Result]) -> None:
+        def arrive(done: Promise[Result]) -> None:
             self._arrived.append((done, awaited))
             # Looked at after the append, as _deliver forgets it before it looks: nothing is left lying.
             if not self._called:
                 self._called = True
                 loop.call_soon_threadsafe(self._deliver)
 
-        done.add_done_callback(arrive)
+        done.then(arrive)
         try:
             return await awaited
         except asyncio.CancelledError:
@@ -58,7 +59,7 @@ class Arrivals:
         self._called = False
         while self._arrived:
             done, awaited = self._arrived.popleft()
-            if awaited.done() or done.cancelled():
+            if awaited.done():  # its caller has gone away
                 continue
             error = done.exception()
             if error is None:

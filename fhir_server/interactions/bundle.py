@@ -6,9 +6,9 @@ https://hl7.org/fhir/R4/http.html#transaction
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -41,8 +41,7 @@ _UNTOLD = {"request": {"method": "GET", "url": "/"}}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a request Bundle: its place, what it calls itself, and what it asks for.
 
     identity: in a transaction the (type, id) that the entry changes; until criteria are resolved, what stands for it.
@@ -249,6 +248,7 @@ def refusal_entry(refusal: FhirError) -> Json:
     }
 
 
+@lru_cache(maxsize=64)
 def _status_line(status: int) -> str:
     """ "201 Created"."""
     return f"{status} {HTTPStatus(status).phrase}"

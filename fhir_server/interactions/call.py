@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from fhir_server.interactions.caller import Caller
@@ -26,8 +27,7 @@ Json = dict[str, Any]
 Parameters = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(NamedTuple):
     """The conditional headers (or Bundle.entry.request properties), as they were sent."""
 
     if_match: str | None = None
@@ -44,8 +44,7 @@ class PatchDocument:
     content: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request below the base, before it is read by the path grammar. path has no leading slash and no query."""
 
     method: str
@@ -56,16 +55,14 @@ class Request:
     provenance: Json | None = None  # of X-Provenance
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     resource_type: str
     logical_id: str
     conditions: Conditions
     parameters: Parameters = ()
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRead:
+class VersionRead(NamedTuple):
     resource_type: str
     logical_id: str
     version_id: str
@@ -73,8 +70,7 @@ class VersionRead:
     parameters: Parameters = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(NamedTuple):
     resource_type: str
     resource: Json
     if_none_exist: str | None = None
@@ -83,16 +79,14 @@ class Create:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     resource_type: str
     logical_id: str
     resource: Json
     conditions: Conditions
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionalUpdate:
+class ConditionalUpdate(NamedTuple):
     resource_type: str
     criteria: Parameters
     resource: Json
@@ -100,38 +94,33 @@ class ConditionalUpdate:
     new_id: str | None = None  # decided beforehand inside a transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
+class Patch(NamedTuple):
     resource_type: str
     logical_id: str
     document: PatchDocument
     conditions: Conditions
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionalPatch:
+class ConditionalPatch(NamedTuple):
     resource_type: str
     criteria: Parameters
     document: PatchDocument
     conditions: Conditions
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     resource_type: str
     logical_id: str
     conditions: Conditions
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionalDelete:
+class ConditionalDelete(NamedTuple):
     resource_type: str
     criteria: Parameters
     conditions: Conditions = Conditions()
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """Of an instance, of a type (no logical_id), or of the system (neither)."""
 
     resource_type: str | None
@@ -139,8 +128,7 @@ class History:
     parameters: Parameters
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(NamedTuple):
     """Of one type, of the system (no resource_type), or within a compartment ((type, id) of its focus)."""
 
     resource_type: str | None
@@ -148,14 +136,12 @@ class Search:
     compartment: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(NamedTuple):
     parameters: Parameters
     conditions: Conditions = Conditions()
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """An operation at the system, type or instance level; body is Parameters or the single resource.
 
     media_type: of the answer, where the caller asks for one of the operation's that is not FHIR's.
@@ -170,21 +156,18 @@ class Operation:
     media_type: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     bundle: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(NamedTuple):
     bundle: Json
 
 
 Attributable = Create | Update | ConditionalUpdate | Patch | ConditionalPatch
 
 
-@dataclass(frozen=True, slots=True)
-class Attributed:
+class Attributed(NamedTuple):
     """A change of one resource, and the Provenance that came with it as X-Provenance."""
 
     change: Attributable
@@ -279,8 +262,7 @@ class Context:
         return self.policy.base_url
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """An answer: an HTTP status, the JSON of a resource (None: nothing to show), and what the headers tell.
 
     location is relative to the base ("Patient/1/_history/2"); version_id and last_updated (microseconds) are those
@@ -295,5 +277,5 @@ class Result:
     location: str | None = None
     issues: tuple[Issue, ...] = ()
     etag: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     media_type: str | None = None

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/http.html#trules
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from fhir_server.interactions import call as calls
 from fhir_server.interactions.bundle import Entry, Identity, placed
@@ -30,12 +30,12 @@ def identified(entry: Entry, context: Context) -> Entry:
     match entry.call:
         case calls.Create() as call:
             new_id = context.new_id()
-            made = replace(call, logical_id=new_id)
+            made = call._replace(logical_id=new_id)
             return entry.changed(made, (call.resource_type, new_id))
         case calls.ConditionalUpdate() as call:
             sent = call.resource.get("id")
             new_id = sent if isinstance(sent, str) else context.new_id()
-            return entry.changed(replace(call, new_id=new_id), (call.resource_type, new_id))
+            return entry.changed(call._replace(new_id=new_id), (call.resource_type, new_id))
         case calls.ConditionalPatch(resource_type):
             return entry.changed(entry.call, (resource_type, context.new_id()))
         case calls.Update() | calls.Patch() | calls.Delete() as call:
@@ -180,7 +180,7 @@ def _settle(
                 settled.results[entry.number] = existing(found)
                 _move(entry, found.logical_id, settled)
                 return
-            call = replace(entry.call, if_none_exist=None)
+            call = entry.call._replace(if_none_exist=None)
             settled.alone.append((entry, criteria))
         case calls.ConditionalUpdate():
             found = single(entry.call.resource_type, entry.call.criteria, context, transaction)

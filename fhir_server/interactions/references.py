@@ -52,12 +52,12 @@ def rewrite_call(call: Call, resolve: Resolve) -> Call:
     match call:
         case calls.Create() | calls.Update() | calls.ConditionalUpdate():
             resource = rewrite(call.resource, resolve)
-            return call if resource is call.resource else replace(call, resource=resource)
+            return call if resource is call.resource else call._replace(resource=resource)
         case calls.Patch() | calls.ConditionalPatch():
             content = _patch(call.document, resolve)
             if content is call.document.content:
                 return call
-            return replace(call, document=replace(call.document, content=content))
+            return call._replace(document=replace(call.document, content=content))
     return call
 
 

@@ -6,8 +6,7 @@ The core knows no resource type; a set of rules says which types it is about. ht
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fhir_server.spec.errors import FhirError, Issue
 from fhir_server.store.contract import ReadTransaction, Transaction
@@ -21,8 +20,7 @@ Identity = tuple[str, str]
 Pending = Mapping[Identity, Json | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Ruled:
+class Ruled(NamedTuple):
     """What may be stored (None: a deletion), and hints for the caller."""
 
     resource: Json | None

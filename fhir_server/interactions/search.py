@@ -67,7 +67,7 @@ def understood(
     if call.resource_type in context.rules.resource_types:
         assert call.resource_type is not None
         parameters = context.rules.search(call.resource_type, call.compartment, parameters, context)
-    plain = call if cursor is None else replace(call, parameters=told)
+    plain = call if cursor is None else call._replace(parameters=told)
     known = remembering(parameters, context)
     if known is not None:
         with suppress(NeedsView):

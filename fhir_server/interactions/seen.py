@@ -286,6 +286,10 @@ class Seen:
         """See Transaction."""
         self.whole.renew_mark(name)
 
+    def unused(self, identities: Iterable[Identity]) -> None:
+        """See Transaction."""
+        self.whole.unused(identities)
+
     def lock(self, identities: Sequence[Identity]) -> None:
         """See Transaction."""
         self.whole.lock(identities)

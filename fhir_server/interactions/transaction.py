@@ -108,6 +108,11 @@ def run(
 
     Raises FhirError naming the failing entry; the store's transaction then undoes all of it.
     """
+    transaction.unused(
+        entry.identity
+        for entry in prepared.entries
+        if entry.identity is not None and isinstance(entry.call, calls.Create)
+    )
     settled = _settled_and_locked(prepared, context, transaction)
     results = settled.results
     _resolve(prepared, settled, context, transaction)

@@ -6,8 +6,7 @@ https://hl7.org/fhir/R4/resource.html#Meta
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhir_server import validation
 from fhir_server.interactions import integrity, profiles
@@ -29,8 +28,7 @@ from fhir_server.store.contract import Method, Recoded, StoredVersion, Transacti
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """A change of one resource, decided; previous is the newest version, which may be a deletion."""
 
     method: Method
@@ -55,8 +53,7 @@ def check(resource: Json, resource_type: str, context: Context) -> None:
         raise FhirError(validation.status(issues), issues)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A version that was stored, and hints about it for the caller."""
 
     version: StoredVersion
@@ -210,15 +207,13 @@ def moment(previous: StoredVersion | None, context: Context, transaction: Transa
 def stamp(resource: Json, logical_id: str, version_id: int, last_updated: int) -> Json:
     """The resource with its identity: resourceType, id and meta first, everything else as it was sent."""
     meta = resource.get("meta", {})
-    stamped: Json = {
+    head: Json = {
         "resourceType": resource["resourceType"],
         "id": logical_id,
         "meta": {"versionId": str(version_id), "lastUpdated": write_instant(last_updated)}
         | {name: value for name, value in meta.items() if name not in _SERVER_META},
     }
-    for name, value in resource.items():
-        stamped.setdefault(name, value)
-    return stamped
+    return head | resource | head
 
 
 _SERVER_META = frozenset({"versionId", "lastUpdated", "_versionId", "_lastUpdated"})
@@ -253,7 +248,7 @@ def written(stored: StoredVersion | Stored) -> Result:
 
 def existing(version: StoredVersion) -> Result:
     """200 with the version that a conditional create finds there already."""
-    return replace(written(version), status=200)
+    return written(version)._replace(status=200)
 
 
 def refuse_criteria(resource: Json) -> None:

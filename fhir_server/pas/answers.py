@@ -6,7 +6,6 @@ https://hl7.org/fhir/R4/operationoutcome.html
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -90,7 +89,7 @@ def as_it_is(
         version = transaction.current(*_identity(result.location))
         assert version is not None
         stored = written(version)
-        return replace(stored, status=result.status, issues=result.issues, headers=result.headers)
+        return stored._replace(status=result.status, issues=result.issues, headers=result.headers)
     bundle = None if result.body is None else parse_stored(result.body)
     if bundle is None or bundle.get("resourceType") != "Bundle":
         return result
@@ -98,7 +97,7 @@ def as_it_is(
         _entry(entry, asked, context, transaction) if changes else entry
         for entry, changes in _answered(bundle, call)
     ]
-    return replace(result, body=serialise(bundle | {"entry": shown}))
+    return result._replace(body=serialise(bundle | {"entry": shown}))
 
 
 def of_batch(result: Result, call: Batch, failed: Mapping[str, Answer], context: Context) -> Result:
@@ -109,7 +108,7 @@ def of_batch(result: Result, call: Batch, failed: Mapping[str, Answer], context:
     for entry, changes in _answered(bundle, call):
         told = {item: failed[item] for item in _booked(entry) if item in failed} if changes else {}
         shown.append(refusal_entry(refusal(told, context)) if told else entry)
-    return replace(result, body=serialise(bundle | {"entry": shown}))
+    return result._replace(body=serialise(bundle | {"entry": shown}))
 
 
 def _answered(bundle: Json, call: Call) -> Iterator[tuple[Json, bool]]:

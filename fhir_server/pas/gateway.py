@@ -117,7 +117,8 @@ class Gateway:
         def take(transaction: Transaction) -> Turn | Later | None:
             return turns.take(logical_id, seconds, transaction, waited_for=waited_for)
 
-        return await asyncio.wrap_future(self.store.submit(take))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.threads, self.store.write, take)
 
     async def _tell(self, turn: Turn) -> Answer | None:
         """What the PAS has answered, written down; None when the appointment is another by now."""

@@ -122,8 +122,8 @@ def apply(write: Write, after: Json | None, acts: Acts) -> None:
         return
     transaction.lock([("ServiceRequest", item) for item in ids])
     for item in ids:
-        case = load(item, context, transaction)
-        if case is None or case.kind != "advice" or not case.referral.get("performer"):
+        case = load(item, context, transaction, only="advice")
+        if case is None or not case.referral.get("performer"):
             continue
         if case.referral["status"] in terminal():
             raise refusals.invalid_state(

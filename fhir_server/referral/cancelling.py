@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/valueset-request-status.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fhir_server.booking.inputs import read_inputs
 from fhir_server.booking.names import OURS
@@ -40,7 +40,7 @@ class Cancel:
         case = doing.case(call.logical_id, kind_of(stored) or "referral")
         if case.referral["status"] == "revoked":
             assert case.version is not None
-            return replace(written(case.version), status=200)
+            return written(case.version)._replace(status=200)
         after = noted(case.referral, inputs.text("comment")) | {"status": "revoked"}
         reason = inputs.concept("reason", system("referral-reason"))
         if reason is not None:

@@ -63,12 +63,14 @@ class Case:
         return [item for item in self.appointments.items() if item[1]["status"] in wanted]
 
 
-def load(logical_id: str, context: Context, transaction: ReadTransaction) -> Case | None:
-    """The case of a stored referral; None when there is no referral of that id."""
+def load(
+    logical_id: str, context: Context, transaction: ReadTransaction, only: Kind | None = None
+) -> Case | None:
+    """The case of a stored referral; None when there is no referral of that id, or of that kind only."""
     version = transaction.current("ServiceRequest", logical_id)
     referral = stored_referral(version)
     kind = kind_of(referral)
-    if referral is None or kind is None:
+    if referral is None or kind is None or only not in (None, kind):
         return None
     return related(Case(logical_id, referral, kind, version), context, transaction)
 

@@ -85,7 +85,7 @@ class Doing:
         self.ledger.record(self.context, self.transaction)
         version = self.transaction.current(resource_type, logical_id)
         assert version is not None
-        return replace(written(version), status=status)
+        return written(version)._replace(status=status)
 
 
 def _wanted(case: Case) -> set[Identity]:

@@ -64,8 +64,9 @@ def apply(write: Write, after: Json | None, acts: Acts) -> Ruled:
     after = advice.with_pathway(after, before, context, transaction)
     after = clock.with_clock(after, before, kind, context)
     case = Case(write.logical_id, before or after, kind, write.previous if before else None)
-    # What is loaded may have come before the referral that it is about; clients cannot write in that order.
-    if write.previous is not None or context.pending or context.recording:
+    # What is about a referral may be there before it, when it is loaded or in the same Bundle; not if its id is new.
+    early = write.method != "POST" and (context.pending or context.recording)
+    if write.previous is not None or early:
         related(case, context, transaction)
     current = state.derive(case, context, transaction) if before is not None else None
     if not context.recording:

@@ -21,18 +21,15 @@ from fhir_server.search.entries import IndexEntries
 from fhir_server.store.checks import UnsafeDatabase
 from fhir_server.store.open import prepare_database, sqlite_path
 from fhir_server.store.rows import METHODS, Row, rows, type_numbers
-from fhir_server.store.schema import INDEX_COLUMNS
+from fhir_server.store.schema import COLUMNS
 
 Json = dict[str, Any]
 Batch = dict[str, list[Row]]
 
 _COLUMNS = {
     "resource": ("key", "type", "logical_id", "version_id", "last_updated", "deleted", "seq"),
-    "version": (
-        "seq", "key", "type", "logical_id", "version_id", "last_updated", "method", "created", "body"
-    ),
-    **{table: ("parameter", *columns) for table, columns in INDEX_COLUMNS.items()},
-}  # fmt: skip
+    **COLUMNS,
+}
 
 # The indexes beside the primary keys: made once everything is there, they are sorted and not grown.
 _SQLITE_INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"

@@ -5,8 +5,7 @@ https://hl7.org/fhir/R4/http.html#versioning
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeVar
@@ -15,6 +14,7 @@ from fhir_server.search.entries import IndexEntries, TokenEntry
 from fhir_server.search.expression import Expression, Position, Query, Table
 from fhir_server.store.claims import Claims, ReadClaims, Replies
 from fhir_server.store.defined import CatalogueTransaction, Defined
+from fhir_server.store.promise import Promise
 from fhir_server.store.window import Referrers, Window
 
 T = TypeVar("T")
@@ -276,6 +276,9 @@ class Transaction(ReadTransaction, Protocol):
         An id of "" locks the creation by criteria (conditional interactions) of that type.
         """
 
+    def unused(self, identities: Iterable[tuple[str, str]]) -> None:
+        """Ids that were just chosen at random: until one is put, the store need not look whether it is there."""
+
     def reindex(self, key: int, entries: IndexEntries) -> bool:
         """Make the index rows of a current resource those of the entries; whether they were others.
 
@@ -322,12 +325,12 @@ class Store(Protocol):
         search that takes longer than the deployment allows raises FhirError too_costly.
         """
 
-    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Future[T]:
+    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Promise[T]:
         """Run work in one transaction, on a thread of the store's.
 
         soon is given for a work that takes a few milliseconds at most: it has the store's function called on a thread
-        that may run such works too, without waiting for it; what is durable is still told by the future.
-        The future holds its result once everything is durable, or what it raised once nothing of it remains. Work
+        that may run such works too, without waiting for it; what is durable is still told by the promise.
+        The promise holds its result once everything is durable, or what it raised once nothing of it remains. Work
         may be run again from the start after a VersionConflict, a deadlock or a lost group (at most AGAIN times, then
         FhirError 503), so it must not have effects of its own.
         """

@@ -27,7 +27,7 @@ class Driver(Protocol):
         """The same change for many rows."""
 
     def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
-        """New rows of index tables; the order of the tables and of their rows is not kept."""
+        """New rows of the tables of schema.COLUMNS; the order of the tables and of their rows is not kept."""
 
     # Whether the next question is the only one that is asked of a read, so that it needs no snapshot.
     alone: bool

@@ -38,8 +38,9 @@ class IndexRows:
         previous: StoredVersion | None,
         entries: IndexEntries,
         previous_entries: IndexEntries | None,
+        version: Row,
     ) -> None:
-        """Write what a new version changes; without previous_entries the rows that are there are read."""
+        """Write a new version and what it changes; without previous_entries the rows that are there are read."""
         if previous is None:
             before: dict[str, set[Row]] = {}
         elif previous_entries is None:
@@ -47,10 +48,11 @@ class IndexRows:
         else:
             # Entries that differ may still be equal as rows (shortened values), so rows are what is compared.
             before = rows(previous_entries, key)
-        self._change(before, rows(entries, key))
+        self._change(before, rows(entries, key), version)
 
-    def recode(self, key: int, recoded: Recoded) -> None:
-        """Write what another code changes."""
+    def recode(self, key: int, recoded: Recoded, version: Row) -> None:
+        """Write a new version and what another code changes."""
+        self._driver.add_rows({"version": [version]})
         number, before, after = recoded.parameter, fit(recoded.before), fit(recoded.after)
         self._driver.change(_RECODE, (after, number, before, key))
         for column, projections in places(number):
@@ -98,7 +100,9 @@ class IndexRows:
                 found[table] = set(listed)
         return found
 
-    def _change(self, before: dict[str, set[Row]], after: dict[str, set[Row]]) -> None:
+    def _change(
+        self, before: dict[str, set[Row]], after: dict[str, set[Row]], version: Row | None = None
+    ) -> None:
         none: set[Row] = set()
         for table, listed in before.items():
             gone = listed - after.get(table, none)
@@ -106,7 +110,9 @@ class IndexRows:
                 self._driver.change_many(_DELETE_ROW[table], list(gone))
         new = {table: list(listed - before.get(table, none)) for table, listed in after.items()}
         self._claim(new.pop("unique_identifier", ()))
-        self._driver.add_rows({table: listed for table, listed in new.items() if listed})
+        added: dict[str, list[Row]] = {} if version is None else {"version": [version]}
+        added.update((table, listed) for table, listed in new.items() if listed)
+        self._driver.add_rows(added)
 
     def _claim(self, new: Iterable[Row]) -> None:
         """One by one and in one order, as each waits for another transaction that has claimed the same."""

@@ -66,6 +66,8 @@ class SqlLinks:
         self._driver = driver
         # What the last search of this view has met on its way (key, type's number, id, body) and may be asked for next.
         self.met: dict[Target, Row] = {}
+        # What this transaction itself has put, or knows that it is not there.
+        self.own: dict[Identity, StoredVersion | None] = {}
 
     def _meet(self, rows: Iterable[Row]) -> None:
         self.met = {(row[1], row[2]): row for row in rows}
@@ -136,6 +138,12 @@ class SqlLinks:
     def many(self, identities: Sequence[Identity]) -> dict[Identity, StoredVersion]:
         """The current, not deleted versions of those."""
         found: dict[Identity, StoredVersion] = {}
+        if self.own:
+            known = {item: self.own[item] for item in identities if item in self.own}
+            found = {
+                item: version for item, version in known.items() if version and not version.deleted
+            }
+            identities = [item for item in identities if item not in known]
         for resource_type, ids in by_type(identities).items():
             for part in chunks(ids):
                 text = f"{LIVE} AND r.type = ? AND r.logical_id IN ({marks(part)})"

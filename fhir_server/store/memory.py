@@ -8,7 +8,6 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -26,6 +25,7 @@ from fhir_server.store.defined import Defined
 from fhir_server.store.memory_catalogue import MemoryCatalogue
 from fhir_server.store.memory_claims import Ledger
 from fhir_server.store.memory_transaction import MemoryTransaction
+from fhir_server.store.promise import Promise
 
 T = TypeVar("T")
 Identity = tuple[str, str]
@@ -52,29 +52,29 @@ class MemoryStore:
         with self._lock:
             yield MemoryTransaction(self)
 
-    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Future[T]:  # noqa: ARG002 - not of use here
+    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Promise[T]:  # noqa: ARG002 - not of use here
         """Run the work here and now; undo what it put when it raises."""
-        future: Future[T] = Future()
+        promise: Promise[T] = Promise()
         if self._closed:
-            future.set_exception(errors.unavailable("The server is shutting down"))
-            return future
+            promise.set_exception(errors.unavailable("The server is shutting down"))
+            return promise
         with self._lock:
             for attempt in range(1 + AGAIN):
                 transaction = MemoryTransaction(self)
                 try:
-                    future.set_result(work(transaction))
+                    promise.set_result(work(transaction))
                 except VersionConflict:
                     transaction.undo()
                     if attempt == AGAIN:
                         told = "Others are changing the same resources; try again"
-                        future.set_exception(errors.unavailable(told))
-                except BaseException as error:  # noqa: BLE001 - the future carries whatever the work raised
+                        promise.set_exception(errors.unavailable(told))
+                except BaseException as error:  # noqa: BLE001 - the promise carries whatever the work raised
                     transaction.undo()
-                    future.set_exception(error)
+                    promise.set_exception(error)
                     break
                 else:
                     break
-        return future
+        return promise
 
     def write(self, work: Callable[[Transaction], T]) -> T:
         """submit(work).result()"""

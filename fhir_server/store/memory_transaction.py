@@ -77,6 +77,9 @@ class MemoryTransaction:
         """That stays when the transaction is undone: a mark too new is looked behind in vain, once."""
         self.store.marks[name] = secrets.token_bytes(16)
 
+    def unused(self, identities: Iterable[Identity]) -> None:
+        """Looking costs nothing here."""
+
     def lock(self, identities: Sequence[Identity]) -> None:
         """One writer at a time anyway."""
 

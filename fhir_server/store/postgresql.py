@@ -10,7 +10,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any, TypeVar
@@ -27,10 +27,11 @@ from fhir_server.spec import errors
 from fhir_server.store.contract import AGAIN, ReadTransaction, Soon, Transaction, VersionConflict
 from fhir_server.store.defined import Defined
 from fhir_server.store.pages_sql import Derived
+from fhir_server.store.promise import Promise
 from fhir_server.store.rows import Row
 from fhir_server.store.search_composer import EACH, VARIES
 from fhir_server.store.statements import SqlTransaction, keep_secret
-from fhir_server.store.tables import INDEX_TABLES
+from fhir_server.store.tables import METADATA
 
 T = TypeVar("T")
 
@@ -82,7 +83,7 @@ def _additions(tables: tuple[str, ...]) -> str:
     """The statement that adds rows to tables."""
     parts = []
     for name in tables:
-        columns = INDEX_TABLES[name].columns
+        columns = METADATA.tables[name].columns
         lists = ", ".join(f"%s::{_type(item)}[]" for item in columns)
         parts.append(
             f"INSERT INTO {name} ({', '.join(columns.keys())}) SELECT * FROM unnest({lists})"
@@ -101,6 +102,8 @@ def _list(values: Sequence[Any]) -> str:
     if isinstance(values[0], str):
         quoted = (item.replace("\\", "\\\\").replace('"', '\\"') for item in values)
         return '{"' + '","'.join(quoted) + '"}'
+    if isinstance(values[0], bytes):
+        return '{"' + '","'.join(["\\\\x" + item.hex() for item in values]) + '"}'
     return "{" + ",".join(map(str, values)) + "}"
 
 
@@ -274,14 +277,21 @@ class PostgresqlStore:
         except (psycopg.Error, PoolTimeout) as error:
             raise _refusal(error) from error
 
-    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Future[T]:  # noqa: ARG002 - not of use here
+    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Promise[T]:  # noqa: ARG002 - not of use here
         """Run the work in a transaction on one of the store's threads."""
+        promise: Promise[T] = Promise()
         try:
-            return self._threads.submit(self._run, work)
+            self._threads.submit(self._keep, promise, work)
         except RuntimeError:
-            future: Future[T] = Future()
-            future.set_exception(errors.unavailable("The server is shutting down"))
-            return future
+            promise.set_exception(errors.unavailable("The server is shutting down"))
+        return promise
+
+    def _keep(self, promise: Promise[T], work: Callable[[Transaction], T]) -> None:
+        if promise.begin():
+            try:
+                promise.set_result(self._run(work))
+            except BaseException as error:  # noqa: BLE001 - the promise carries whatever the work raised
+                promise.set_exception(error)
 
     def write(self, work: Callable[[Transaction], T]) -> T:
         """submit(work).result()"""

@@ -35,9 +35,16 @@ INDEX_COLUMNS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
+# Of the tables that rows are only added to and removed from.
+COLUMNS = {
+    "version": (
+        "seq", "key", "type", "logical_id", "version_id", "last_updated", "method", "created", "body"
+    ),
+    **{table: ("parameter", *columns) for table, columns in INDEX_COLUMNS.items()},
+}  # fmt: skip
 INSERT_ROW = {
-    table: f"INSERT INTO {table} (parameter, {', '.join(columns)}) VALUES ({', '.join('?' * (len(columns) + 1))})"
-    for table, columns in INDEX_COLUMNS.items()
+    table: f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    for table, columns in COLUMNS.items()
 }
 
 

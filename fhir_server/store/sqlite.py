@@ -9,7 +9,6 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeVar
@@ -20,6 +19,7 @@ from fhir_server.spec import errors
 from fhir_server.store.contract import OverBudget, ReadTransaction, Soon, Transaction
 from fhir_server.store.defined import Defined
 from fhir_server.store.pages_sql import Derived
+from fhir_server.store.promise import Promise
 from fhir_server.store.rows import type_numbers
 from fhir_server.store.sqlite_driver import (
     BUSY_SECONDS,
@@ -107,7 +107,7 @@ class SqliteStore:
         reader.view.met = {}
         return reader
 
-    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Future[T]:
+    def submit(self, work: Callable[[Transaction], T], soon: Soon | None = None) -> Promise[T]:
         """Queue the work for the writer."""
         return self._writer.submit(work, soon)
 

@@ -14,7 +14,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -23,6 +22,7 @@ import apsw
 
 from fhir_server.spec import errors
 from fhir_server.store.contract import AGAIN, Soon, Transaction, VersionConflict
+from fhir_server.store.promise import Promise
 from fhir_server.store.sqlite_driver import STEPS, SqliteDriver, connect, error_code, refusal
 from fhir_server.store.statements import SqlTransaction
 
@@ -37,7 +37,7 @@ _LONGEST_TURN_SECONDS = 0.03
 
 class _Queued(NamedTuple):
     work: Callable[[Transaction], Any]
-    future: Future[Any]
+    promise: Promise[Any]
     soon: Soon | None
 
 
@@ -48,7 +48,7 @@ class _Refused:
     error: BaseException
 
 
-_Done = list[tuple["Future[Any]", Any]]
+_Done = list[tuple[Promise[Any], Any]]
 
 
 class _HalfDone(Exception):
@@ -78,17 +78,17 @@ class SqliteWriter:
         self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[Transaction], T], soon: Soon | None) -> Future[T]:
-        """Queue the work; the future holds what came of it once that is durable."""
-        future: Future[T] = Future()
+    def submit(self, work: Callable[[Transaction], T], soon: Soon | None) -> Promise[T]:
+        """Queue the work; the promise holds what came of it once that is durable."""
+        promise: Promise[T] = Promise()
         with self._lock:
             if self._closed:
-                future.set_exception(errors.unavailable("The server is shutting down"))
-                return future
-            self._queue.append(_Queued(work, future, soon))
+                promise.set_exception(errors.unavailable("The server is shutting down"))
+                return promise
+            self._queue.append(_Queued(work, promise, soon))
             if not self._taken:
                 self._next()
-        return future
+        return promise
 
     def is_alive(self) -> bool:
         """Whether works are run."""
@@ -185,7 +185,7 @@ class SqliteWriter:
                 if until is not None:
                     raise _TakesLong from error
                 lost = error
-                done = [(item.future, None) for item in waiting if _begins(item.future)]
+                done = [(item.promise, None) for item in waiting if item.promise.begin()]
                 waiting.clear()
             if lost is not None:
                 self._give_up(lost, done)
@@ -202,11 +202,11 @@ class SqliteWriter:
         except apsw.Error as error:
             self._give_up(error, done)
         else:
-            for future, result in done:
+            for promise, result in done:
                 if isinstance(result, _Refused):
-                    future.set_exception(result.error)
+                    promise.set_exception(result.error)
                 else:
-                    future.set_result(result)
+                    promise.set_result(result)
         with self._lock:
             self._next()
 
@@ -217,8 +217,8 @@ class SqliteWriter:
     def _give_up(self, error: BaseException, done: _Done) -> None:
         """Nothing of these works remains."""
         self._roll_back()
-        for future, _ in done:
-            future.set_exception(refusal(error))
+        for promise, _ in done:
+            promise.set_exception(refusal(error))
 
     def _run(
         self, queued: _Queued, done: _Done, *, guarded: bool, here: bool
@@ -228,27 +228,27 @@ class SqliteWriter:
         A refusal too: it may stand on what another work of the group did, which a crash could still undo.
         Gives the error that took the whole transaction with it, as SQLite does when the disk is full.
         """
-        work, future, _ = queued
-        if not _begins(future):
+        work, promise, _ = queued
+        if not promise.begin():
             return None
         attempt = self._attempt if guarded else self._trust
         for left in range(AGAIN, -1, -1):
             try:
-                done.append((future, attempt(work)))
+                done.append((promise, attempt(work)))
             except (_HalfDone, _TakesLong):
                 raise
             except VersionConflict as error:
                 if left:
                     continue
-                done.append((future, _Refused(refusal(error))))
+                done.append((promise, _Refused(refusal(error))))
             except BaseException as error:
                 if here and error_code(error) == apsw.SQLITE_INTERRUPT:
                     raise _TakesLong from error
                 told = refusal(error) if isinstance(error, apsw.Error) else error
                 if not self._connection.in_transaction:
-                    future.set_exception(told)
+                    promise.set_exception(told)
                     return error
-                done.append((future, _Refused(told)))
+                done.append((promise, _Refused(told)))
             break
         return None
 
@@ -276,11 +276,6 @@ class SqliteWriter:
             raise
         cursor.execute("RELEASE work")
         return result
-
-
-def _begins(future: Future[Any]) -> bool:
-    """Whether the work is still wanted; from here on it cannot be taken back."""
-    return future.running() or future.set_running_or_notify_cancel()
 
 
 def _is_over(until: float | None, done: _Done) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.store import window_sql
@@ -34,10 +34,6 @@ _CURRENT = (
 _VERSION = (
     f"SELECT {COLUMNS} FROM resource r JOIN version v ON v.key = r.key AND v.version_id = ?"
     " WHERE r.type = ? AND r.logical_id = ?"
-)
-_INSERT_VERSION = (
-    "INSERT INTO version (seq, key, type, logical_id, version_id, last_updated, method, created, body)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_RESOURCE = (
     "INSERT INTO resource (key, type, logical_id, version_id, last_updated, deleted, seq)"
@@ -92,8 +88,14 @@ class SqlTransaction(SqlPages):
         """Hold those identities until the end."""
         self._driver.lock(identities)
 
+    def unused(self, identities: Iterable[Identity]) -> None:
+        """They are nowhere before they are put here."""
+        self.own.update(dict.fromkeys(identities))
+
     def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
         """The newest version."""
+        if (resource_type, logical_id) in self.own:
+            return self.own[resource_type, logical_id]
         number = type_numbers()[resource_type]
         found = self._driver.fetch(_CURRENT, (number, logical_id))
         return stored(found[0]) if found else None
@@ -230,27 +232,18 @@ class SqlTransaction(SqlPages):
             )
         if done != 1:
             raise VersionConflict(f"{resource_type}/{logical_id}")
-        self._driver.change(
-            _INSERT_VERSION,
-            (
-                seq,
-                key,
-                number,
-                logical_id,
-                version_id,
-                last_updated,
-                METHODS.index(method),
-                int(created),
-                body,
-            ),
-        )
+        row = (
+            seq, key, number, logical_id, version_id, last_updated, METHODS.index(method), int(created), body,
+        )  # fmt: skip
         if isinstance(entries, Recoded):
-            self._index.recode(key, entries)
+            self._index.recode(key, entries, row)
         else:
-            self._index.write(key, previous, entries, previous_entries)
-        return StoredVersion(
+            self._index.write(key, previous, entries, previous_entries, row)
+        version = StoredVersion(
             key, resource_type, logical_id, version_id, last_updated, method, created, body
         )
+        self.own[resource_type, logical_id] = version
+        return version
 
 
 def keep_secret(name: str, transaction: Transaction) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -15,6 +14,7 @@ from fhir_server.http.lanes import Lanes
 from fhir_server.interactions.call import Context, Operation, Policy, Result
 from fhir_server.interactions.operation import Level, Operations
 from fhir_server.store.contract import ReadTransaction, Store
+from fhir_server.store.promise import Promise
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Recording:
         self.used.append("read in a thread" if budget is None else "read on the loop")
         yield None
 
-    def submit(self, work: Any, soon: Any = None) -> Future[Result]:
+    def submit(self, work: Any, soon: Any = None) -> Promise[Result]:
         del work
         self.used.append("written by the thread" if soon is None else "written on the loop")
-        done: Future[Result] = Future()
+        done: Promise[Result] = Promise()
         done.set_result(Result(200))
         return done
 

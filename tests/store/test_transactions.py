@@ -45,6 +45,44 @@ def test_what_raises_does_not_change_what_was_there(store: Store) -> None:
         assert view.index_difference(before.key, frozenset(_CODED)) == (0, 0)
 
 
+def test_a_transaction_sees_what_it_has_put(store: Store) -> None:
+    """The newest version of its own, whether it says beforehand that the id is new or not, and no deletion."""
+    write(store, "Patient/old")
+
+    def work(transaction: Transaction) -> None:
+        transaction.unused([("Patient", "new"), ("Patient", "never")])
+        assert transaction.current("Patient", "new") is None
+        assert transaction.many([("Patient", "new"), ("Patient", "old")]).keys() == {
+            ("Patient", "old")
+        }
+        for name in ("new", "other", "old"):
+            put(transaction, f"Patient/{name}", _CODED)
+            last = put(transaction, f"Patient/{name}")
+            assert transaction.current("Patient", name) == last
+            assert transaction.many([("Patient", name)]) == {("Patient", name): last}
+            assert transaction.by_key([last.key]) == {last.key: last}
+        gone = put(transaction, "Patient/other", method="DELETE")
+        assert transaction.current("Patient", "other") == gone
+        assert transaction.many([("Patient", "other"), ("Patient", "never")]) == {}
+        assert transaction.current("Patient", "never") is None
+
+    store.write(work)
+    assert current(store, "Patient/new").version_id == 2
+    assert current(store, "Patient/old").version_id == 3
+
+
+def test_an_id_that_was_thought_new_is_not_written_over(store: Store) -> None:
+    before = write(store, "Patient/a")
+
+    def work(transaction: Transaction) -> None:
+        transaction.unused([("Patient", "a")])
+        put(transaction, "Patient/a", _CODED, previous=None)
+
+    with pytest.raises(FhirError, match="503"):
+        store.write(work)
+    assert current(store, "Patient/a") == before
+
+
 def test_a_failing_call_among_good_ones_fails_alone(store: Store) -> None:
     """The calls are queued while the store is busy with one, so that SQLite commits them as a group."""
     busy = threading.Event()
