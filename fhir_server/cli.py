@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,12 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from pydantic import ValidationError
-
-from fhir_server.settings import Settings
 
 if TYPE_CHECKING:
     from fhir_server.interactions.call import Context
+    from fhir_server.settings import Settings
     from fhir_server.store.contract import Store
 
 application = typer.Typer(
@@ -45,16 +42,26 @@ BaseUrl = Annotated[str | None, typer.Option(help="The FHIR base as clients see 
 
 def _settings(**given: Any) -> Settings:
     """The settings with what the command line says on top; a wrong one ends the command with a sentence."""
+    # Loaded by the commands that need them: the help does not.
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
+
+    from fhir_server.settings import Settings
+
     file = os.environ.get("FHIR_SETTINGS_FILE")
     try:
         if file and not Path(file).is_file():
             raise _ended(2, f"FHIR_SETTINGS_FILE names {file}, which is not a file")
         return Settings(**{name: value for name, value in given.items() if value is not None})
-    except tomllib.TOMLDecodeError as error:
-        raise _ended(2, f"{file} is not TOML: {error}") from None
     except ValidationError as error:
         told = [_sentence(fault["loc"], fault["msg"]) for fault in error.errors()]
         raise _ended(2, "\n".join(told)) from None
+    except SettingsError as error:
+        # Of a list in the environment. The cause would tell where, and show what may be a secret.
+        raise _ended(2, f"Settings: {error}; write JSON") from None
+    except ValueError as error:
+        # What the reader of the file raises, which is loaded only where there is a file.
+        raise _ended(2, f"{file} is not TOML: {error}") from None
 
 
 def _sentence(place: tuple[int | str, ...], told: str) -> str:

@@ -9,7 +9,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -31,7 +31,6 @@ from fhir_server.http.exchange import Receive, Scope, Send
 from fhir_server.http.identification import Identification
 from fhir_server.http.lanes import Lanes
 from fhir_server.http.rates import Rates
-from fhir_server.http.shell import shell
 from fhir_server.interactions.call import Context, Policy
 from fhir_server.interactions.operation import Operations
 from fhir_server.interactions.profiles import Profiles
@@ -55,12 +54,13 @@ from fhir_server.validation import Validator
 from fhir_server.validation.profiles.guides import with_global_profiles
 from fhir_server.validation.profiles.library import CoreDefinitions, Library
 from fhir_server.validation.profiles.packages import Folder, Packages
-from fhir_server.validation.schemas.documents import Schemas
 
 if TYPE_CHECKING:
     from fhir_server.pas.gateway import Gateway
 
 LOG = logging.getLogger("fhir_server")
+
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SWEEP_SECONDS = 1.0
 _SWEEPS_A_CLEARING = 600
@@ -257,8 +257,9 @@ class Application:
             callers=callers_of(settings),
             afterwards=self.gateway,
         )
-        schemas = Schemas(self.context.profiles.validator.library)
-        self.shell = shell(self.store.ready, settings.base, schemas)
+        self._base = settings.base
+        self._shell: Asgi | None = None
+        self._loading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route by the first path segment; end the store with the server."""
@@ -268,9 +269,24 @@ class Application:
             if path == b"/fhir" or path.startswith(b"/fhir/"):
                 await self.endpoint(scope, receive, send)
             else:
-                await self.shell(scope, receive, send)
+                shell = self._shell or await self._loaded_shell()
+                await shell(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
+
+    async def _loaded_shell(self) -> Asgi:
+        """The shell, loaded by a thread when it is first asked for: FastAPI would be a good part of the start."""
+        async with self._loading:
+            if self._shell is None:
+                self._shell = await asyncio.to_thread(self._load_shell)
+            return self._shell
+
+    def _load_shell(self) -> Asgi:
+        from fhir_server.http.shell import shell
+        from fhir_server.validation.schemas.documents import Schemas
+
+        schemas = Schemas(self.context.profiles.validator.library)
+        return shell(self.store.ready, self._base, schemas)
 
     async def _sweep(self) -> None:
         """Let go of expired holds and old replies, and keep waits true, as long as the server lives."""
@@ -310,7 +326,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def application() -> Callable[[Scope, Receive, Send], object]:
+def application() -> Asgi:
     """The ASGI application of a worker, from the settings in its environment."""
     settings = Settings()
     configure(settings.log_level)

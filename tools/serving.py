@@ -17,6 +17,8 @@ from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parent.parent
 PAUSE = 0.01
+# Of FHIR, which is there before what stands around it.
+READY = "/fhir/metadata?_elements=status"
 
 
 class NotServing(Exception):
@@ -79,7 +81,7 @@ class ServerProcess:
             start_new_session=True,
         )
 
-    def wait_until_ready(self, timeout: float = 30.0, path: str = "/health/ready") -> None:
+    def wait_until_ready(self, timeout: float = 30.0, path: str = READY) -> None:
         """Return once that path answers 200; raises NotServing otherwise."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:

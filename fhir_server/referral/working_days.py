@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from holidays import HolidayBase, country_holidays
+if TYPE_CHECKING:
+    from holidays import HolidayBase
 
 _SATURDAY = 5
 
 
 @cache
 def _holidays() -> HolidayBase:
+    # Loaded with the first day that is asked for, to start the sooner.
+    from holidays import country_holidays
+
     return country_holidays("GB", subdiv="ENG")
 
 

@@ -29,9 +29,10 @@ from fhir_server.store.pages_sql import Derived
 from fhir_server.store.postgresql_marks import marked
 from fhir_server.store.promise import Promise
 from fhir_server.store.rows import Row
-from fhir_server.store.schema import DELETE_ROW, METADATA
+from fhir_server.store.schema import DELETE_ROW
 from fhir_server.store.search_composer import VARIES
 from fhir_server.store.statements import SqlTransaction, keep_secret
+from fhir_server.store.tables import METADATA
 
 T = TypeVar("T")
 

@@ -16,18 +16,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "referral"))
 
 from access_desk import Asking, Person, World, alone, within
 
-from tools.serving import ServerProcess
-
 
 @pytest.fixture(scope="session")
-def guarded(new_database: Callable[[], str]) -> Iterator[str]:
+def guarded(databases) -> str:
     """The base of a server that asks for roles; tests share it."""
-    settings = {
-        "FHIR_ROLE_HEADER": "NHSD-eRS-Business-Function",
-        "FHIR_PATIENT_CUT_OFF_MINUTES": "60",
-    }
-    with ServerProcess(new_database(), settings=settings) as running:
-        yield running.base + "/"
+    running = databases.server(
+        role_header="NHSD-eRS-Business-Function", patient_cut_off_minutes="60"
+    )
+    return f"{running.base}/"
 
 
 @pytest.fixture(scope="session")

@@ -79,7 +79,8 @@ def test_too_many_requests_are_429_for_that_client(serve: Callable[..., httpx.Cl
     codes = [item["code"] for item in issue["details"]["coding"]]
     assert codes == ["REC_TOO_MANY_REQUESTS", "TOO_MANY_REQUESTS"]
     assert client.get("Patient", headers={header: "B"}).status_code == 200
-    assert [client.get("metadata").status_code for _ in range(4)] == [200, 200, 200, 429]
+    # Who waited for the server to be ready has asked once, without a name as well.
+    assert [client.get("metadata").status_code for _ in range(3)] == [200, 200, 429]
 
 
 def test_with_a_gateway_each_organisation_has_its_own(serve: Callable[..., httpx.Client]) -> None:

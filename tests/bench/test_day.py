@@ -25,8 +25,8 @@ def test_any_run_of_referrals_has_its_share_of_bookings() -> None:
         assert {"full", "triage", "later"} < set(ways)
 
 
-def test_a_small_day_has_no_error(new_database) -> None:
-    url = new_database()
+def test_a_small_day_has_no_error(blank_database) -> None:
+    url = blank_database()
     resources, _ = fill_with(COUNTRY, url)
     journey = functools.partial(Journey, COUNTRY, seed=1)
     with ServerProcess(url) as server:

@@ -10,8 +10,8 @@ from fhir_server.spec.json_format import parse
 from fhir_server.store.open import open_store
 
 
-def test_a_filled_database_has_every_index_row_and_can_be_searched_and_written(new_database):
-    url = new_database()
+def test_a_filled_database_has_every_index_row_and_can_be_searched_and_written(blank_database):
+    url = blank_database()
     number, _ = fill(url, 1000)
     store = open_store(url)
     try:

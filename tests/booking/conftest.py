@@ -24,9 +24,9 @@ def clinic(client: httpx.Client) -> Clinic:
 
 
 @pytest.fixture
-def clinic_of(serve: Callable[..., httpx.Client]) -> Callable[..., Clinic]:
+def clinic_of(serve_module: Callable[..., httpx.Client]) -> Callable[..., Clinic]:
     """Makes a clinic on a server with settings of its own."""
-    return lambda **settings: Clinic(serve(**settings))
+    return lambda **settings: Clinic(serve_module(**settings))
 
 
 @pytest.fixture

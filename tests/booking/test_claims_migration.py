@@ -13,8 +13,9 @@ from booking_clinic import CAPACITY
 from fhir_server.booking.checking import faults
 from fhir_server.interactions.call import Conditions, Context, Policy, Update
 from fhir_server.interactions.perform import execute
-from fhir_server.store import open as opening
+from fhir_server.store import migrating
 from fhir_server.store.open import open_store
+from fhir_server.store.schema import HEAD
 
 
 def slot(name, status, **more):
@@ -87,6 +88,6 @@ def test_claims_are_made_from_what_is_stored(old_database):
 
 def test_the_newest_revision_is_the_one_that_a_second_start_expects():
     config = Config()
-    config.set_main_option("script_location", str(opening._MIGRATIONS))
+    config.set_main_option("script_location", str(migrating._MIGRATIONS))
     script = command.ScriptDirectory.from_config(config)
-    assert script.get_current_head() == opening.HEAD
+    assert script.get_current_head() == HEAD

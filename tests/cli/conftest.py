@@ -9,9 +9,9 @@ from fhir_server.settings import Settings
 
 
 @pytest.fixture
-def database(new_database):
+def database(blank_database):
     """The URL of an empty database, once on SQLite and once on PostgreSQL."""
-    return new_database()
+    return blank_database()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import sys
 
 import httpx
 import pytest
@@ -27,6 +28,7 @@ def refused(*arguments, **environment):
         ("--base-url", "ftp://x.example/fhir", "base_url: write the whole URL"),
         ("--database", "nonsense", "'nonsense' is not a database URL"),
         ("--database", "mysql://x/y", "use SQLite or PostgreSQL"),
+        ("--database", "postgresql+psycopg://x:port/y", "user@host:port/name"),
         ("--colour", "red", "--colour"),
         ("--host", "nowhere.invalid", "Cannot listen on nowhere.invalid"),
     ],
@@ -80,6 +82,23 @@ def test_wrong_settings_in_environment_and_file_end_with_sentences(tmp_path):
     file.write_text("colour = 1")
     status, sentence = refused("serve", FHIR_SETTINGS_FILE=str(file))
     assert (status, "colour" in sentence) == (2, True)
+    status, sentence = refused("serve", FHIR_TERMINOLOGY_SERVERS="a secret")
+    assert (status, '"terminology_servers"' in sentence, "secret" in sentence) == (2, True, False)
+
+
+@pytest.mark.parametrize(
+    ("module", "spared"),
+    [
+        ("fhir_server.cli", {"pydantic", "sqlalchemy", "uvicorn"}),
+        ("fhir_server.server", {"fastapi", "holidays", "jinja2", "psycopg", "sqlalchemy"}),
+    ],
+)
+def test_a_start_does_not_load_what_only_some_commands_and_requests_need(module, spared):
+    told = f"import sys, {module}; print(*{spared} & set(sys.modules))"
+    ended = subprocess.run(
+        [sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.split() == []
 
 
 def test_base_url_is_that_of_every_link_of_every_worker(new_database):

@@ -18,11 +18,11 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 
 
 @pytest.fixture(scope="module")
-def region(new_database, tmp_path_factory):
+def region(blank_database, tmp_path_factory):
     """A server on the example region, loaded as the Makefile loads it."""
     recipe = recipe_of("$(EXAMPLES)")
     file = tmp_path_factory.mktemp("region") / "region.ndjson"
-    database = new_database()
+    database = blank_database()
     made = next(line for line in recipe if "examples/region.py" in line)
     assert "--out" in made
     subprocess.run([sys.executable, "examples/region.py", "--out", str(file)], cwd=ROOT, check=True)

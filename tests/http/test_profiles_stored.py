@@ -70,7 +70,7 @@ def test_every_worker_knows_a_profile_after_its_commit(serve: Callable[..., http
         expected = 422 if round_number % 2 else 201
         for _ in range(4):
             # A connection of its own may reach the other worker.
-            answer = httpx.post(str(client.base_url) + "Basic", json=basic("all"))
+            answer = client.post("Basic", json=basic("all"), headers={"Connection": "close"})
             assert answer.status_code == expected
 
 

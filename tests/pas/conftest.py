@@ -16,8 +16,6 @@ from booking_clinic import Clinic
 from pas_doors import DOORS
 from pas_player import Pas
 
-from tools.serving import ServerProcess
-
 
 @pytest.fixture(scope="session")
 def player():
@@ -27,20 +25,20 @@ def player():
 
 
 @pytest.fixture(scope="session")
-def confirmed(new_database, player, tmp_path_factory):
+def token(tmp_path_factory):
+    """The file of the token that the PAS wants."""
+    made = tmp_path_factory.mktemp("token") / "token"
+    made.write_text("secret\n")
+    return made
+
+
+@pytest.fixture(scope="session")
+def confirmed(databases, player, token):
     """The client of a server that waits a second for the PAS, with a token, and holds slots for two."""
-    token = tmp_path_factory.mktemp("token") / "token"
-    token.write_text("secret\n")
-    settings = {
-        "FHIR_PAS_URL": player.url,
-        "FHIR_PAS_TIMEOUT": "1",
-        "FHIR_HOLD_SECONDS": "2",
-        "FHIR_PAS_TOKEN_FILE": str(token),
-    }
-    with (
-        ServerProcess(new_database(), settings=settings) as running,
-        httpx.Client(base_url=running.base + "/", timeout=30) as made,
-    ):
+    running = databases.server(
+        pas_url=player.url, pas_timeout="1", hold_seconds="2", pas_token_file=str(token)
+    )
+    with httpx.Client(base_url=running.base + "/", timeout=30) as made:
         yield made
 
 

@@ -131,8 +131,8 @@ def test_a_second_start_writes_nothing(opened):
     assert parse(history.body)["total"] == len(own_definitions())
 
 
-def test_of_several_that_start_at_once_one_writes(new_database):
-    database = new_database()
+def test_of_several_that_start_at_once_one_writes(blank_database):
+    database = blank_database()
     with ThreadPoolExecutor(2) as threads:
         servers = [ServerProcess(database, workers=2) for _ in range(2)]
         try:

@@ -4,7 +4,10 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urljoin
 
+import httpx
 import pytest
+
+from tools.serving import ServerProcess
 
 
 def beside(client, path):
@@ -16,6 +19,19 @@ def beside(client, path):
 def test_a_server_that_runs_is_alive_and_ready(client, path):
     answer = client.get(beside(client, path))
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_the_first_who_ask_beside_the_base_are_all_answered(new_database):
+    server = ServerProcess(new_database())
+    server.start()
+    try:
+        server.wait_until_ready()
+        paths = ["/health/live", "/health/ready", "/", "/metrics"] * 2
+        with ThreadPoolExecutor(len(paths)) as threads:
+            answers = list(threads.map(httpx.get, [urljoin(server.base, path) for path in paths]))
+    finally:
+        server.stop()
+    assert [answer.status_code for answer in answers] == [200] * len(paths)
 
 
 def counted(client):

@@ -14,7 +14,7 @@ from writing import plain
 
 from fhir_server.store.contract import Store
 from fhir_server.store.open import open_store, prepare_database
-from fhir_server.store.schema import METADATA
+from fhir_server.store.tables import METADATA
 
 KINDS = ("memory", "sqlite", "postgresql")
 

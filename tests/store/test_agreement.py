@@ -28,7 +28,7 @@ from fhir_server.search.query import SearchSettings, parse_search
 from fhir_server.spec.errors import FhirError
 from fhir_server.store.contract import Hit, Store, Transaction
 from fhir_server.store.open import open_store
-from fhir_server.store.schema import METADATA
+from fhir_server.store.tables import METADATA
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "validation"))
 from random_resources import resource

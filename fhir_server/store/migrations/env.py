@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from fhir_server.store.schema import METADATA
+from fhir_server.store.tables import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
