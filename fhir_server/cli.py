@@ -272,7 +272,9 @@ def check_store(database: Database = None, base_url: BaseUrl = None) -> None:
     checked = faulty = 0
     settings = _settings(database=database, base_url=base_url, search_timeout=3600.0)
     with _opened(settings) as (store, context):
-        found = chain(booking.faults(store, context), referral.faults(store, context))
+        found = chain(
+            store.unsound(), booking.faults(store, context), referral.faults(store, context)
+        )
         for sentence in found:
             faulty += 1
             typer.echo(sentence, err=True)

@@ -130,6 +130,7 @@ def everything(store: Store, context: Context) -> Iterator[tuple[str, str]]:
                 if found is not None:
                     yield found
         after = keys[-1]
+    store.mend()
 
 
 def _anew(key: int, context: Context, transaction: Transaction) -> tuple[str, str] | None:

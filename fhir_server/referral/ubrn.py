@@ -86,6 +86,6 @@ def kinds_with(number: str, transaction: ReadTransaction) -> set[Kind | None]:
 
 def unique(resource: Json) -> tuple[tuple[str, str], ...]:
     """The number together with the kind: a request for advice and the referral made of it share one."""
-    kind: Kind | None = kind_of(resource)
     number = ubrn_of(resource)
-    return ((system("ubrn"), f"{number} {kind}"),) if kind and number else ()
+    # What has a number is one of the two.
+    return () if number is None else ((system("ubrn"), f"{number} {kind_of(resource)}"),)

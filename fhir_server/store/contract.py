@@ -352,6 +352,12 @@ class Store(Protocol):
     def gather_statistics(self) -> None:
         """Let the database look at what is stored before it plans: after much was written, sooner than it would."""
 
+    def unsound(self) -> list[str]:
+        """What is wrong with the indexes that are not rows of a resource, in sentences for check-store."""
+
+    def mend(self) -> None:
+        """Make those anew that are wrong."""
+
     def ready(self) -> bool:
         """Whether the database answers."""
 

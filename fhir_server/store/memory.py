@@ -107,6 +107,13 @@ class MemoryStore:
     def gather_statistics(self) -> None:
         """There is no planner."""
 
+    def unsound(self) -> list[str]:
+        """There are none."""
+        return []
+
+    def mend(self) -> None:
+        """There are none."""
+
     def ready(self) -> bool:
         """Always."""
         return True

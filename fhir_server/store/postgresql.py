@@ -360,6 +360,13 @@ class PostgresqlStore:
         except (psycopg.Error, PoolTimeout) as error:
             raise _refusal(error) from error
 
+    def unsound(self) -> list[str]:
+        """PostgreSQL keeps its indexes by itself."""
+        return []
+
+    def mend(self) -> None:
+        """PostgreSQL keeps its indexes by itself."""
+
     def ready(self) -> bool:
         """Whether the database answers."""
         try:

@@ -20,7 +20,7 @@ from fhir_server.store.contract import OverBudget, ReadTransaction, Soon, Transa
 from fhir_server.store.defined import Defined
 from fhir_server.store.pages_sql import Derived
 from fhir_server.store.promise import Promise
-from fhir_server.store.rows import type_numbers
+from fhir_server.store.rows import Row, type_numbers
 from fhir_server.store.sqlite_driver import (
     BUSY_SECONDS,
     STEPS,
@@ -78,6 +78,15 @@ class _Reader:
             if now - self.began > self.budget:
                 return True
         return time.monotonic() > self.deadline
+
+
+# Of how many resources each word is, and how many words the rows have: equal, if every row was indexed once.
+_COUNTED = "CREATE VIRTUAL TABLE temp.words_counted USING fts5vocab(main, words_found, row)"
+_COUNTS = """
+    SELECT (SELECT COALESCE(SUM(doc), 0) FROM words_counted),
+    (SELECT COALESCE(SUM(LENGTH(listed) - LENGTH(REPLACE(listed, ' ', '')) + 1), 0) FROM words)
+"""
+_FILL_WORDS = "INSERT INTO words_found (words_found) VALUES ('rebuild')"
 
 
 class SqliteStore:
@@ -138,6 +147,27 @@ class SqliteStore:
 
     def gather_statistics(self) -> None:
         """Statements are written so that SQLite's planner needs none."""
+
+    def unsound(self) -> list[str]:
+        """Whether the full-text index has as many words as the rows that it is of."""
+        ((indexed, listed),) = self._asked(_COUNTED, _COUNTS)
+        told = f"The full-text index has {indexed} words in place of {listed}; fhir-server reindex makes it anew"
+        return [] if indexed == listed else [told]
+
+    def mend(self) -> None:
+        """Fill the full-text index from the rows, if it has not as many words."""
+        if self.unsound():
+            self._asked(_FILL_WORDS)
+
+    def _asked(self, *statements: str) -> list[Row]:
+        """What the last of them tells, on a connection of its own."""
+        connection = connect(self.path)
+        try:
+            return [connection.execute(text).fetchall() for text in statements][-1]
+        except apsw.Error as error:
+            raise refusal(error) from error
+        finally:
+            connection.close()
 
     def ready(self) -> bool:
         """Whether the file can be read."""
