@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from fhir_server.http.exchange import WHOLE_BODY
 from fhir_server.interactions.outcome import outcome
 from fhir_server.spec.errors import Issue
 
@@ -127,8 +128,10 @@ class BoundedHttpToolsProtocol(HttpToolsProtocol):
         self.cycle.__class__ = WholeAnswers
 
     def on_message_complete(self) -> None:
-        """The body is whole."""
+        """The body is whole; if nobody has begun to read it, as most come as one, nobody has to wait for it."""
         self._in_body = False
+        scope: Any = self.cycle.scope
+        scope[WHOLE_BODY] = self.cycle.body
         self._stop_draining()
         super().on_message_complete()
 

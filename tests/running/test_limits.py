@@ -4,11 +4,12 @@ They hold before any database is asked, so these servers keep everything in memo
 """
 
 import json
+import time
 
 import httpx
 import pytest
 
-from tests.running.raw import Connection, outcome
+from tests.running.raw import CREATE, Connection, outcome
 from tools.serving import ServerProcess
 
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Slow"}]}
@@ -111,3 +112,40 @@ def test_requests_that_follow_each_other_on_a_connection_are_answered_in_order(l
         told = [outcome(connection.answer()[2])["diagnostics"] for _ in range(2)]
     assert "nobody" in told[0]
     assert "Unknown" in told[1]
+
+
+def test_a_body_is_the_same_in_however_many_pieces_it_comes(server):
+    """At once with its head, after it, byte by byte, in chunks, and when several requests come in one packet."""
+
+    def create(name, size=1):
+        body = json.dumps(
+            {"resourceType": "Patient", "name": [{"family": name, "text": "x" * size}]}
+        )
+        return CREATE % len(body) + body.encode(), name
+
+    def chunked(name):
+        whole, _ = create(name)
+        body = whole.partition(b"\r\n\r\n")[2]
+        head = (CREATE % 0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        parts = (body[:20], body[20:], b"")
+        return head + b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts), name
+
+    long, short = create("Long", 300_000), create("Short")
+    with Connection(int(server.base.rpartition(":")[2].partition("/")[0])) as connection:
+        for whole, name in (create("Whole"), chunked("Chunked"), long, short):
+            connection.send(whole)
+            assert _family(connection.answer()) == name
+        for at in (10, len(short[0]) - 1, short[0].index(b"\r\n\r\n") + 4):
+            connection.send(short[0][:at])
+            time.sleep(0.05)
+            connection.send(short[0][at:])
+            assert _family(connection.answer()) == "Short"
+        connection.send(create("One")[0] + chunked("Two")[0] + long[0] + short[0])
+        answered = [_family(connection.answer()) for _ in range(4)]
+        assert answered == ["One", "Two", "Long", "Short"]
+
+
+def _family(answer):
+    status, _, body = answer
+    assert status == 201, body
+    return json.loads(body)["name"][0]["family"]
