@@ -200,12 +200,11 @@ class PostgresqlDriver:
             self.cursor.execute(statement, row)
 
     def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
-        """One statement for all tables, with a list for each column: it stays the same whatever their number."""
+        """One statement for all tables, with a list for each column: it stays the same however many rows there are."""
         if tables:
-            lists = [
-                _list(column) for rows in tables.values() for column in zip(*rows, strict=True)
-            ]
-            self.cursor.execute(_additions(tuple(tables)), lists)
+            names = tuple(sorted(tables))
+            lists = [_list(column) for name in names for column in zip(*tables[name], strict=True)]
+            self.cursor.execute(_additions(names), lists)
 
     def remove_rows(self, table: str, rows: Sequence[Row]) -> None:
         """One after the other."""
