@@ -11,32 +11,28 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors as pg
 from psycopg.types.numeric import Int8Dumper
 from psycopg_pool import ConnectionPool, PoolTimeout
-from sqlalchemy import Column
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import make_url
 
 from fhir_server.spec import errors
 from fhir_server.store.contract import AGAIN, ReadTransaction, Soon, Transaction, VersionConflict
 from fhir_server.store.defined import Defined
 from fhir_server.store.pages_sql import Derived
-from fhir_server.store.postgresql_marks import marked
+from fhir_server.store.postgresql_marks import addition, marked
 from fhir_server.store.promise import Promise
 from fhir_server.store.rows import Row
 from fhir_server.store.schema import DELETE_ROW
 from fhir_server.store.search_composer import VARIES
 from fhir_server.store.statements import SqlTransaction, keep_secret
-from fhir_server.store.tables import METADATA
 
 T = TypeVar("T")
 
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call] # untyped there
 _POOL_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0
 _SETTLE_PAUSE = 0.002
@@ -69,41 +65,6 @@ _PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
 _KEPT_STATEMENTS = 500
 # A pipeline, as the driver makes it for many changes, costs more than to wait for a few answers.
 _FEW = 3
-
-# What was indexed by another setting of _content is not what the row before is thought to be.
-_REPLACING = {
-    "words": " ON CONFLICT (key) DO UPDATE SET parameter = excluded.parameter, listed = excluded.listed"
-}
-
-
-@lru_cache(maxsize=256)
-def _additions(tables: tuple[str, ...]) -> str:
-    """The statement that adds rows to tables."""
-    parts = []
-    for name in tables:
-        columns = METADATA.tables[name].columns
-        lists = ", ".join(f"%s::{_type(item)}[]" for item in columns)
-        parts.append(
-            f"INSERT INTO {name} ({', '.join(columns.keys())}) SELECT * FROM unnest({lists})"
-            f"{_REPLACING.get(name, '')}"
-        )
-    *before, last = parts
-    within = ", ".join(f"added{n} AS ({part})" for n, part in enumerate(before))
-    return f"WITH {within} {last}" if within else last
-
-
-def _type(column: Column[Any]) -> str:
-    return column.type.compile(_DIALECT).partition(" COLLATE ")[0]
-
-
-def _list(values: Sequence[Any]) -> str:
-    """The values of a column as PostgreSQL writes an array."""
-    if isinstance(values[0], str):
-        quoted = (item.replace("\\", "\\\\").replace('"', '\\"') for item in values)
-        return '{"' + '","'.join(quoted) + '"}'
-    if isinstance(values[0], bytes):
-        return '{"' + '","'.join(["\\\\x" + item.hex() for item in values]) + '"}'
-    return "{" + ",".join(map(str, values)) + "}"
 
 
 def _lock_number(identity: tuple[str, str]) -> int:
@@ -202,9 +163,7 @@ class PostgresqlDriver:
     def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
         """One statement for all tables, with a list for each column: it stays the same however many rows there are."""
         if tables:
-            names = tuple(sorted(tables))
-            lists = [_list(column) for name in names for column in zip(*tables[name], strict=True)]
-            self.cursor.execute(_additions(names), lists)
+            self.cursor.execute(*addition(tables))
 
     def remove_rows(self, table: str, rows: Sequence[Row]) -> None:
         """One after the other."""

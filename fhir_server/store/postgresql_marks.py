@@ -6,11 +6,24 @@ https://www.postgresql.org/docs/current/gin.html
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
+from sqlalchemy import Column
+from sqlalchemy.dialects import postgresql
+
+from fhir_server.store.rows import Row
 from fhir_server.store.search_composer import EACH, VARIES
 from fhir_server.store.search_words import FOUND
+from fhir_server.store.tables import METADATA
 
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call] # untyped there
+
+# What was indexed by another setting of _content is not what the row before is thought to be.
+_REPLACING = {
+    "words": " ON CONFLICT (key) DO UPDATE SET parameter = excluded.parameter, listed = excluded.listed"
+}
 _UNARY = re.compile(r"(?<=[ (])\+(?=[a-z])")
 # The words are in a question of their own, and its answer in an array: how many have a word a planner guesses badly.
 _KEYS = (
@@ -25,3 +38,40 @@ def marked(text: str) -> str:
     text = _UNARY.sub("", text).replace(EACH, "OFFSET 0").removeprefix(VARIES)
     text = text.replace(f"IN ({FOUND})", f"= ANY (ARRAY({_KEYS}))").replace(FOUND, _KEYS)
     return text.replace("%", "%%").replace("?", "%s")
+
+
+def addition(tables: Mapping[str, Sequence[Row]]) -> tuple[str, list[str]]:
+    """The statement that adds rows to tables, and its values: a list for each column."""
+    names = tuple(sorted(tables))
+    lists = [_list(column) for name in names for column in zip(*tables[name], strict=True)]
+    return _additions(names), lists
+
+
+@lru_cache(maxsize=256)
+def _additions(tables: tuple[str, ...]) -> str:
+    """The statement that adds rows to tables."""
+    parts = []
+    for name in tables:
+        columns = METADATA.tables[name].columns
+        lists = ", ".join(f"%s::{_type(item)}[]" for item in columns)
+        parts.append(
+            f"INSERT INTO {name} ({', '.join(columns.keys())}) SELECT * FROM unnest({lists})"
+            f"{_REPLACING.get(name, '')}"
+        )
+    *before, last = parts
+    within = ", ".join(f"added{n} AS ({part})" for n, part in enumerate(before))
+    return f"WITH {within} {last}" if within else last
+
+
+def _type(column: Column[Any]) -> str:
+    return column.type.compile(_DIALECT).partition(" COLLATE ")[0]
+
+
+def _list(values: Sequence[Any]) -> str:
+    """The values of a column as PostgreSQL writes an array."""
+    if isinstance(values[0], str):
+        quoted = (item.replace("\\", "\\\\").replace('"', '\\"') for item in values)
+        return '{"' + '","'.join(quoted) + '"}'
+    if isinstance(values[0], bytes):
+        return '{"' + '","'.join(["\\\\x" + item.hex() for item in values]) + '"}'
+    return "{" + ",".join(map(str, values)) + "}"
