@@ -120,13 +120,18 @@ def match(asked: Asked, modifier: str | None, value: str) -> Expression:
     raise AssertionError(first.type)
 
 
+# What is asked of otherwise than others of its type.
+_MODIFIERS_OF = {"_id": ("missing", "not"), "_text": ("missing",), "_content": ("missing",)}
+
+
 def _refused(asked: Asked, modifier: str) -> errors.FhirError:
-    offered = [f":{name}" for name in MODIFIERS[asked.parameters[0].type]]
-    if asked.parameters[0].type == "reference":
+    first = asked.parameters[0]
+    offered = [f":{name}" for name in _MODIFIERS_OF.get(first.code, MODIFIERS[first.type])]
+    if first.type == "reference":
         offered.append(":[type]")
+    whose = f"'{first.code}'" if first.code in _MODIFIERS_OF else f"a {first.type} parameter"
     return errors.not_supported(
-        f"The modifier ':{modifier[:64]}' of '{asked.parameters[0].code}' is not supported;"
-        f" a {asked.parameters[0].type} parameter has {', '.join(offered)}"
+        f"The modifier ':{modifier[:64]}' of '{first.code}' is not supported; {whose} has {', '.join(offered)}"
     )
 
 

@@ -88,6 +88,21 @@ def test_an_unsupported_modifier_is_400_even_when_lenient(name: str, value: str)
     assert refusal("Slot", (name, value)).status == 400
 
 
+@pytest.mark.parametrize(
+    ("name", "offered"),
+    [
+        ("_text:exact", ":missing"),
+        ("_id:exact", ":missing, :not"),
+        ("status:exact", ":missing, :not, "),
+    ],
+)
+def test_a_refused_modifier_is_told_with_those_that_there_are(name: str, offered: str) -> None:
+    (issue,) = refusal("Slot", (name, "x")).issues
+    told = issue.diagnostics.partition(" has ")[2]
+    assert told.startswith(offered)
+    assert ":exact" not in told
+
+
 @pytest.mark.parametrize("value", ["", ",", ",,"])
 def test_an_empty_value_is_ignored(value: str) -> None:
     found = search("Slot", ("status", value), strict=True)
