@@ -22,6 +22,7 @@ from fhir_server.store.checks import UnsafeDatabase
 from fhir_server.store.open import prepare_database, sqlite_path
 from fhir_server.store.rows import METHODS, Row, rows, type_numbers
 from fhir_server.store.schema import COLUMNS
+from fhir_server.store.sqlite_driver import FILL_WORDS
 
 Json = dict[str, Any]
 Batch = dict[str, list[Row]]
@@ -33,7 +34,6 @@ _COLUMNS = {
 
 # The indexes beside the primary keys: made once everything is there, they are sorted and not grown.
 _SQLITE_INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
-_SQLITE_WORDS = "INSERT INTO words_found(words_found) VALUES ('rebuild')"
 _POSTGRESQL_INDEXES = """
     SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
     AND indexname NOT IN (SELECT conname FROM pg_constraint)
@@ -95,7 +95,7 @@ def write_sqlite(url: str, batches: Iterable[Batch]) -> None:
             connection.execute("COMMIT")
         for _, made_by in indexes:
             connection.execute(str(made_by))
-        connection.execute(_SQLITE_WORDS)
+        connection.execute(FILL_WORDS)
         connection.execute("PRAGMA optimize")
     finally:
         connection.close()

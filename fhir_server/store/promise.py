@@ -1,4 +1,4 @@
-"""What a work comes to: as a future of the standard library, but a tenth of its cost, which every write pays.
+"""What a work comes to: as a future of the standard library, for a quarter of its 5 µs, which every write pays.
 
 That one has a condition, thus two locks, for each work; here one lock serves all, held for an assignment at a time.
 """
@@ -35,14 +35,13 @@ class Promise(Generic[T]):
             return self._state == "begun"
 
     def cancel(self) -> bool:
-        """Take a work back that has not begun; whether that was so."""
+        """Take a work back that has not begun; whether it is taken back."""
         with _LOCK:
-            if self._state == "waits":
-                self._state = "cancelled"
-            cancelled = self._state == "cancelled"
-        if cancelled:
-            self._tell()
-        return cancelled
+            if self._state != "waits":
+                return self._state == "cancelled"
+            self._state = "cancelled"
+        self._tell()
+        return True
 
     def set_result(self, result: T) -> None:
         """The work was done."""

@@ -37,7 +37,7 @@ INDEX_COLUMNS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-# Of the tables that rows are only added to and removed from.
+# Of the tables whose rows are added and removed as they are.
 COLUMNS = {
     "version": (
         "seq", "key", "type", "logical_id", "version_id", "last_updated", "method", "created", "body"

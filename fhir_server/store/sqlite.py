@@ -23,6 +23,7 @@ from fhir_server.store.promise import Promise
 from fhir_server.store.rows import Row, type_numbers
 from fhir_server.store.sqlite_driver import (
     BUSY_SECONDS,
+    FILL_WORDS,
     STEPS,
     SqliteDriver,
     connect,
@@ -86,7 +87,6 @@ _COUNTS = """
     SELECT (SELECT COALESCE(SUM(doc), 0) FROM words_counted),
     (SELECT COALESCE(SUM(LENGTH(listed) - LENGTH(REPLACE(listed, ' ', '')) + 1), 0) FROM words)
 """
-_FILL_WORDS = "INSERT INTO words_found (words_found) VALUES ('rebuild')"
 
 
 class SqliteStore:
@@ -157,7 +157,7 @@ class SqliteStore:
     def mend(self) -> None:
         """Fill the full-text index from the rows, if it has not as many words."""
         if self.unsound():
-            self._asked(_FILL_WORDS)
+            self._asked(FILL_WORDS)
 
     def _asked(self, *statements: str) -> list[Row]:
         """What the last of them tells, on a connection of its own."""

@@ -20,6 +20,8 @@ from fhir_server.store.schema import DELETE_ROW, INSERT_ROW
 _ADD_WORDS = f"{INSERT_ROW['words']} ON CONFLICT DO NOTHING"
 _FIND_WORDS = "INSERT INTO words_found (rowid, listed) VALUES (?, ?)"
 _FORGET_WORDS = "INSERT INTO words_found (words_found, rowid, listed) VALUES ('delete', ?, ?)"
+# The full-text index made anew from the rows.
+FILL_WORDS = "INSERT INTO words_found (words_found) VALUES ('rebuild')"
 
 BUSY_SECONDS = 5.0
 # So many steps of SQLite's machine lie between two looks at the clock.
@@ -100,7 +102,7 @@ class SqliteDriver:
                 self.cursor.executemany(INSERT_ROW[table], rows)
 
     def remove_rows(self, table: str, rows: Sequence[Row]) -> None:
-        """One statement."""
+        """By one statement; words one after the other, with the full-text index."""
         if table == "words":
             for row in rows:
                 self._remove_words(row[1])

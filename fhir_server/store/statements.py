@@ -167,16 +167,6 @@ class SqlTransaction(SqlPages):
         """Make the index rows of a resource those of the entries."""
         return self._index.rewrite(key, entries)
 
-    def keys(self, resource_type: str | None, after: int, limit: int) -> list[int]:
-        """Internal keys of current resources, ascending."""
-        text, values = "SELECT key FROM resource WHERE deleted = 0 AND key > ?", [after]
-        if resource_type is not None:
-            text += " AND type = ?"
-            values.append(type_numbers()[resource_type])
-        return [
-            row[0] for row in self._driver.fetch(f"{text} ORDER BY key LIMIT ?", (*values, limit))
-        ]
-
     def secret(self, name: str) -> bytes | None:
         """The value of a setting."""
         found = self._driver.fetch("SELECT value FROM setting WHERE name = ?", (name,))

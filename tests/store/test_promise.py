@@ -67,7 +67,8 @@ def test_who_wants_to_be_told_is_told_once(end: str, told_before: bool) -> None:
         case "error":
             promise.set_exception(KeyError("a"))
         case "cancel":
-            promise.cancel()
+            assert promise.cancel()
+            assert promise.cancel()
     if not told_before:
         promise.then(told.append)
     assert told == [promise]
