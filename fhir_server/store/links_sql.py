@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from fhir_server.search.narrower import answered
 from fhir_server.store.contract import Found, Link, Match, Reference, StoredVersion
 from fhir_server.store.driver import Driver, Identity
 from fhir_server.store.page_rows import Target, owners, page_row
 from fhir_server.store.rows import Row, type_names, type_numbers
+from fhir_server.store.search_leaves import numbered
 from fhir_server.store.sql_parts import COLUMNS, LIVE, by_type, chunks, marks, stored
 from fhir_server.store.window import Referrers
 
@@ -30,11 +32,12 @@ def referrers_question(by: Referrers) -> tuple[str, list[int | str]]:
     """The question who refers to targets of one type, or to what does, and its values; last comes the limit."""
     ids = [logical_id for _, logical_id in by.targets]
     number = type_numbers().get(by.targets[0][0], -1)
-    values: list[int | str] = [by.parameter, *ids, number]
-    if by.through is not None:
-        kind = type_numbers()[by.through[0]]
-        values += [by.parameter, kind, by.through[1], *ids, number, kind]
-    return _referrers(len(ids), by.through is not None), values
+    values: list[int | str] = [*ids, number]
+    if by.through is None:
+        return _referrers(len(ids), by.parameter, None), values
+    kind = type_numbers()[by.through[0]]
+    values += [kind, *ids, number, kind]
+    return _referrers(len(ids), by.parameter, by.through[1]), values
 
 
 def referrers_found(rows: Iterable[Row]) -> list[Match]:
@@ -44,14 +47,18 @@ def referrers_found(rows: Iterable[Row]) -> list[Match]:
 
 
 @lru_cache(maxsize=256)
-def _referrers(targets: int, between: bool) -> str:
+def _referrers(targets: int, parameter: int, between: int | None) -> str:
     named = f"target_id IN ({marks(range(targets))}) AND target_type = ?"
-    keys = f"SELECT key FROM reference WHERE parameter = ? AND {named}"
-    if between:
+    by = numbered("parameter", (parameter,)).text
+    keys = f"SELECT key FROM reference WHERE {by} AND {named}"
+    if between is not None:
+        others = (
+            f"SELECT key FROM reference WHERE {numbered('parameter', (between,)).text} AND {named}"
+        )
         # As a list of ids, so that no planner begins with all that have the parameter.
         keys += (
-            " UNION ALL SELECT key FROM reference WHERE parameter = ? AND target_type = ? AND target_id IN"
-            f" (SELECT w.logical_id FROM resource w WHERE w.key IN ({keys}) AND +w.type = ?)"
+            f" UNION ALL SELECT key FROM reference WHERE {by} AND target_type = ? AND target_id IN"
+            f" (SELECT w.logical_id FROM resource w WHERE w.key IN ({others}) AND +w.type = ?)"
         )
     return (
         "SELECT v.key, v.type, v.logical_id, v.body FROM resource r JOIN version v ON v.seq = r.seq"
@@ -74,25 +81,34 @@ class SqlLinks:
 
     def links_from(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Link]:
         """The references that those resources make."""
-        found = []
+        found, asked = [], answered(tuple(parameters))
         for part in chunks(keys):
             text = (
                 "SELECT key, parameter, target_type, target_id, version FROM reference"
-                f" WHERE key IN ({marks(part)}) AND parameter IN ({marks(parameters)}) AND target_type > 0"
+                f" WHERE key IN ({marks(part)}) AND parameter IN ({marks(asked)}) AND target_type > 0"
             )
-            found += self._driver.fetch(text, (*part, *parameters))
-        return [Link(row[0], row[1], type_names()[row[2]], row[3], row[4]) for row in found]
+            found += self._driver.fetch(text, (*part, *asked))
+        return [
+            Link(row[0], number, type_names()[row[2]], row[3], row[4])
+            for row in found
+            for number in asked[row[1]]
+        ]
 
     def references(self, keys: Sequence[int], parameters: Sequence[int]) -> list[Reference]:
         """What those resources refer to, each once."""
-        names, found = type_names(), set()
+        names, found, asked = type_names(), set(), answered(tuple(parameters))
         for part in chunks(keys):
             text = (
                 "SELECT DISTINCT parameter, target_type, target_id, version FROM reference"
-                f" WHERE key IN ({marks(part)}) AND parameter IN ({marks(parameters)}) AND target_type > 0"
+                f" WHERE key IN ({marks(part)}) AND parameter IN ({marks(asked)}) AND target_type > 0"
             )
-            found.update(self._driver.fetch(text, (*part, *parameters)))
-        return [Reference(row[0], names[row[1]], row[2], row[3]) for row in found]
+            found.update(self._driver.fetch(text, (*part, *asked)))
+        made = {
+            Reference(number, names[row[1]], row[2], row[3])
+            for row in found
+            for number in asked[row[0]]
+        }
+        return list(made)
 
     def referred(
         self,
@@ -105,12 +121,14 @@ class SqlLinks:
         if targets is not None:
             return self._there(targets, parameters[0], types)
         names, numbers = type_names(), [type_numbers()[name] for name in types]
+        asked = answered(tuple(parameters))
         found: dict[Reference, Found | None] = {}
         for part in chunks([item.key for item in resources]):
-            text = _referred(len(part), len(parameters), len(numbers))
-            for row in self._driver.fetch(text, (*part, *parameters, *numbers)):
-                made = Reference(row[0], names[row[1]], row[2], row[3])
-                found[made] = None if row[4] is None else stored(row[4:])
+            text = _referred(len(part), len(asked), len(numbers))
+            for row in self._driver.fetch(text, (*part, *asked, *numbers)):
+                there = None if row[4] is None else stored(row[4:])
+                for number in asked[row[0]]:
+                    found[Reference(number, names[row[1]], row[2], row[3])] = there
         return found
 
     def _there(
@@ -155,20 +173,22 @@ class SqlLinks:
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int
     ) -> list[Link]:
         """References to those resources, in the order of the resources that make them."""
-        found: list[Row] = []
+        found: list[Link] = []
+        asked = answered(tuple(parameters))
         for resource_type, ids in by_type(targets).items():
             for part in chunks(ids):
                 text = (
                     "SELECT key, parameter, target_type, target_id, version FROM reference"
-                    f" WHERE parameter IN ({marks(parameters)}) AND target_id IN ({marks(part)})"
+                    f" WHERE parameter IN ({marks(asked)}) AND target_id IN ({marks(part)})"
                     " AND target_type = ? ORDER BY key, parameter LIMIT ?"
                 )
-                number = type_numbers()[resource_type]
-                found += self._driver.fetch(text, (*parameters, *part, number, limit))
-        return [
-            Link(row[0], row[1], type_names()[row[2]], row[3], row[4])
-            for row in sorted(found)[:limit]
-        ]
+                kind = type_numbers()[resource_type]
+                found += [
+                    Link(row[0], number, resource_type, row[3], row[4])
+                    for row in self._driver.fetch(text, (*asked, *part, kind, limit))
+                    for number in asked[row[1]]
+                ]
+        return sorted(found)[:limit]
 
     def referrers(self, by: Referrers, limit: int) -> list[Match]:
         """Who refers to those, or to what does, in the order of their keys."""

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from fhir_server.search.expression import Expression, Query, SortKey, Table
+from fhir_server.search.narrower import kept
 from fhir_server.store import search_sql
 from fhir_server.store.contract import Hit, Match
 from fhir_server.store.driver import Driver
@@ -163,8 +164,9 @@ class SqlPages(SqlLinks):
     def examples(self, table: Table, parameters: Sequence[int], limit: int) -> list[int]:
         """The keys of one resource for each different value."""
         value = ", ".join(item for item in INDEX_COLUMNS[table] if item != "key")
+        numbers = kept(parameters)
         text = (
-            f"SELECT MIN(key) FROM {table} WHERE parameter IN ({marks(parameters)})"
+            f"SELECT MIN(key) FROM {table} WHERE parameter IN ({marks(numbers)})"
             f" GROUP BY {value} LIMIT ?"
         )
-        return [row[0] for row in self._driver.fetch(text, (*parameters, limit))]
+        return [row[0] for row in self._driver.fetch(text, (*numbers, limit))]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fhir_server.search import entries as e
 from fhir_server.search.entries import IndexEntry
+from fhir_server.search.narrower import narrower
 from fhir_server.spec.definitions import resource_types
 from fhir_server.store.projections import Dates, Values, hot_numbers, projected
 from fhir_server.store.schema import LONGEST_KEY, fit, system_number
@@ -51,11 +52,29 @@ def rows(entries: Iterable[IndexEntry], key: int) -> dict[str, set[Row]]:
             known = values.setdefault(row[0], set())
             if not row[4]:
                 known.add((row[1], row[3]))
+    for table in _NARROWED:
+        if table in found:
+            _narrow(found[table])
     if len(texts := found.get("words", ())) > 1:
         found["words"] = {_together(texts)}
     if dates and (of_several := projected(values, dates, key)):
         found["projection"] = of_several
     return found
+
+
+# What references are found by, the token by :identifier and the string by :text.
+_NARROWED = ("reference", "token", "string")
+
+
+def _narrow(listed: set[Row]) -> None:
+    """Take out what is there under a narrower parameter too."""
+    twice = [
+        row
+        for row in listed
+        if (inner := narrower(row[0]))
+        and any((number, *row[1:]) in listed for number in inner.values())
+    ]
+    listed.difference_update(twice)
 
 
 def _token(entry: e.TokenEntry, key: int) -> Row:

@@ -10,7 +10,7 @@ import hashlib
 from functools import lru_cache
 
 # The newest of the migrations.
-HEAD = "0005"
+HEAD = "0006"
 
 LONGEST_KEY = 200
 

@@ -123,7 +123,7 @@ class Composer:
     def _chain_test(self, chain: x.Chain, row: str, alias: str) -> Sql:
         target = self.alias()
         inner = self.test(chain.inner, target)
-        named = numbered(f"{alias}.parameter", chain.parameters)
+        named = numbered(f"{alias}.parameter", chain.parameters, (chain.target_type,))
         number = type_numbers().get(chain.target_type, -1)
         # The + 0 keeps a planner without statistics from reading the whole type for each row.
         return Sql(
@@ -231,7 +231,7 @@ class Composer:
 
     def _chain_keys(self, chain: x.Chain, alias: str) -> Sql:
         target = self.alias()
-        named = numbered(f"{alias}.parameter", chain.parameters)
+        named = numbered(f"{alias}.parameter", chain.parameters, (chain.target_type,))
         number = type_numbers().get(chain.target_type, -1)
         keys = self.keys(chain.inner, (number,))
         inner = Sql(

@@ -5,11 +5,13 @@ https://hl7.org/fhir/R4/search.html#ptypes
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from fhir_server.search import expression as x
 from fhir_server.search.expression import Expression, Range
 from fhir_server.search.extent import width
+from fhir_server.search.narrower import kept
 from fhir_server.store.rows import type_numbers
 from fhir_server.store.schema import fit, system_number
 
@@ -40,8 +42,12 @@ def one_of(column: str, values: tuple[Any, ...]) -> Sql:
     return Sql(f"{column} IN ({', '.join('?' * len(values))})", values)
 
 
-def numbered(column: str, numbers: tuple[int, ...]) -> Sql:
-    """One of those parameters: in the text, as a plan that is kept has to go by which it is."""
+def numbered(column: str, parameters: tuple[int, ...], kinds: Collection[str] = ()) -> Sql:
+    """An entry of one of those parameters; kinds: the types of targets, if only references to those are looked for.
+
+    The numbers are in the text, as a plan that is kept has to go by which they are.
+    """
+    numbers = kept(parameters, kinds)
     if len(numbers) == 1:
         return Sql(f"{column} = {int(numbers[0])}")
     if not numbers:
@@ -61,8 +67,8 @@ def leaf(expression: Expression, alias: str) -> tuple[str, Sql] | None:
             found = join([_string(*columns, mode, value) for value in values], " OR ", "1 = 0")
             return "string", _conditions(alias, parameters, found)
         case x.ReferenceMatch(parameters, targets):
-            found = _targets(alias, targets)
-            return "reference", _conditions(alias, parameters, found)
+            named = numbered(f"{alias}.parameter", parameters, _kinds(targets))
+            return "reference", join([named, _targets(alias, targets)], " AND ", "")
         case x.DateMatch(parameters, ranges):
             found = join([compare(alias, item) for item in ranges], " OR ", "1 = 0")
             return "date", _conditions(alias, parameters, found)
@@ -193,6 +199,12 @@ def _string(folded: str, written: str, mode: str, value: str) -> Sql:
 def _prefixed(column: str, value: str) -> Sql:
     """Starts-with as a range that the index serves."""
     return Sql(f"({column} >= ? AND {column} < ?)", (value, value + "\U0010ffff"))
+
+
+def _kinds(targets: tuple[x.Target, ...]) -> Collection[str]:
+    """The types that the targets name, if each of them does."""
+    found = {target.target_type or "" for target in targets}
+    return () if "" in found else found
 
 
 def _targets(alias: str, targets: tuple[x.Target, ...]) -> Sql:

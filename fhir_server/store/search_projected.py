@@ -16,7 +16,7 @@ from fhir_server.search.extent import single
 from fhir_server.store.projections import Projection, projections
 from fhir_server.store.rows import type_numbers
 from fhir_server.store.schema import fit, system_number
-from fhir_server.store.search_leaves import Sql, compare, join, numbered, one_of, within
+from fhir_server.store.search_leaves import Sql, compare, join, one_of, within
 
 # More than this and walking each costs more than sorting what all of them find.
 _FEW_WALKS = 8
@@ -60,7 +60,7 @@ def project(resource_types: tuple[str, ...], parts: Sequence[Expression]) -> Pro
 
 
 def _covered(item: Projection, parts: Sequence[Expression]) -> Projected | None:
-    named = numbered("p.parameter", (item.number,))
+    named = Sql(f"p.parameter = {item.number}")
     values: list[Sql] = []
     rest = []
     single = True

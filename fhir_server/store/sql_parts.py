@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from fhir_server.store.contract import StoredVersion
@@ -22,7 +22,7 @@ def stored(row: Row) -> StoredVersion:
     )  # fmt: skip
 
 
-def marks(values: Sequence[Any]) -> str:
+def marks(values: Collection[Any]) -> str:
     """A mark for each value."""
     return ", ".join("?" * len(values))
 
