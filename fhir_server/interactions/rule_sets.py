@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fhir_server.interactions.rules import Identity, Pending, Ruled, Rules
 from fhir_server.interactions.seen import whole
-from fhir_server.spec.errors import FhirError
+from fhir_server.spec.errors import FhirError, Issue
 from fhir_server.store.contract import ReadTransaction, Transaction
 
 if TYPE_CHECKING:
@@ -58,12 +58,12 @@ class RuleSets:
         self, write: Write, after: Json | None, context: Context, transaction: Transaction
     ) -> Ruled:
         """What one set makes of the resource, the next one is asked about."""
-        ruled = Ruled(after)
+        issues: tuple[Issue, ...] = ()
         transaction = whole(transaction)
         for item in self._of[write.resource_type]:
-            found = item.apply(write, ruled.resource, context, transaction)
-            ruled = Ruled(found.resource, ruled.issues + found.issues)
-        return ruled
+            after, told = item.apply(write, after, context, transaction)
+            issues += told
+        return Ruled(after, issues)
 
     def search(
         self, resource_type: str, focus: Identity | None, parameters: Parameters, context: Context
@@ -83,8 +83,10 @@ class RuleSets:
 
     def unique(self, resource: Json) -> tuple[tuple[str, str], ...]:
         """Those of all."""
-        sets = self._of[resource["resourceType"]]
-        return tuple(pair for item in sets for pair in item.unique(resource))
+        found: tuple[tuple[str, str], ...] = ()
+        for item in self._of[resource["resourceType"]]:
+            found += item.unique(resource)
+        return found
 
     def duplicated(
         self, resource: Json, refusal: FhirError, transaction: ReadTransaction

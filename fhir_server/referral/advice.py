@@ -36,15 +36,12 @@ def converted_from(
     referral: Json, context: Context, transaction: ReadTransaction
 ) -> tuple[str, Json] | None:
     """(id, request for advice) of which a referral was made: it is based on it and has its UBRN."""
-    if kind_of(referral) != "referral":
+    ids = referrals_of(referral, context)
+    if not ids or kind_of(referral) != "referral":
         return None
-    for item in referrals_of(referral, context):
-        request = stored_referral(transaction.current("ServiceRequest", item))
-        if (
-            kind_of(request) == "advice"
-            and request is not None
-            and ubrn_of(request) == ubrn_of(referral)
-        ):
+    for item in ids:
+        request = stored_referral(transaction.current("ServiceRequest", item), "advice")
+        if request is not None and ubrn_of(request) == ubrn_of(referral):
             return item, request
     return None
 

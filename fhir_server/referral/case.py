@@ -68,9 +68,9 @@ def load(
 ) -> Case | None:
     """The case of a stored referral; None when there is no referral of that id, or of that kind only."""
     version = transaction.current("ServiceRequest", logical_id)
-    referral = stored_referral(version)
+    referral = stored_referral(version, only)
     kind = kind_of(referral)
-    if referral is None or kind is None or only not in (None, kind):
+    if referral is None or kind is None:
         return None
     return related(Case(logical_id, referral, kind, version), context, transaction)
 
@@ -107,14 +107,18 @@ def _parameters() -> list[int]:
 
 def referrals_of(resource: Json | None, context: Context) -> list[str]:
     """The ids of the ServiceRequests that a Task, Appointment, Communication or DocumentReference is about."""
+    if resource is None:
+        return []
     listed: Iterable[Json] = ()
-    match (resource or {}).get("resourceType"):
+    match resource.get("resourceType"):
         case "Task":
-            listed = [(resource or {}).get("focus", {})]
+            listed = [resource.get("focus", {})]
         case "DocumentReference":
-            listed = (resource or {}).get("context", {}).get("related", ())
+            listed = resource.get("context", {}).get("related", ())
         case "Appointment" | "Communication" | "ServiceRequest":
-            listed = (resource or {}).get("basedOn", ())
+            listed = resource.get("basedOn", ())
+    if not listed:
+        return []
     found = facts.targets(listed, context)
     return [logical_id for _, (kind, logical_id) in found if kind == "ServiceRequest"]
 

@@ -72,8 +72,10 @@ def _paused(resource: Json, before: Json | None, context: Context) -> Json:
             "The clock stands still while the status is on-hold; leave its pauses as they are",
             _PLACE,
         )
-    now = write_instant(context.now())
     held = resource["status"] == "on-hold"
+    if not listed and not held:
+        return resource
+    now = write_instant(context.now())
     running = [item for item in listed if not extensions.part(item, "period").get("end")]
     if held and not running:
         reason = extensions.value(extensions.one(resource, extension("status-reason")))

@@ -73,12 +73,23 @@ def _mark() -> bytes:
     return f'"{system("ubrn")}"'.encode()
 
 
-def stored_referral(version: StoredVersion | None) -> Json | None:
-    """The referral or request for advice in that version; None when it is neither, deleted or not there."""
+@cache
+def _advice_mark() -> bytes:
+    return f'"{_pair("advice")[1]}"'.encode()
+
+
+def stored_referral(version: StoredVersion | None, only: Kind | None = None) -> Json | None:
+    """The referral or request for advice in that version; None when it is neither, deleted or not there.
+
+    only: what is not of that kind is None, too.
+    """
     if version is None or version.deleted or _mark() not in version.body:
         return None
+    if only == "advice" and _advice_mark() not in version.body:
+        return None
     found: Json = parse_stored(version.body)
-    return found if kind_of(found) else None
+    kind = kind_of(found)
+    return found if kind is not None and only in (None, kind) else None
 
 
 def task_code(task: Json | None) -> str | None:

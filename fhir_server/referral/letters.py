@@ -50,9 +50,10 @@ def check_referral(
     if sent:
         # Who deletes one of them meanwhile does not see yet that it is named here.
         transaction.lock([(_TYPE, item) for item in sorted(fresh)])
-    stored = facts.resources([(_TYPE, item) for item in fresh], context, transaction)
-    for item, place in fresh.items():
-        _check_clean(stored.get((_TYPE, item)), place)
+    if fresh:
+        stored = facts.resources([(_TYPE, item) for item in fresh], context, transaction)
+        for item, place in fresh.items():
+            _check_clean(stored.get((_TYPE, item)), place)
     if sent and old.keys() - new.keys():
         left = new.keys() | _related(logical_id, transaction)
         if not any(_stands(item, context, transaction) for item in left):

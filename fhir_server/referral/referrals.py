@@ -91,7 +91,6 @@ def _check(
 ) -> None:
     _check_status(after, before)
     shortlist.check(after, before, case.kind, context, transaction)
-    shortlist.check_references(after, before, context, transaction)
     letters.check_referral(logical_id, after, before, context, transaction)
     if case.kind == "advice":
         advice.check_request(after)

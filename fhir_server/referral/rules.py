@@ -58,11 +58,11 @@ class ReferralRules(NoRules):
             elif resource_type in self.resource_types:
                 version = versions.get((resource_type, logical_id))
                 stored = None if version is None else parse_stored(version.body)
+                if resource_type == "Task" and not (task_code(after) or task_code(stored)):
+                    continue
                 about = {*referrals_of(stored, context), *referrals_of(after, context)}
                 if resource_type == "DocumentReference" and stored is not None:
                     about |= letters.with_letter(logical_id, stored, context, transaction)
-                if resource_type == "Task" and not (task_code(after) or task_code(stored)):
-                    continue
                 found |= {(_REFERRAL, item) for item in about}
                 if resource_type == "Task" and (after is None or after.get("status") == "rejected"):
                     ending |= about

@@ -13,11 +13,14 @@ from fhir_server.interactions.integrity import local_target
 from fhir_server.referral import refusals
 from fhir_server.referral.definitions import system, table
 from fhir_server.referral.kinds import Kind, codings
-from fhir_server.store.contract import ReadTransaction
+from fhir_server.spec.json_format import parse_stored
+from fhir_server.store.contract import ReadTransaction, StoredVersion
 
 Json = dict[str, Any]
 Identity = tuple[str, str]
 _SERVICE = "HealthcareService"
+# No service without it is closed.
+_CLOSED = b'"active":false'
 
 
 def services_of(referral: Json, context: Context) -> list[str]:
@@ -29,57 +32,79 @@ def services_of(referral: Json, context: Context) -> list[str]:
 def check(
     after: Json, before: Json | None, kind: Kind, context: Context, transaction: ReadTransaction
 ) -> None:
-    """Refuse (422) a shortlist that is too long, names a service twice, a closed one, or one that is not here."""
+    """Refuse (422) a shortlist that is too long, names a service twice, a closed one, or one that is not here.
+
+    And a patient, requester or earlier request of this server that is not here. All of them are read at once.
+    """
+    listed = _listed(after, before, kind, context)
+    referred = _referred(after, before, context)
+    planned = context.pending
+    asked = [item for _, item in listed if planned.get(item) is None]
+    asked += [item for _, item in referred if planned.get(item) is None]
+    found = transaction.many(asked) if asked else {}
+    for place, identity in listed:
+        service = planned.get(identity)
+        version = found.get(identity)
+        if service is None and version is None:
+            raise refusals.reference_not_found(
+                f"There is no {'/'.join(identity)}; name one that is here", place
+            )
+        if identity[0] == _SERVICE and _is_closed(service, version):
+            raise refusals.service_unavailable(place)
+    for place, identity in referred:
+        if planned.get(identity) is None and identity not in found:
+            raise refusals.reference_not_found(
+                f"There is no {'/'.join(identity)}; create it first, or in the same transaction",
+                place,
+            )
+
+
+def _listed(
+    after: Json, before: Json | None, kind: Kind, context: Context
+) -> list[tuple[str, Identity]]:
+    """(place, (type, id)) of what a new shortlist names of this server."""
     listed = after.get("performer", [])
     if before is not None and before.get("performer", []) == listed:
-        return
+        return []
     most = table()["shortlist"][kind]
     if len(listed) > most:
         raise refusals.too_many_services(most)
+    found: list[tuple[str, Identity]] = []
     seen: set[str] = set()
     for number, item in enumerate(listed):
         text = item.get("reference")
         target = local_target(text, context) if isinstance(text, str) else None
         name = "/".join(target) if target else text
-        if name is not None and name in seen:
-            raise refusals.duplicate_service(f"ServiceRequest.performer[{number}]")
-        seen.add(name or "")
-    targets = list(facts.targets(listed, context))
-    found = facts.resources([item for _, item in targets], context, transaction)
-    for number, identity in targets:
         place = f"ServiceRequest.performer[{number}]"
-        service = found.get(identity)
-        if service is None:
-            raise refusals.reference_not_found(
-                f"There is no {'/'.join(identity)}; name one that is here", place
-            )
-        if identity[0] == _SERVICE and service.get("active") is False:
-            raise refusals.service_unavailable(place)
+        if name is not None and name in seen:
+            raise refusals.duplicate_service(place)
+        seen.add(name or "")
+        if target is not None:
+            found.append((place, target))
+    return found
 
 
-def check_references(
-    after: Json, before: Json | None, context: Context, transaction: ReadTransaction
-) -> None:
-    """Refuse (422) a patient, requester or earlier request of this server that is not here."""
-    wanted: dict[Identity, str] = {}
+def _referred(after: Json, before: Json | None, context: Context) -> list[tuple[str, Identity]]:
+    """(place, (type, id)) of what a referral newly refers to of this server, otherwise than by its shortlist."""
+    found: dict[Identity, str] = {}
     for name in ("subject", "requester", "basedOn"):
         value = after.get(name)
         if value is None or (before is not None and before.get(name) == value):
             continue
         several = isinstance(value, list)
         for number, identity in facts.targets(value if several else [value], context):
-            wanted[identity] = (
+            found[identity] = (
                 f"ServiceRequest.{name}[{number}]" if several else f"ServiceRequest.{name}"
             )
-    asked = [identity for identity in wanted if context.pending.get(identity) is None]
-    found = transaction.many(asked) if asked else {}
-    for identity in asked:
-        place = wanted[identity]
-        if identity not in found:
-            raise refusals.reference_not_found(
-                f"There is no {'/'.join(identity)}; create it first, or in the same transaction",
-                place,
-            )
+    return [(place, identity) for identity, place in found.items()]
+
+
+def _is_closed(service: Json | None, version: StoredVersion | None) -> bool:
+    """Whether a service, as it is planned or else as it is stored, takes no requests."""
+    if service is None and version is not None and _CLOSED in version.body:
+        # What is stored is compact, and a quote within a string is escaped.
+        service = parse_stored(version.body)
+    return service is not None and service.get("active") is False
 
 
 def flows(service: Json | None) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from fhir_server.search.narrower import answered
@@ -13,6 +13,9 @@ from fhir_server.store.rows import Row, type_names, type_numbers
 from fhir_server.store.search_leaves import numbered
 from fhir_server.store.sql_parts import COLUMNS, LIVE, by_type, chunks, marks, stored
 from fhir_server.store.window import Referrers
+
+# So few ids are asked for at once, whatever their types: for more there would be too many questions to keep prepared.
+_TOGETHER = 8
 
 
 @lru_cache(maxsize=1024)
@@ -25,6 +28,14 @@ def _referred(keys: int, parameters: int, types: int) -> str:
         f" AND target_type {f'IN ({marks(range(types))})' if types else '> 0'}) f"
         " LEFT JOIN resource r ON f.version = '' AND r.type = f.target_type"
         " AND r.logical_id = f.target_id AND r.deleted = 0 LEFT JOIN version v ON v.seq = r.seq"
+    )
+
+
+@lru_cache(maxsize=1024)
+def _current(ids: tuple[int, ...]) -> str:
+    """The question for the current versions of so many ids each of several types."""
+    return " UNION ALL ".join(
+        f"{LIVE} AND r.type = ? AND r.logical_id IN ({marks(range(count))})" for count in ids
     )
 
 
@@ -156,18 +167,36 @@ class SqlLinks:
     def many(self, identities: Sequence[Identity]) -> dict[Identity, StoredVersion]:
         """The current, not deleted versions of those."""
         found: dict[Identity, StoredVersion] = {}
-        if self.own:
-            known = {item: self.own[item] for item in identities if item in self.own}
-            found = {
-                item: version for item, version in known.items() if version and not version.deleted
-            }
-            identities = [item for item in identities if item not in known]
-        for resource_type, ids in by_type(identities).items():
+        asked = []
+        for identity in identities:
+            if identity not in self.own:
+                asked.append(identity)
+            elif (version := self.own[identity]) is not None and not version.deleted:
+                found[identity] = version
+        if not asked:
+            return found
+        listed = by_type(asked)
+        if len(asked) <= _TOGETHER:
+            self._find(listed, found)
+            return found
+        for name, ids in listed.items():
             for part in chunks(ids):
-                text = f"{LIVE} AND r.type = ? AND r.logical_id IN ({marks(part)})"
-                for row in self._driver.fetch(text, (type_numbers()[resource_type], *part)):
-                    found[resource_type, row[2]] = stored(row)
+                self._find({name: part}, found)
         return found
+
+    def _find(
+        self, listed: Mapping[str, Sequence[str]], found: dict[Identity, StoredVersion]
+    ) -> None:
+        """Ask one question for ids by their types, and add what there is."""
+        numbers = type_numbers()
+        values: list[int | str] = []
+        for name, ids in listed.items():
+            values.append(numbers[name])
+            values += ids
+        text = _current(tuple(map(len, listed.values())))
+        for row in self._driver.fetch(text, values):
+            version = stored(row)
+            found[version.resource_type, version.logical_id] = version
 
     def links_to(
         self, targets: Sequence[Identity], parameters: Sequence[int], limit: int

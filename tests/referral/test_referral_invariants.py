@@ -77,6 +77,13 @@ def test_a_closed_service_takes_no_referrals(desk: Desk, write: Any) -> None:
     )
 
 
+def test_what_else_is_not_active_closes_no_service(desk: Desk, write: Any) -> None:
+    inside = {"resourceType": "Organization", "id": "o", "name": "Closed", "active": False}
+    told = {"comment": 'As was said: {"active":false}', "providedBy": {"reference": "#o"}}
+    told["contained"] = [inside]
+    assert write(desk.referral_to(desk.service(**told))).status_code in (200, 201)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

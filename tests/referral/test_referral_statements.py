@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from referral_acts import ACTS, Act, Direct
-from referral_desk import Desk
+from referral_desk import UBRN, Desk, refused
 
 from fhir_server.store.postgresql import PostgresqlDriver
 from fhir_server.store.sqlite_driver import SqliteDriver
@@ -73,3 +73,26 @@ def test_an_act_happens_or_does_not(
     assert broken > 3
     assert direct.everything() != before
     assert direct.faults() == []
+
+
+def test_what_a_referral_names_is_asked_for_at_once(
+    direct: Direct, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(direct)
+    sent = desk.referral_to(desk.service(), desk.service())
+    closed = desk.referral_to(desk.service(), desk.service(active=False))
+    asked: list[str] = []
+    for driver in DRIVERS:
+        monkeypatch.setattr(driver, "fetch", _noted(driver.fetch, asked))
+    sent["identifier"] = [{"system": UBRN, "value": "123456789012"}]
+    assert desk.post(sent).status_code == 201
+    assert len([text for text in asked if "FROM resource" in text]) == 1
+    refused(desk.post(closed), 422, "business-rule", "SERVICE_UNAVAILABLE", "performer[1]")
+
+
+def _noted(fetch, asked):
+    def noted(driver, text, values):
+        asked.append(text)
+        return fetch(driver, text, values)
+
+    return noted

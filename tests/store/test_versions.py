@@ -101,6 +101,21 @@ def test_many_and_by_key_leave_out_what_is_not_there(store: Store) -> None:
         assert view.by_key([*keys, gone.key, 10**9]) == dict(zip(keys, kept, strict=True))
 
 
+@pytest.mark.parametrize("each", [1, 2, 3, 200])
+def test_many_of_several_types_are_found_whatever_their_number(store: Store, each: int) -> None:
+    kinds = ("Patient", "Practitioner", "Person")
+    asked = [(kind, f"p{number}") for number in range(each) for kind in kinds]
+
+    def work(transaction: Transaction) -> dict[tuple[str, str], StoredVersion]:
+        return {(kind, name): put(transaction, f"{kind}/{name}") for kind, name in asked[:-1]}
+
+    made = store.write(work)
+    del made["Patient", "p0"]
+    write(store, "Patient/p0", method="DELETE")
+    with store.read() as view:
+        assert view.many(asked) == view.many([*asked, *asked]) == made
+
+
 def test_more_identities_than_a_statement_has_marks_are_found(store: Store) -> None:
     def work(transaction: Transaction) -> None:
         for number in range(1100):
