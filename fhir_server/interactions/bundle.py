@@ -31,6 +31,7 @@ from fhir_server.spec.errors import FhirError
 from fhir_server.spec.instants import write_http_date, write_instant
 from fhir_server.spec.json_format import serialise
 from fhir_server.validation.issues import is_shape
+from fhir_server.validation.primitives import is_uri
 
 Json = dict[str, Any]
 Identity = tuple[str, str]
@@ -38,6 +39,11 @@ Identity = tuple[str, str]
 RESTFUL = re.compile(r"(https?://.*)/([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 # In the place of an entry that is only a resource: that its request is missing is told with the entry.
 _UNTOLD = {"request": {"method": "GET", "url": "/"}}
+# What most request Bundles have: their shape is known without the validator.
+_PLAIN = frozenset({"resourceType", "type", "entry"})
+_TYPES = ("batch", "transaction")
+_PLAIN_ENTRY = frozenset({"fullUrl", "resource", "request"})
+_PLAIN_REQUEST = frozenset({"method", "url"})
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -89,6 +95,8 @@ def entries(bundle: Json, context: Context) -> list[Json]:
 
 def _check_shape(bundle: Json, found: list[Json]) -> None:
     """Refuse what is no FHIR around the resources, which are each checked with their own entry."""
+    if found and bundle.keys() == _PLAIN and bundle["type"] in _TYPES and all(map(_plain, found)):
+        return
     bare = [
         {name: value for name, value in entry.items() if name != "resource"} or _UNTOLD
         for entry in found
@@ -99,6 +107,19 @@ def _check_shape(bundle: Json, found: list[Json]) -> None:
     wrong = tuple(issue for issue in issues if is_shape(issue))
     if wrong:
         raise FhirError(400, wrong)
+
+
+def _plain(entry: Json) -> bool:
+    """Whether it has nothing around its resource but what most have, and in the right shape."""
+    request = entry.get("request")
+    return (
+        request.__class__ is dict
+        and request.keys() == _PLAIN_REQUEST
+        and request["method"] in _METHODS
+        and is_uri(request["url"])
+        and ("fullUrl" not in entry or is_uri(entry["fullUrl"]))
+        and entry.keys() <= _PLAIN_ENTRY
+    )
 
 
 def _check_entry(entry: Json, place: str, seen: set[tuple[str, Any]]) -> None:
