@@ -178,13 +178,13 @@ def parse_entry(entry: Json, number: int, context: Context) -> Entry:
         raise errors.required(f"A {method} entry needs a resource", f"{place}.resource")
     if path.endswith("_search") and method == "POST":
         raise errors.not_supported("Search by GET inside a Bundle", f"{place}.request")
-    conditions = _conditions(request, f"{place}.request")
+    conditions = _conditions(request, place)
     try:
         call = parse_call(Request(method, path, query, conditions, resource))
     except FhirError as refusal:
         raise placed(refusal, number) from None
     full_url = entry.get("fullUrl")
-    _check_full_url(full_url, resource, f"{place}.fullUrl")
+    _check_full_url(full_url, resource, place)
     return Entry(number, full_url, method, call)
 
 
@@ -205,21 +205,23 @@ def _conditions(request: Json, place: str) -> Conditions:
             since = write_http_date(interval(since)[0])
         except ValueError:
             raise errors.invalid(
-                "Write an instant, as 2026-03-01T10:00:00Z", f"{place}.ifModifiedSince"
+                "Write an instant, as 2026-03-01T10:00:00Z", f"{place}.request.ifModifiedSince"
             ) from None
     return Conditions(
         request.get("ifMatch"), request.get("ifNoneMatch"), since, request.get("ifNoneExist")
     )
 
 
-def _check_full_url(full_url: str | None, resource: Json | None, where: str) -> None:
+def _check_full_url(full_url: str | None, resource: Json | None, place: str) -> None:
     """A RESTful fullUrl ends with the resource's id (https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.fullUrl)."""
     restful = RESTFUL.fullmatch(full_url or "")
     if restful is None or resource is None or not is_resource_type(restful[2]):
         return
     found = resource.get("id")
     if found is not None and restful[3] != found:
-        raise errors.invalid(f"fullUrl must end with the resource's id, '{found}'", where)
+        raise errors.invalid(
+            f"fullUrl must end with the resource's id, '{found}'", f"{place}.fullUrl"
+        )
 
 
 def placed(refusal: FhirError, number: int) -> FhirError:

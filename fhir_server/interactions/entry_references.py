@@ -19,6 +19,7 @@ from fhir_server.spec.json_format import serialise
 from fhir_server.store.contract import ReadTransaction
 
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?")
+_WITH_RESOURCE = (calls.Create, calls.Update)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Stands for the version that this transaction will make, which is known only inside it.
 _NEW_VERSION = "of-this-transaction"
@@ -59,7 +60,7 @@ class Links:
         """The entry with its links rewritten; FhirError 400 for one to an entry that is not there."""
         restful = RESTFUL.fullmatch(entry.full_url or "")
         base = restful[1] if restful else None
-        if base is None and isinstance(entry.call, calls.Create | calls.Update):
+        if base is None and isinstance(entry.call, _WITH_RESOURCE):
             body = serialise(entry.call.resource)
             if not any(mark in body for mark in self.marks):
                 return entry

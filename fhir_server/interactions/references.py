@@ -69,7 +69,7 @@ def rewrite(resource: Json, resolve: Resolve) -> Json:
     narratives, within contained resources and extensions too. The input stays as it is; unchanged parts are shared.
     """
     name = resource["resourceType"]
-    return _object(resource, _known_kind(name), (None, name), resolve)
+    return _object(resource, _kind(name), (None, name), resolve)
 
 
 def _patch(document: PatchDocument, resolve: Resolve) -> Any:
@@ -135,8 +135,9 @@ def _object(value: Json, kind: _Kind, place: Place, resolve: Resolve) -> Json:
 
 def _value(value: Any, type_name: str, place: Place, resolve: Resolve) -> Any:
     if value.__class__ is dict:
-        kind = _kind(value.get("resourceType") if type_name == "Resource" else type_name)
-        return value if kind is None else _object(value, kind, place, resolve)
+        if type_name == "Resource":
+            return _resource(value, place, resolve)
+        return _object(value, _kind(type_name), place, resolve)
     if value.__class__ is list:
         changed: list[Any] | None = None
         for number, item in enumerate(value):
@@ -166,18 +167,21 @@ class _Kind(NamedTuple):
     links: Mapping[str, str]
 
 
-def _kind(name: object) -> _Kind | None:
-    """None for what R4 does not know."""
+def _resource(value: Json, place: Place, resolve: Resolve) -> Json:
+    """A resource within another one; what R4 does not know stays as it is."""
+    name = value.get("resourceType")
     if not isinstance(name, str):
-        return None
+        return value
     try:
-        return _known_kind(name)
+        kind = _kind(name)
     except KeyError:
-        return None
+        return value
+    return _object(value, kind, place, resolve)
 
 
 @cache
-def _known_kind(name: str) -> _Kind:
+def _kind(name: str) -> _Kind:
+    """Raises KeyError for what R4 does not know."""
     properties = node_type(name).properties
     types = {f"_{held}": "Element" for held in properties}
     types |= {held: found.type for held, found in properties.items()}
