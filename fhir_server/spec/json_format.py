@@ -27,6 +27,7 @@ _LONGEST_INT = 18
 # What no database and no UTF-8 can carry; the other characters that R4 forbids are the validation's to refuse, which
 # names the element.
 _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
+_FORBIDDEN_ESCAPED = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
 # What may be a number that is no small whole one, or a list of numbers, in compact JSON (or, rarely, a part of a string
@@ -163,7 +164,7 @@ def parse(body: bytes) -> Any:
     except (_Refused, json.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         raise _refusal(text) from None
     # Only an escape can bring one in, so most bodies skip the walk.
-    if not compact and "\\u" in text and any(_forbidden(value)):
+    if not compact and _FORBIDDEN_ESCAPED.search(text) and any(_forbidden(value)):
         raise _refusal(text)
     # Each level needs a bracket to open: few brackets cannot nest deeply, so most bodies skip the walk.
     if text.count("{") + text.count("[") > MAXIMUM_DEPTH and _is_too_deep(value):

@@ -93,6 +93,8 @@ def test_numbers_that_json_does_not_have_are_refused(constant: str) -> None:
         r'"a\u0000b"',
         r'"\ud800"',
         r'"\udfff"',
+        r'"\uD8Ff"',
+        r'"\\\uDbFf"',
         r'"\ud800x"',
         r'"\udc00\ud800"',
     ],
