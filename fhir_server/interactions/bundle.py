@@ -31,6 +31,7 @@ from fhir_server.spec.errors import FhirError
 from fhir_server.spec.instants import write_http_date, write_instant
 from fhir_server.spec.json_format import serialise
 from fhir_server.validation.issues import is_shape
+from fhir_server.validation.primitives import is_uri
 
 Json = dict[str, Any]
 Identity = tuple[str, str]
@@ -38,6 +39,11 @@ Identity = tuple[str, str]
 RESTFUL = re.compile(r"(https?://.*)/([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 # In the place of an entry that is only a resource: that its request is missing is told with the entry.
 _UNTOLD = {"request": {"method": "GET", "url": "/"}}
+# What most request Bundles have: their shape is known without the validator.
+_PLAIN = frozenset({"resourceType", "type", "entry"})
+_TYPES = ("batch", "transaction")
+_PLAIN_ENTRY = frozenset({"fullUrl", "resource", "request"})
+_PLAIN_REQUEST = frozenset({"method", "url"})
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -89,6 +95,8 @@ def entries(bundle: Json, context: Context) -> list[Json]:
 
 def _check_shape(bundle: Json, found: list[Json]) -> None:
     """Refuse what is no FHIR around the resources, which are each checked with their own entry."""
+    if found and bundle.keys() == _PLAIN and bundle["type"] in _TYPES and all(map(_plain, found)):
+        return
     bare = [
         {name: value for name, value in entry.items() if name != "resource"} or _UNTOLD
         for entry in found
@@ -99,6 +107,19 @@ def _check_shape(bundle: Json, found: list[Json]) -> None:
     wrong = tuple(issue for issue in issues if is_shape(issue))
     if wrong:
         raise FhirError(400, wrong)
+
+
+def _plain(entry: Json) -> bool:
+    """Whether it has nothing around its resource but what most have, and in the right shape."""
+    request = entry.get("request")
+    return (
+        request.__class__ is dict
+        and request.keys() == _PLAIN_REQUEST
+        and request["method"] in _METHODS
+        and is_uri(request["url"])
+        and ("fullUrl" not in entry or is_uri(entry["fullUrl"]))
+        and entry.keys() <= _PLAIN_ENTRY
+    )
 
 
 def _check_entry(entry: Json, place: str, seen: set[tuple[str, Any]]) -> None:
@@ -157,13 +178,13 @@ def parse_entry(entry: Json, number: int, context: Context) -> Entry:
         raise errors.required(f"A {method} entry needs a resource", f"{place}.resource")
     if path.endswith("_search") and method == "POST":
         raise errors.not_supported("Search by GET inside a Bundle", f"{place}.request")
-    conditions = _conditions(request, f"{place}.request")
+    conditions = _conditions(request, place)
     try:
         call = parse_call(Request(method, path, query, conditions, resource))
     except FhirError as refusal:
         raise placed(refusal, number) from None
     full_url = entry.get("fullUrl")
-    _check_full_url(full_url, resource, f"{place}.fullUrl")
+    _check_full_url(full_url, resource, place)
     return Entry(number, full_url, method, call)
 
 
@@ -184,21 +205,23 @@ def _conditions(request: Json, place: str) -> Conditions:
             since = write_http_date(interval(since)[0])
         except ValueError:
             raise errors.invalid(
-                "Write an instant, as 2026-03-01T10:00:00Z", f"{place}.ifModifiedSince"
+                "Write an instant, as 2026-03-01T10:00:00Z", f"{place}.request.ifModifiedSince"
             ) from None
     return Conditions(
         request.get("ifMatch"), request.get("ifNoneMatch"), since, request.get("ifNoneExist")
     )
 
 
-def _check_full_url(full_url: str | None, resource: Json | None, where: str) -> None:
+def _check_full_url(full_url: str | None, resource: Json | None, place: str) -> None:
     """A RESTful fullUrl ends with the resource's id (https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.fullUrl)."""
     restful = RESTFUL.fullmatch(full_url or "")
     if restful is None or resource is None or not is_resource_type(restful[2]):
         return
     found = resource.get("id")
     if found is not None and restful[3] != found:
-        raise errors.invalid(f"fullUrl must end with the resource's id, '{found}'", where)
+        raise errors.invalid(
+            f"fullUrl must end with the resource's id, '{found}'", f"{place}.fullUrl"
+        )
 
 
 def placed(refusal: FhirError, number: int) -> FhirError:

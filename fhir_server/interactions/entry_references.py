@@ -19,8 +19,8 @@ from fhir_server.spec.json_format import serialise
 from fhir_server.store.contract import ReadTransaction
 
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}(/_history/[A-Za-z0-9\-.]{1,64})?")
+_WITH_RESOURCE = (calls.Create, calls.Update)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_PARTED = re.compile("#|/_history/")
 # Stands for the version that this transaction will make, which is known only inside it.
 _NEW_VERSION = "of-this-transaction"
 
@@ -60,17 +60,25 @@ class Links:
         """The entry with its links rewritten; FhirError 400 for one to an entry that is not there."""
         restful = RESTFUL.fullmatch(entry.full_url or "")
         base = restful[1] if restful else None
-        if base is None and isinstance(entry.call, calls.Create | calls.Update):
+        if base is None and isinstance(entry.call, _WITH_RESOURCE):
             body = serialise(entry.call.resource)
             if not any(mark in body for mark in self.marks):
                 return entry
         return with_links(entry, lambda link: self._resolve(link, entry.number, base))
 
     def _resolve(self, link: Link, number: int, base: str | None) -> str | None:
-        if link.kind != "Reference" and not base and not _PARTED.search(link.text):
-            # Most are systems of codes and identifiers.
-            target = self.targets.get(link.text)
-            return target and _written(target, "", link.kind)
+        text = link.text
+        if base or "#" in text or "/_history/" in text:
+            return self._resolve_parts(link, number, base)
+        # Most are systems of codes and identifiers, and references to what is stored already.
+        target = self.targets.get(text)
+        if target is not None:
+            return _written(target, "", link.kind)
+        if link.kind == "Reference":
+            self._look_elsewhere(link, text, number)
+        return None
+
+    def _resolve_parts(self, link: Link, number: int, base: str | None) -> str | None:
         stem, mark, anchor = link.text.partition("#")
         absolute = f"{base}/{stem}" if base and _RELATIVE.fullmatch(stem) else stem
         unversioned, _, version = absolute.partition("/_history/")
@@ -81,13 +89,17 @@ class Links:
                 version = f"/_history/{_NEW_VERSION}"
             return _written(target, version + mark + anchor, link.kind)
         if link.kind == "Reference":
-            if stem.startswith(("urn:uuid:", "urn:oid:")):
-                raise errors.invalid(
-                    f"No entry has the fullUrl '{stem[:100]}' that this refers to", link.place
-                )
-            if by_criteria(link.text, self.context) is not None:
-                self.by_criteria.add(number)
+            self._look_elsewhere(link, stem, number)
         return None
+
+    def _look_elsewhere(self, link: Link, stem: str, number: int) -> None:
+        """Refuse a reference to an entry that is not there, note one by criteria."""
+        if stem.startswith(("urn:uuid:", "urn:oid:")):
+            raise errors.invalid(
+                f"No entry has the fullUrl '{stem[:100]}' that this refers to", link.place
+            )
+        if "?" in link.text and by_criteria(link.text, self.context) is not None:
+            self.by_criteria.add(number)
 
 
 def _written(target: Identity, rest: str, kind: str) -> str | None:

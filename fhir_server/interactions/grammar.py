@@ -67,11 +67,12 @@ def valid_id(logical_id: str) -> bool:
 
 def _segments(path: str) -> list[str]:
     parts = path.removesuffix("/").split("/") if path else []
-    try:
-        found = [unquote(part, errors="strict") for part in parts]
-    except UnicodeDecodeError:
-        raise errors.not_found("The path is not percent-encoded UTF-8") from None
-    return [] if found == [""] else found
+    if "%" in path:
+        try:
+            parts = [unquote(part, errors="strict") for part in parts]
+        except UnicodeDecodeError:
+            raise errors.not_found("The path is not percent-encoded UTF-8") from None
+    return [] if parts == [""] else parts
 
 
 def parse_call(request: Request) -> Call:
@@ -181,7 +182,9 @@ def _bundle(request: Request) -> Call:
 
 def _type(request: Request, resource_type: str) -> Call:
     _allow(request, "GET, HEAD, POST, PUT, PATCH, DELETE")
-    criteria = tuple(item for item in request.query if item[0] not in _RESULT_ONLY)
+    criteria = request.query and tuple(
+        item for item in request.query if item[0] not in _RESULT_ONLY
+    )
     if request.method in ("PUT", "PATCH", "DELETE") and not criteria:
         raise errors.required(
             f"{request.method} without an id needs search criteria: {resource_type}?identifier=..."

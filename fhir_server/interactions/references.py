@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any, NamedTuple
 
 from fhir_server.interactions import call as calls
 from fhir_server.interactions.call import Call, PatchDocument
-from fhir_server.spec.definitions import NodeType, node_type
+from fhir_server.spec.definitions import node_type
 
 Json = dict[str, Any]
 
@@ -19,7 +20,7 @@ _LINK = re.compile(r"""((?:href|src)\s*=\s*)(["'])(.*?)\2""", re.DOTALL)
 
 
 # Where something stands: the place around it, and its name or number there. Most links need no place told.
-Place = tuple["Place | None", str]
+Place = tuple["Place | None", str | int]
 
 
 class Link(NamedTuple):
@@ -39,7 +40,7 @@ class Link(NamedTuple):
         place: Place | None = self.within
         while place is not None:
             place, name = place
-            parts.append(name)
+            parts.append(name if isinstance(name, str) else f"[{name}]")
         return ".".join(reversed(parts)).replace(".[", "[")
 
 
@@ -68,7 +69,7 @@ def rewrite(resource: Json, resolve: Resolve) -> Json:
     narratives, within contained resources and extensions too. The input stays as it is; unchanged parts are shared.
     """
     name = resource["resourceType"]
-    return _object(resource, node_type(name), (None, name), resolve)
+    return _object(resource, _kind(name), (None, name), resolve)
 
 
 def _patch(document: PatchDocument, resolve: Resolve) -> Any:
@@ -112,19 +113,19 @@ def _undefined(value: Any, resolve: Resolve) -> Any:
     return value | changed if changed else value
 
 
-def _object(value: Json, kind: NodeType, place: Place, resolve: Resolve) -> Json:
+def _object(value: Json, kind: _Kind, place: Place, resolve: Resolve) -> Json:
     changed: Json = {}
-    properties = kind.properties
     for name, child in value.items():
-        found = properties.get(name)
-        if found is None:
-            if not name.startswith("_") or name[1:] not in properties:
+        if child.__class__ is str:
+            linking = kind.links.get(name)
+            if linking is None:
                 continue
-            after = _value(child, "Element", (place, name), resolve)
-        elif child.__class__ is dict or child.__class__ is list or found.type in _LINKING:
-            after = _value(child, found.type, (place, name), resolve)
-        elif name == "reference" and kind.name == "Reference" and child.__class__ is str:
-            after = resolve(Link(child, (place, name), "Reference")) or child
+            after = _text(child, linking, (place, name), resolve)
+        elif child.__class__ is dict or child.__class__ is list:
+            held = kind.types.get(name)
+            if held is None:
+                continue
+            after = _value(child, held, (place, name), resolve)
         else:
             continue
         if after is not child:
@@ -134,31 +135,60 @@ def _object(value: Json, kind: NodeType, place: Place, resolve: Resolve) -> Json
 
 def _value(value: Any, type_name: str, place: Place, resolve: Resolve) -> Any:
     if value.__class__ is dict:
-        kind = _kind(value, type_name)
-        return value if kind is None else _object(value, kind, place, resolve)
+        if type_name == "Resource":
+            return _resource(value, place, resolve)
+        return _object(value, _kind(type_name), place, resolve)
     if value.__class__ is list:
-        after = [
-            _value(item, type_name, (place, f"[{number}]"), resolve)
-            for number, item in enumerate(value)
-        ]
-        same = all(new is old for new, old in zip(after, value, strict=True))
-        return value if same else after
-    if value.__class__ is str:
-        if type_name in _URIS:
-            return resolve(Link(value, place, type_name)) or value
-        if type_name == "xhtml":
-            return _narrative(value, place, resolve)
+        changed: list[Any] | None = None
+        for number, item in enumerate(value):
+            after = _value(item, type_name, (place, number), resolve)
+            if after is not item:
+                changed = changed or list(value)
+                changed[number] = after
+        return changed or value
+    if value.__class__ is str and type_name in _LINKING:
+        return _text(value, type_name, place, resolve)
     return value
 
 
-def _kind(value: Json, type_name: str) -> NodeType | None:
-    named = value.get("resourceType") if type_name == "Resource" else type_name
-    if not isinstance(named, str):
-        return None
+def _text(text: str, kind: str, place: Place, resolve: Resolve) -> str:
+    if kind == "xhtml":
+        return _narrative(text, place, resolve)
+    return resolve(Link(text, place, kind)) or text
+
+
+class _Kind(NamedTuple):
+    """What a node type has for a walk to links.
+
+    types: JSON property -> the type of its values; links: those of texts that may be links -> the kind of link.
+    """
+
+    types: Mapping[str, str]
+    links: Mapping[str, str]
+
+
+def _resource(value: Json, place: Place, resolve: Resolve) -> Json:
+    """A resource within another one; what R4 does not know stays as it is."""
+    name = value.get("resourceType")
+    if not isinstance(name, str):
+        return value
     try:
-        return node_type(named)
+        kind = _kind(name)
     except KeyError:
-        return None
+        return value
+    return _object(value, kind, place, resolve)
+
+
+@cache
+def _kind(name: str) -> _Kind:
+    """Raises KeyError for what R4 does not know."""
+    properties = node_type(name).properties
+    types = {f"_{held}": "Element" for held in properties}
+    types |= {held: found.type for held, found in properties.items()}
+    links = {held: kind for held, kind in types.items() if kind in _LINKING}
+    if name == "Reference":
+        links["reference"] = "Reference"
+    return _Kind(types, links)
 
 
 def _narrative(text: str, place: Place, resolve: Resolve) -> str:

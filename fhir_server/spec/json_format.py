@@ -27,6 +27,7 @@ _LONGEST_INT = 18
 # What no database and no UTF-8 can carry; the other characters that R4 forbids are the validation's to refuse, which
 # names the element.
 _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
+_FORBIDDEN_ESCAPED = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
 # What may be a number that is no small whole one, or a list of numbers, in compact JSON (or, rarely, a part of a string
@@ -135,6 +136,12 @@ def _constant(text: str) -> NoReturn:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_object, parse_float=_decimal, parse_int=_integer, parse_constant=_constant
 )
+# The same but for a property that is there twice, of which it keeps the last.
+_KEEPING_LAST = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=_constant)
+# What serialise never writes, and others do.
+_OTHERWISE_ESCAPED = re.compile(r"\\[u/]")
+# So far into a body a blank between name and value is looked for.
+_FIRST_NAME = 99
 
 
 def parse(body: bytes) -> Any:
@@ -144,23 +151,40 @@ def parse(body: bytes) -> Any:
     strict JSON: a byte order mark, NUL, a lone surrogate, a duplicate property, NaN or Infinity, nesting deeper than
     MAXIMUM_DEPTH, a number of more than LONGEST_NUMBER.
     """
-    if not body.strip():
+    stripped = body.strip()
+    if not stripped:
         raise malformed("The body is empty; send a resource")
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise malformed(f"The body is not UTF-8: byte {error.start} cannot be read") from None
+    compact = _may_be_compact(text)
     try:
-        value = _DECODER.decode(text)
-    except (_Refused, json.JSONDecodeError, RecursionError):
+        value = _compact(text, stripped) if compact else _DECODER.decode(text)
+    except (_Refused, json.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         raise _refusal(text) from None
     # Only an escape can bring one in, so most bodies skip the walk.
-    if "\\u" in text and any(_forbidden(value)):
+    if not compact and _FORBIDDEN_ESCAPED.search(text) and any(_forbidden(value)):
         raise _refusal(text)
     # Each level needs a bracket to open: few brackets cannot nest deeply, so most bodies skip the walk.
     if text.count("{") + text.count("[") > MAXIMUM_DEPTH and _is_too_deep(value):
         raise _refusal(text)
     return value
+
+
+def _may_be_compact(text: str) -> bool:
+    """Whether a look tells that it is worth while to compare it with compact JSON."""
+    return '": ' not in text[:_FIRST_NAME] and not _OTHERWISE_ESCAPED.search(text)
+
+
+def _compact(text: str, stripped: bytes) -> Any:
+    """The value of a text that may be compact JSON, without \\u.
+
+    If it is written the same again, no property was there twice: so the slower decoder need not look for one. Raises
+    orjson.JSONEncodeError when that cannot be told because it is nested much too deeply.
+    """
+    value = _KEEPING_LAST.decode(text)
+    return value if serialise(value) == stripped else _DECODER.decode(text)
 
 
 def _refusal(text: str) -> FhirError:
@@ -202,15 +226,17 @@ def parse_plain(body: bytes) -> Any:
 
 
 def _is_too_deep(value: Any) -> bool:
-    level = [value]
+    level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(MAXIMUM_DEPTH):
         level = [
             child
             for item in level
-            if isinstance(item, (dict, list))
-            for child in (item.values() if isinstance(item, dict) else item)
+            for child in (item.values() if item.__class__ is dict else item)
+            if child.__class__ is dict or child.__class__ is list
         ]
-    return any(isinstance(item, (dict, list)) for item in level)
+        if not level:
+            return False
+    return True
 
 
 def _forbidden(value: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fhir_server.spec import json_format
 from fhir_server.spec.errors import FhirError
 from fhir_server.spec.json_format import (
     LONGEST_NUMBER,
@@ -92,6 +93,8 @@ def test_numbers_that_json_does_not_have_are_refused(constant: str) -> None:
         r'"a\u0000b"',
         r'"\ud800"',
         r'"\udfff"',
+        r'"\uD8Ff"',
+        r'"\\\uDbFf"',
         r'"\ud800x"',
         r'"\udc00\ud800"',
     ],
@@ -214,3 +217,68 @@ def test_anything_like_json_is_parsed_or_refused(text: str) -> None:
     except FhirError:
         return
     assert serialise(parse(serialise(value))) == serialise(value)
+
+
+NUMBERS = st.sampled_from(
+    ["0", "-0", "1", "-1.50", "1e3", "1E+99999999999999999999", "01", "9" * 18, "9" * 19, "1" * 101]
+)
+STRINGS = st.text("ab\u00e9\U0001f600", max_size=2).map(lambda text: f'"{text}"') | st.sampled_from(
+    [r'"\u0041"', r'"\u0000"', r'"\u001f"', r'"\ud800"', r'"a\/b"', r'"\"\\\n\t"', '": "', '"\x7f"']
+)
+NAMES = st.sampled_from(['"a"', '"b"', '"c"', r'"\u0061"'])
+LITERALS = st.sampled_from(["null", "true", "false", "NaN", "-Infinity", "tru"])
+
+
+def written(blanks: str) -> st.SearchStrategy[str]:
+    """JSON texts, some with faults, with those blanks after commas and colons."""
+
+    def listed(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        return st.lists(items, max_size=3).map(lambda found: f",{blanks}".join(found))
+
+    def deeper(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        properties = st.tuples(NAMES, inner).map(lambda pair: f"{pair[0]}:{blanks}{pair[1]}")
+        nested = st.tuples(inner, st.sampled_from([95, 110, 300])).map(
+            lambda pair: "[" * pair[1] + pair[0] + "]" * pair[1]
+        )
+        objects = listed(properties).map(lambda text: "{" + text + "}")
+        return objects | objects | listed(inner).map(lambda text: f"[{text}]") | nested
+
+    return st.recursive(NUMBERS | STRINGS | LITERALS, deeper, max_leaves=12)
+
+
+def told(body: bytes) -> object:
+    """The value of a body with the classes of its scalars, or what its refusal says."""
+
+    def classed(value: Any) -> Any:
+        match value:
+            case dict():
+                return [(name, classed(child)) for name, child in value.items()]
+            case list():
+                return [classed(child) for child in value]
+        return type(value), serialise(value)
+
+    try:
+        return classed(parse(body))
+    except FhirError as refused:
+        return refused.status, refused.issues, getattr(refused, "remainder", None)
+
+
+@given(
+    st.sampled_from(["", " "]).flatmap(written),
+    st.sampled_from(["", " ", "\n", "\v", "\ufeff", "x"]),
+)
+def test_compact_json_is_read_as_any_other(text: str, end: str) -> None:
+    body = (text + end).encode()
+    found = told(body)
+    with pytest.MonkeyPatch.context() as general:
+        general.setattr(json_format, "_may_be_compact", lambda _: False)
+        assert told(body) == found
+
+
+@pytest.mark.parametrize("levels", [1, MAXIMUM_DEPTH - 1, MAXIMUM_DEPTH, 254, 255, 2000])
+def test_a_property_there_twice_is_told_at_any_depth(levels: int) -> None:
+    body = b'{"a":' * levels + b'{"b":1,"b":1}' + b"}" * levels
+    found = told(body)
+    with pytest.MonkeyPatch.context() as general:
+        general.setattr(json_format, "_may_be_compact", lambda _: False)
+        assert told(body) == found
