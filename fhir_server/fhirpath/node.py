@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from fhir_server.spec.definitions import (
@@ -161,7 +161,7 @@ def type_is(kind: str, name: str) -> bool:
 _ABSTRACT = ("Resource", "DomainResource", "Element", "BackboneElement")
 
 
-@cache
+@lru_cache(maxsize=1024)
 def is_type(name: str) -> bool:
     """Whether R4 defines a type of that name."""
     return name in _ABSTRACT or is_resource_type(name) or name in data_types()

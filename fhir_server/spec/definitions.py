@@ -8,7 +8,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,8 @@ Json = dict[str, Any]
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 ARCHIVE = Path(__file__).with_name("definitions.zip")
 RESOURCE_ID = "Resource.id"
+# What is asked about names that callers may have made up is not remembered for good.
+_MOST_NAMES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +113,13 @@ def _named(kind: str) -> list[str]:
     ]
 
 
-@cache
+@lru_cache(maxsize=_MOST_NAMES)
 def is_resource_type(name: str) -> bool:
     """Whether it names a concrete R4 resource type."""
     return name in frozenset(resource_types())
 
 
-@cache
+@lru_cache(maxsize=_MOST_NAMES)
 def base_of(name: str) -> str | None:
     """The type that it specializes: "Patient" -> "DomainResource"; None for Element, Resource, an unknown name."""
     head = structures().get(STRUCTURE + name)
@@ -125,7 +127,7 @@ def base_of(name: str) -> str | None:
     return base.removeprefix(STRUCTURE) if base else None
 
 
-@cache
+@lru_cache(maxsize=_MOST_NAMES)
 def is_a(name: str, ancestor: str) -> bool:
     """Whether a type is, or specializes, another; a backbone element's path is a BackboneElement or Element."""
     current: str | None = name
