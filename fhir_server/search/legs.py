@@ -13,10 +13,12 @@ from fhir_server.search.converters import (
     CONVERTERS,
     Add,
     Converter,
+    References,
     Scope,
+    add_reference,
     family,
-    logical_reference,
     own_canonical,
+    reference,
 )
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.paths import Condition, Path
@@ -26,17 +28,21 @@ Json = dict[str, Any]
 
 
 class Leg(NamedTuple):
-    """What to do with the values of one property that pass the condition: convert them, or go on below them."""
+    """What to do with the values of one property: convert them, go on below them.
 
-    condition: Condition | None
+    conversions are of every value, references say what Reference values are for; conditional: the legs of the same
+    property for those values alone that pass a condition.
+    """
+
     primitive: bool
     conversions: tuple[tuple[Converter, int], ...]
-    below: dict[str, tuple[Leg, ...]]
+    references: References | None
+    below: Legs
+    conditional: tuple[tuple[Condition, Legs], ...]
 
 
-Legs = dict[str, tuple[Leg, ...]]
-# What tells the type that a Reference is to.
-_TELLING = frozenset({"reference", "type"})
+Legs = dict[str, Leg]
+_NOTHING = Leg(primitive=True, conversions=(), references=None, below={}, conditional=())
 
 
 def follow(legs: Legs, value: Json, scope: Scope, add: Add) -> None:
@@ -44,28 +50,19 @@ def follow(legs: Legs, value: Json, scope: Scope, add: Add) -> None:
     for name, child in value.items():
         if name not in legs:
             continue
+        primitive, conversions, references, below, conditional = legs[name]
         values = child if child.__class__ is list else (child,)
-        for condition, primitive, conversions, below in legs[name]:
-            chosen = values if condition is None else _chosen(condition, values, scope)
-            for item in chosen:
-                if not primitive and item.__class__ is not dict:
-                    continue
-                for convert, number in conversions:
-                    convert(item, number, scope, add)
-                if below:
-                    follow(below, item, scope, add)
-            if condition is not None and condition.kind == "target":
-                _untyped(values, conversions, add)
-
-
-def _untyped(
-    values: Collection[Any], conversions: Iterable[tuple[Converter, int]], add: Add
-) -> None:
-    """A Reference that only has an identifier may be to any of the types, so by that it is found under each."""
-    for item in values:
-        if item.__class__ is dict and "identifier" in item and not item.keys() & _TELLING:
-            for _, number in conversions:
-                logical_reference(item, number, add)
+        for item in values:
+            if not primitive and item.__class__ is not dict:
+                continue
+            for convert, number in conversions:
+                convert(item, number, scope, add)
+            if references:
+                add_reference(item, references, scope, add)
+            if below:
+                follow(below, item, scope, add)
+        for condition, chosen in conditional:
+            follow(chosen, {name: _chosen(condition, values, scope)}, scope, add)
 
 
 def nodes(path: Path, value: Json, scope: Scope) -> list[Json]:
@@ -101,11 +98,15 @@ def _chosen(condition: Condition, values: Collection[Any], scope: Scope) -> list
 
 @dataclass(slots=True)
 class _Draft:
-    """A leg while paths are merged into it."""
+    """A leg while paths are merged into it; references: the type that each must be to, "" for any, and for whom."""
 
     primitive: bool
     conversions: list[tuple[Converter, int]] = field(default_factory=list)
+    references: list[tuple[str, int]] = field(default_factory=list)
     below: dict[tuple[str, Condition | None], _Draft] = field(default_factory=dict)
+
+    def at(self, name: str, condition: Condition | None, primitive: bool) -> _Draft:
+        return self.below.setdefault((name, condition), _Draft(primitive))
 
 
 Aim = tuple[Path, SearchParameter]
@@ -119,10 +120,16 @@ def legs_of(aims: Iterable[Aim]) -> Legs:
         if convert is None:
             continue
         draft = start
-        for step in path.steps:
-            key = (step.property.name, step.condition)
-            draft = draft.below.setdefault(key, _Draft(step.property.primitive))
-        draft.conversions.append((convert, parameter.number))
+        *above, last = path.steps
+        for step in above:
+            draft = draft.at(step.property.name, step.condition, step.property.primitive)
+        name, condition, primitive = last.property.name, last.condition, last.property.primitive
+        if convert is not reference or (condition and condition.kind != "target"):
+            draft.at(name, condition, primitive).conversions.append((convert, parameter.number))
+        else:
+            # Whatever type it asks for: a Reference is read once, for all of its parameters.
+            target_type = condition.name if condition else ""
+            draft.at(name, None, primitive).references.append((target_type, parameter.number))
     return _finished(start)
 
 
@@ -150,7 +157,24 @@ def _nested(targets: Collection[str]) -> Converter:
 
 def _finished(draft: _Draft) -> Legs:
     found: Legs = {}
+    conditional: dict[str, list[tuple[Condition, Legs]]] = {}
     for (name, condition), item in draft.below.items():
-        leg = Leg(condition, item.primitive, tuple(item.conversions), _finished(item))
-        found[name] = (*found.get(name, ()), leg)
+        references = _references(item.references) if item.references else None
+        leg = Leg(item.primitive, tuple(item.conversions), references, _finished(item), ())
+        if condition is None:
+            found[name] = leg
+        else:
+            conditional.setdefault(name, []).append((condition, {name: leg}))
+    for name, listed in conditional.items():
+        found[name] = found.get(name, _NOTHING)._replace(conditional=tuple(listed))
     return found
+
+
+def _references(listed: list[tuple[str, int]]) -> References:
+    always = tuple(number for target_type, number in listed if not target_type)
+    by_type = {
+        wanted: (*always, *(number for target_type, number in listed if target_type == wanted))
+        for wanted, _ in listed
+        if wanted
+    }
+    return References(always, by_type, tuple(number for _, number in listed))
