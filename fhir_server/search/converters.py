@@ -74,7 +74,7 @@ def _objects(value: Any) -> list[Json]:
 
 def _code(value: Any, number: int, _: Scope, add: Add) -> None:
     if isinstance(value, str):
-        add(TokenEntry(number, "", value))
+        add(_made(TokenEntry, (number, "", value)))
 
 
 def _folded_code(value: Any, number: int, _: Scope, add: Add) -> None:
@@ -93,29 +93,37 @@ def _words(value: Any, number: int, add: Add) -> None:
     if isinstance(value, str):
         folded = fold(value)
         if folded:
-            add(StringEntry(number + TEXT, folded, ""))
+            add(_made(StringEntry, (number + TEXT, folded, "")))
 
 
 def _coding(value: Any, number: int, _: Scope, add: Add) -> None:
     """A Coding without a code still is there: its entry makes it not :missing."""
-    add(TokenEntry(number, _text(value.get("system")), _text(value.get("code"))))
+    system, code = value.get("system"), value.get("code")
+    if not isinstance(system, str):
+        system = ""
+    if not isinstance(code, str):
+        code = ""
+    add(_made(TokenEntry, (number, system, code)))
     if "display" in value:
         _words(value["display"], number, add)
 
 
 def _concept(value: Any, number: int, scope: Scope, add: Add) -> None:
-    codings = _objects(value.get("coding"))
-    for item in codings:
-        _coding(item, number, scope, add)
-    if not codings:
-        add(TokenEntry(number, "", ""))
+    coded = False
+    if "coding" in value and isinstance(value["coding"], list):
+        for item in value["coding"]:
+            if isinstance(item, dict):
+                _coding(item, number, scope, add)
+                coded = True
+    if not coded:
+        add(_made(TokenEntry, (number, "", "")))
     if "text" in value:
         _words(value["text"], number, add)
 
 
 def _identifier(value: Any, number: int, _: Scope, add: Add) -> None:
-    code = _text(value.get("value"))
-    add(TokenEntry(number, _text(value.get("system")), code))
+    system, code = _text(value.get("system")), _text(value.get("value"))
+    add(_made(TokenEntry, (number, system, code)))
     kind = value.get("type")
     if not isinstance(kind, dict):
         return
@@ -183,9 +191,9 @@ def add_reference(value: Json, wanted: References, scope: Scope, add: Add) -> No
         untyped = "reference" not in value and "type" not in value
         for number in wanted.every if untyped else numbers:
             add(_made(TokenEntry, (number + IDENTIFIER, system, code)))
-    if "display" in value:
+    if "display" in value and (folded := fold(_text(value["display"]))):
         for number in numbers:
-            _words(value["display"], number, add)
+            add(_made(StringEntry, (number + TEXT, folded, "")))
 
 
 def reference(value: Any, number: int, scope: Scope, add: Add) -> None:
@@ -218,7 +226,7 @@ def _interval(value: Any, scope: Scope) -> tuple[int, int] | None:
 def _date(value: Any, number: int, scope: Scope, add: Add) -> None:
     found = _interval(value, scope)
     if found is not None:
-        add(DateEntry(number, *found))
+        add(_made(DateEntry, (number, *found)))
 
 
 def _bounds(value: Json, scope: Scope) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/searchparameter.html#expression
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,48 +21,44 @@ from fhir_server.search.converters import (
     reference,
 )
 from fhir_server.search.parameters import SearchParameter
-from fhir_server.search.paths import Condition, Path
+from fhir_server.search.paths import Condition, Path, Step
 from fhir_server.spec.definitions import node_type
 
 Json = dict[str, Any]
 
 
 class Leg(NamedTuple):
-    """What to do with the values of one property: convert them, go on below them.
-
-    conversions are of every value, references say what Reference values are for; conditional: the legs of the same
-    property for those values alone that pass a condition.
-    """
+    """What to do with the values of one property, and with those of them alone that pass a condition."""
 
     primitive: bool
-    conversions: tuple[tuple[Converter, int], ...]
-    references: References | None
-    below: Legs
+    acts: tuple[Act, ...]
     conditional: tuple[tuple[Condition, Legs], ...]
 
 
 Legs = dict[str, Leg]
-_NOTHING = Leg(primitive=True, conversions=(), references=None, below={}, conditional=())
+# What is done with a value, and for what: a converter for a parameter's number, add_reference for the numbers of
+# several parameters, follow for the legs below.
+Act = tuple[Callable[[Any, Any, Scope, Add], None], int | References | Legs]
 
 
-def follow(legs: Legs, value: Json, scope: Scope, add: Add) -> None:
+def follow(value: Json, legs: Legs, scope: Scope, add: Add) -> None:
     """Convert what lies on the legs below an object."""
     for name, child in value.items():
         if name not in legs:
             continue
-        primitive, conversions, references, below, conditional = legs[name]
-        values = child if child.__class__ is list else (child,)
-        for item in values:
-            if not primitive and item.__class__ is not dict:
-                continue
-            for convert, number in conversions:
-                convert(item, number, scope, add)
-            if references:
-                add_reference(item, references, scope, add)
-            if below:
-                follow(below, item, scope, add)
-        for condition, chosen in conditional:
-            follow(chosen, {name: _chosen(condition, values, scope)}, scope, add)
+        primitive, acts, conditional = legs[name]
+        if child.__class__ is list:
+            for item in child:
+                if primitive or item.__class__ is dict:
+                    for act, argument in acts:
+                        act(item, argument, scope, add)
+        elif primitive or child.__class__ is dict:
+            for act, argument in acts:
+                act(child, argument, scope, add)
+        if conditional:
+            values = child if child.__class__ is list else (child,)
+            for condition, chosen in conditional:
+                follow({name: _chosen(condition, values, scope)}, chosen, scope, add)
 
 
 def nodes(path: Path, value: Json, scope: Scope) -> list[Json]:
@@ -105,8 +101,9 @@ class _Draft:
     references: list[tuple[str, int]] = field(default_factory=list)
     below: dict[tuple[str, Condition | None], _Draft] = field(default_factory=dict)
 
-    def at(self, name: str, condition: Condition | None, primitive: bool) -> _Draft:
-        return self.below.setdefault((name, condition), _Draft(primitive))
+    def at(self, step: Step) -> _Draft:
+        key = (step.property.name, step.condition)
+        return self.below.setdefault(key, _Draft(step.property.primitive))
 
 
 Aim = tuple[Path, SearchParameter]
@@ -122,14 +119,14 @@ def legs_of(aims: Iterable[Aim]) -> Legs:
         draft = start
         *above, last = path.steps
         for step in above:
-            draft = draft.at(step.property.name, step.condition, step.property.primitive)
-        name, condition, primitive = last.property.name, last.condition, last.property.primitive
+            draft = draft.at(step)
+        condition = last.condition
         if convert is not reference or (condition and condition.kind != "target"):
-            draft.at(name, condition, primitive).conversions.append((convert, parameter.number))
+            draft.at(last).conversions.append((convert, parameter.number))
         else:
-            # Whatever type it asks for: a Reference is read once, for all of its parameters.
-            target_type = condition.name if condition else ""
-            draft.at(name, None, primitive).references.append((target_type, parameter.number))
+            # Whatever type each asks for: a Reference is read once, for all of its parameters.
+            wanted = condition.name if condition else ""
+            draft.at(Step(last.property)).references.append((wanted, parameter.number))
     return _finished(start)
 
 
@@ -159,15 +156,23 @@ def _finished(draft: _Draft) -> Legs:
     found: Legs = {}
     conditional: dict[str, list[tuple[Condition, Legs]]] = {}
     for (name, condition), item in draft.below.items():
-        references = _references(item.references) if item.references else None
-        leg = Leg(item.primitive, tuple(item.conversions), references, _finished(item), ())
+        leg = Leg(item.primitive, tuple(_acts(item)), ())
         if condition is None:
             found[name] = leg
         else:
             conditional.setdefault(name, []).append((condition, {name: leg}))
     for name, listed in conditional.items():
-        found[name] = found.get(name, _NOTHING)._replace(conditional=tuple(listed))
+        leg = found.get(name, Leg(primitive=True, acts=(), conditional=()))
+        found[name] = leg._replace(conditional=tuple(listed))
     return found
+
+
+def _acts(draft: _Draft) -> Iterator[Act]:
+    yield from draft.conversions
+    if draft.references:
+        yield add_reference, _references(draft.references)
+    if draft.below:
+        yield follow, _finished(draft)
 
 
 def _references(listed: list[tuple[str, int]]) -> References:
