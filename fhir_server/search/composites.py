@@ -77,7 +77,7 @@ def composite_entries(composite: Composite, scope: Scope, add: Add) -> None:
 
 def _values(part: Part, start: dict[str, object], scope: Scope) -> list[SimpleEntry]:
     found: list[IndexEntry] = []
-    follow(part.legs, start, scope, found.append)
+    follow(start, part.legs, scope, found.append)
     return [
         item
         for item in found

@@ -59,13 +59,13 @@ def entries(
     are left out; resourceType must be that of a concrete R4 resource (KeyError).
     """
     plan = plan_of(resource["resourceType"], custom)
-    found: set[IndexEntry] = set()
+    found: list[IndexEntry] = []
     scope = Scope(resource, base_urls, zone)
-    _find(plan, scope, found.add)
+    _find(plan, scope, found.append)
     if plan.text is not None and "text" in resource:
-        _add_words(plan.text, narrative_words(resource), found.add)
+        _add_words(plan.text, narrative_words(resource), found.append)
     if content and plan.content is not None:
-        _add_words(plan.content, content_words(resource), found.add)
+        _add_words(plan.content, content_words(resource), found.append)
     return frozenset(found)
 
 
@@ -83,13 +83,13 @@ def parameter_entries(
 ) -> IndexEntries:
     """The entries of one parameter alone."""
     plan = _planned((parameter,))
-    found: set[IndexEntry] = set()
-    _find(plan, Scope(resource, base_urls, zone), found.add)
+    found: list[IndexEntry] = []
+    _find(plan, Scope(resource, base_urls, zone), found.append)
     return frozenset(found)
 
 
 def _find(plan: Plan, scope: Scope, add: Add) -> None:
-    follow(plan.legs, scope.resource, scope, add)
+    follow(scope.resource, plan.legs, scope, add)
     for item in plan.evaluated:
         _evaluate(item, scope, add)
     for composite in plan.composites:

@@ -13,9 +13,11 @@ _LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"}
 )
 _PARTS = " \t\r\n\f\v-/,;:_()[]{}|"
-_ASCII = str.maketrans(
-    {chr(code): None for code in range(128) if not chr(code).isalnum()} | dict.fromkeys(_PARTS, " ")
-)
+_ASCII = {
+    chr(code): chr(code).lower() for code in range(128) if chr(code).isalnum()
+} | dict.fromkeys(_PARTS, " ")
+_TABLE = bytes(ord(_ASCII.get(chr(code), " ")) for code in range(256))
+_DROPPED = bytes(code for code in range(128) if chr(code) not in _ASCII)
 
 
 # What is displayed is often the same: names of services, of codes, of the people in one resource.
@@ -33,7 +35,7 @@ def fold(text: str) -> str:
 
 def _folded(text: str) -> str:
     if text.isascii():
-        return " ".join(text.lower().translate(_ASCII).split())
+        return b" ".join(text.encode().translate(_TABLE, _DROPPED).split()).decode()
     # Decomposed before the case is folded (mathematical letters have none themselves), and again after it.
     decomposed = unicodedata.normalize("NFKD", text).casefold().translate(_LETTERS)
     kept = map(_kept, unicodedata.normalize("NFKD", decomposed))
@@ -46,7 +48,7 @@ _remembered = lru_cache(maxsize=_REMEMBERED)(_folded)
 @lru_cache(maxsize=4096)
 def _kept(character: str) -> str:
     if character.isascii():
-        return character.translate(_ASCII)
+        return _ASCII.get(character, "")
     category = unicodedata.category(character)
     if category[0] == "Z" or category in ("Pd", "Po", "Ps", "Pe"):
         return "" if character in "’·՚" else " "

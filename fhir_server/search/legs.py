@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/searchparameter.html#expression
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,59 +13,52 @@ from fhir_server.search.converters import (
     CONVERTERS,
     Add,
     Converter,
+    References,
     Scope,
+    add_reference,
     family,
-    logical_reference,
     own_canonical,
+    reference,
 )
 from fhir_server.search.parameters import SearchParameter
-from fhir_server.search.paths import Condition, Path
+from fhir_server.search.paths import Condition, Path, Step
 from fhir_server.spec.definitions import node_type
 
 Json = dict[str, Any]
 
 
 class Leg(NamedTuple):
-    """What to do with the values of one property that pass the condition: convert them, or go on below them."""
+    """What to do with the values of one property, and with those of them alone that pass a condition."""
 
-    condition: Condition | None
     primitive: bool
-    conversions: tuple[tuple[Converter, int], ...]
-    below: dict[str, tuple[Leg, ...]]
+    acts: tuple[Act, ...]
+    conditional: tuple[tuple[Condition, Legs], ...]
 
 
-Legs = dict[str, tuple[Leg, ...]]
-# What tells the type that a Reference is to.
-_TELLING = frozenset({"reference", "type"})
+Legs = dict[str, Leg]
+# What is done with a value, and for what: a converter for a parameter's number, add_reference for the numbers of
+# several parameters, follow for the legs below.
+Act = tuple[Callable[[Any, Any, Scope, Add], None], int | References | Legs]
 
 
-def follow(legs: Legs, value: Json, scope: Scope, add: Add) -> None:
+def follow(value: Json, legs: Legs, scope: Scope, add: Add) -> None:
     """Convert what lies on the legs below an object."""
     for name, child in value.items():
         if name not in legs:
             continue
-        values = child if child.__class__ is list else (child,)
-        for condition, primitive, conversions, below in legs[name]:
-            chosen = values if condition is None else _chosen(condition, values, scope)
-            for item in chosen:
-                if not primitive and item.__class__ is not dict:
-                    continue
-                for convert, number in conversions:
-                    convert(item, number, scope, add)
-                if below:
-                    follow(below, item, scope, add)
-            if condition is not None and condition.kind == "target":
-                _untyped(values, conversions, add)
-
-
-def _untyped(
-    values: Collection[Any], conversions: Iterable[tuple[Converter, int]], add: Add
-) -> None:
-    """A Reference that only has an identifier may be to any of the types, so by that it is found under each."""
-    for item in values:
-        if item.__class__ is dict and "identifier" in item and not item.keys() & _TELLING:
-            for _, number in conversions:
-                logical_reference(item, number, add)
+        primitive, acts, conditional = legs[name]
+        if child.__class__ is list:
+            for item in child:
+                if primitive or item.__class__ is dict:
+                    for act, argument in acts:
+                        act(item, argument, scope, add)
+        elif primitive or child.__class__ is dict:
+            for act, argument in acts:
+                act(child, argument, scope, add)
+        if conditional:
+            values = child if child.__class__ is list else (child,)
+            for condition, chosen in conditional:
+                follow({name: _chosen(condition, values, scope)}, chosen, scope, add)
 
 
 def nodes(path: Path, value: Json, scope: Scope) -> list[Json]:
@@ -101,11 +94,16 @@ def _chosen(condition: Condition, values: Collection[Any], scope: Scope) -> list
 
 @dataclass(slots=True)
 class _Draft:
-    """A leg while paths are merged into it."""
+    """A leg while paths are merged into it; references: the type that each must be to, "" for any, and for whom."""
 
     primitive: bool
     conversions: list[tuple[Converter, int]] = field(default_factory=list)
+    references: list[tuple[str, int]] = field(default_factory=list)
     below: dict[tuple[str, Condition | None], _Draft] = field(default_factory=dict)
+
+    def at(self, step: Step) -> _Draft:
+        key = (step.property.name, step.condition)
+        return self.below.setdefault(key, _Draft(step.property.primitive))
 
 
 Aim = tuple[Path, SearchParameter]
@@ -119,10 +117,16 @@ def legs_of(aims: Iterable[Aim]) -> Legs:
         if convert is None:
             continue
         draft = start
-        for step in path.steps:
-            key = (step.property.name, step.condition)
-            draft = draft.below.setdefault(key, _Draft(step.property.primitive))
-        draft.conversions.append((convert, parameter.number))
+        *above, last = path.steps
+        for step in above:
+            draft = draft.at(step)
+        condition = last.condition
+        if convert is not reference or (condition and condition.kind != "target"):
+            draft.at(last).conversions.append((convert, parameter.number))
+        else:
+            # Whatever type each asks for: a Reference is read once, for all of its parameters.
+            wanted = condition.name if condition else ""
+            draft.at(Step(last.property)).references.append((wanted, parameter.number))
     return _finished(start)
 
 
@@ -150,7 +154,32 @@ def _nested(targets: Collection[str]) -> Converter:
 
 def _finished(draft: _Draft) -> Legs:
     found: Legs = {}
+    conditional: dict[str, list[tuple[Condition, Legs]]] = {}
     for (name, condition), item in draft.below.items():
-        leg = Leg(condition, item.primitive, tuple(item.conversions), _finished(item))
-        found[name] = (*found.get(name, ()), leg)
+        leg = Leg(item.primitive, tuple(_acts(item)), ())
+        if condition is None:
+            found[name] = leg
+        else:
+            conditional.setdefault(name, []).append((condition, {name: leg}))
+    for name, listed in conditional.items():
+        leg = found.get(name, Leg(primitive=True, acts=(), conditional=()))
+        found[name] = leg._replace(conditional=tuple(listed))
     return found
+
+
+def _acts(draft: _Draft) -> Iterator[Act]:
+    yield from draft.conversions
+    if draft.references:
+        yield add_reference, _references(draft.references)
+    if draft.below:
+        yield follow, _finished(draft)
+
+
+def _references(listed: list[tuple[str, int]]) -> References:
+    always = tuple(number for target_type, number in listed if not target_type)
+    by_type = {
+        wanted: (*always, *(number for target_type, number in listed if target_type == wanted))
+        for wanted, _ in listed
+        if wanted
+    }
+    return References(always, by_type, tuple(number for _, number in listed))

@@ -18,6 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 # The wall-clock time that ends year 9999 is beyond datetime: it has the offset of the moment before.
 _LAST_WALL = (date.max.toordinal() - _EPOCH_DAY + 1) * DAY - 1
+_LONGEST_REMEMBERED = 40
 _LONDON = ZoneInfo("Europe/London")
 _PATTERN = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?",
@@ -31,6 +32,10 @@ def interval(text: str, zone: ZoneInfo = _LONDON) -> tuple[int, int]:
     The width is that of the precision written: a year, month, day, minute, second or fraction of one (at least a
     microsecond). Second 60 is read as the first of the next minute. Raises ValueError for anything else.
     """
+    return (_read if len(text) > _LONGEST_REMEMBERED else _remembered)(text, zone)
+
+
+def _read(text: str, zone: ZoneInfo) -> tuple[int, int]:
     found = _common(text)
     if found is not None:
         return found
@@ -51,6 +56,10 @@ def interval(text: str, zone: ZoneInfo = _LONDON) -> tuple[int, int]:
         width = max(1, 10 ** (6 - len(fraction))) if len(fraction) <= 6 else 1
     low -= _local_offset(low, zone) if offset is None else _offset(offset)
     return low, low + width
+
+
+# The rules about a resource ask for its times before they are indexed, and resources written together tell the same.
+_remembered = lru_cache(maxsize=256)(_read)
 
 
 def _common(text: str) -> tuple[int, int] | None:

@@ -65,6 +65,13 @@ def test_a_slot_at_ten_pacific_time_is_on_that_day_in_the_server_zone() -> None:
     assert low <= start < end <= high
 
 
+def test_the_same_text_is_read_again_in_each_zone() -> None:
+    pacific = ZoneInfo("America/Los_Angeles")
+    for _ in range(2):
+        assert interval("2026-01-10T10:00", LONDON)[0] == utc(2026, 1, 10, 10)
+        assert interval("2026-01-10T10:00", pacific)[0] == utc(2026, 1, 10, 18)
+
+
 def test_the_days_on_which_clocks_change_have_23_and_25_hours() -> None:
     spring = interval("2026-03-29")
     autumn = interval("2026-10-25")
