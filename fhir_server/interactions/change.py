@@ -40,6 +40,8 @@ def create(call: Create, context: Context, transaction: Transaction) -> Result:
         if found is not None:
             return existing(found)
     write = Write("POST", call.resource_type, call.logical_id or context.new_id(), None)
+    if call.logical_id is None:
+        transaction.unused([(write.resource_type, write.logical_id)])
     return written(store(write, call.resource, context, transaction))
 
 

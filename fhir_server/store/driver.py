@@ -20,14 +20,23 @@ class Driver(Protocol):
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         """All rows of a query."""
 
+    def look(self, text: str, values: Sequence[Any]) -> list[Row]:
+        """The same for a query about resources that this transaction has not added: no added row need be there."""
+
     def change(self, text: str, values: Sequence[Any]) -> int:
         """How many rows a change touched."""
 
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows."""
 
+    def add_resource(self, row: Row) -> None:
+        """A new row of the table of resources; VersionConflict, now or by flush, when the identity is there already."""
+
     def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
-        """New rows of the tables of schema.COLUMNS; the order of the tables and of their rows is not kept."""
+        """New rows of the tables of schema.COLUMNS, in no order; they may wait until something asks for them."""
+
+    def flush(self) -> None:
+        """Write the rows that wait; before the end of a transaction."""
 
     def remove_rows(self, table: str, rows: Sequence[Row]) -> None:
         """Rows of one of those tables, as they are there."""

@@ -194,7 +194,7 @@ class SqlLinks:
             values.append(numbers[name])
             values += ids
         text = _current(tuple(map(len, listed.values())))
-        for row in self._driver.fetch(text, values):
+        for row in self._driver.look(text, values):
             version = stored(row)
             found[version.resource_type, version.logical_id] = version
 

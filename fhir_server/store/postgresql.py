@@ -27,7 +27,7 @@ from fhir_server.store.pages_sql import Derived
 from fhir_server.store.postgresql_marks import addition, marked
 from fhir_server.store.promise import Promise
 from fhir_server.store.rows import Row
-from fhir_server.store.schema import DELETE_ROW
+from fhir_server.store.schema import DELETE_ROW, tables_in
 from fhir_server.store.search_composer import VARIES
 from fhir_server.store.statements import SqlTransaction, keep_secret
 
@@ -86,6 +86,7 @@ class PostgresqlDriver:
         self.begun = False
         self.alone = False
         self.plans_anew = False
+        self._waiting: dict[str, list[Row]] = {}
 
     def begin_read(self, *, plan_anew: bool = False) -> None:
         """A snapshot, taken at the first statement."""
@@ -138,6 +139,12 @@ class PostgresqlDriver:
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         """All rows."""
+        if self._waiting:
+            self._write_for(text)
+        return self.look(text, values)
+
+    def look(self, text: str, values: Sequence[Any]) -> list[Row]:
+        """All rows, of which none waits."""
         varies = text.startswith(VARIES)
         if not self.begun:
             if varies or not self.alone:
@@ -149,10 +156,14 @@ class PostgresqlDriver:
 
     def change(self, text: str, values: Sequence[Any]) -> int:
         """One change."""
+        if self._waiting:
+            self._write_for(text)
         return self.cursor.execute(marked(text), values).rowcount
 
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows, in one order so that two transactions cannot wait for each other."""
+        if self._waiting:
+            self._write_for(text)
         statement = marked(text)
         if len(rows) > _FEW:
             self.cursor.executemany(statement, sorted(rows))
@@ -160,10 +171,29 @@ class PostgresqlDriver:
         for row in sorted(rows):
             self.cursor.execute(statement, row)
 
+    def add_resource(self, row: Row) -> None:
+        """Together with all other rows."""
+        self._waiting.setdefault("resource", []).append(row)
+
     def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
+        """When something asks for one of these tables, or at the end."""
+        for table, rows in tables.items():
+            self._waiting.setdefault(table, []).extend(rows)
+
+    def flush(self) -> None:
         """One statement for all tables, with a list for each column: it stays the same however many rows there are."""
-        if tables:
-            self.cursor.execute(*addition(tables))
+        waiting, self._waiting = self._waiting, {}
+        if not waiting:
+            return
+        self.cursor.execute(*addition(waiting))
+        made = waiting.get("resource", ())
+        if made and self.cursor.fetchall() != [(len(made),)]:
+            raise VersionConflict("a resource is there already")
+
+    def _write_for(self, text: str) -> None:
+        """Write what waits if a statement may be about it."""
+        if not tables_in(text).isdisjoint(self._waiting):
+            self.flush()
 
     def remove_rows(self, table: str, rows: Sequence[Row]) -> None:
         """One after the other."""
@@ -276,6 +306,7 @@ class PostgresqlStore:
             driver.begin_write()
             try:
                 result = work(SqlTransaction(driver))
+                driver.flush()
                 cursor.execute("COMMIT")
             except BaseException:
                 if not connection.closed:

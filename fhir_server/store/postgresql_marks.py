@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Column
@@ -20,10 +21,13 @@ from fhir_server.store.tables import METADATA
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call] # untyped there
 
-# What was indexed by another setting of _content is not what the row before is thought to be.
-_REPLACING = {
-    "words": " ON CONFLICT (key) DO UPDATE SET parameter = excluded.parameter, listed = excluded.listed"
+_ENDS = {
+    "resource": " ON CONFLICT (type, logical_id) DO NOTHING RETURNING 1",
+    # What was indexed by another setting of _content is not what the row before is thought to be.
+    "words": " ON CONFLICT (key) DO UPDATE SET parameter = excluded.parameter, listed = excluded.listed",
 }
+# The columns of a resource's row that no two have: its type and its id.
+_IDENTITY = itemgetter(1, 2)
 _UNARY = re.compile(r"(?<=[ (])\+(?=[a-z])")
 # The words are in a question of their own, and its answer in an array: how many have a word a planner guesses badly.
 _KEYS = (
@@ -41,10 +45,22 @@ def marked(text: str) -> str:
 
 
 def addition(tables: Mapping[str, Sequence[Row]]) -> tuple[str, list[str]]:
-    """The statement that adds rows to tables, and its values: a list for each column."""
+    """The statement that adds rows to tables, and its values: a list for each column.
+
+    It gives how many of the rows of resources were added, where there are any; those whose identity is there are not.
+    """
     names = tuple(sorted(tables))
-    lists = [_list(column) for name in names for column in zip(*tables[name], strict=True)]
+    lists = [
+        _list(column)
+        for name in names
+        # Where two transactions add the same identities, each waits for the other's in one order.
+        for column in zip(*_ordered(tables[name], name), strict=True)
+    ]
     return _additions(names), lists
+
+
+def _ordered(rows: Sequence[Row], table: str) -> Sequence[Row]:
+    return sorted(rows, key=_IDENTITY) if table == "resource" and len(rows) > 1 else rows
 
 
 @lru_cache(maxsize=256)
@@ -56,11 +72,13 @@ def _additions(tables: tuple[str, ...]) -> str:
         lists = ", ".join(f"%s::{_type(item)}[]" for item in columns)
         parts.append(
             f"INSERT INTO {name} ({', '.join(columns.keys())}) SELECT * FROM unnest({lists})"
-            f"{_REPLACING.get(name, '')}"
+            f"{_ENDS.get(name, '')}"
         )
-    *before, last = parts
-    within = ", ".join(f"added{n} AS ({part})" for n, part in enumerate(before))
-    return f"WITH {within} {last}" if within else last
+    within = ", ".join(
+        f"added_{name} AS ({part})" for name, part in zip(tables, parts, strict=True)
+    )
+    counted = "SELECT COUNT(*) FROM added_resource" if "resource" in tables else "SELECT 0"
+    return f"WITH {within} {counted}"
 
 
 def _type(column: Column[Any]) -> str:

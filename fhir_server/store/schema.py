@@ -7,6 +7,7 @@ resources) and by key (to test, sort and follow one). https://hl7.org/fhir/R4/se
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import lru_cache
 
 # The newest of the migrations.
@@ -37,8 +38,9 @@ INDEX_COLUMNS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-# Of the tables whose rows are added and removed as they are.
+# Of the tables whose rows are added as they are.
 COLUMNS = {
+    "resource": ("key", "type", "logical_id", "version_id", "last_updated", "deleted", "seq"),
     "version": (
         "seq", "key", "type", "logical_id", "version_id", "last_updated", "method", "created", "body"
     ),
@@ -48,10 +50,21 @@ INSERT_ROW = {
     table: f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
     for table, columns in COLUMNS.items()
 }
+INSERT_RESOURCE = f"{INSERT_ROW['resource']} ON CONFLICT (type, logical_id) DO NOTHING"
 DELETE_ROW = {
     table: f"DELETE FROM {table} WHERE {' AND '.join([f'{item} = ?' for item in columns])}"
     for table, columns in COLUMNS.items()
 }
+
+# SQLite's full-text index of words.
+FULL_TEXT = "words_found"
+_NAMED = re.compile(r"\w+")
+
+
+@lru_cache(maxsize=4096)
+def tables_in(text: str) -> frozenset[str]:
+    """The tables of COLUMNS that a statement may be about, itself or by the full-text index."""
+    return frozenset(COLUMNS.keys() & _NAMED.findall(text.replace(FULL_TEXT, "words")))
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,7 @@ from fhir_server.spec import errors
 from fhir_server.store.checks import UnsafeDatabase
 from fhir_server.store.contract import VersionConflict
 from fhir_server.store.rows import Row
-from fhir_server.store.schema import DELETE_ROW, INSERT_ROW
+from fhir_server.store.schema import DELETE_ROW, INSERT_RESOURCE, INSERT_ROW, tables_in
 
 _ADD_WORDS = f"{INSERT_ROW['words']} ON CONFLICT DO NOTHING"
 _FIND_WORDS = "INSERT INTO words_found (rowid, listed) VALUES (?, ?)"
@@ -76,33 +76,80 @@ class SqliteDriver:
         self.due = False
         self.alone = False
         self._seq = 0
+        # Rows of index tables, of all works of a turn; how many there have been, and what writing them has changed.
+        self._waiting: dict[str, list[Row]] = {}
+        self._added = 0
+        self._written = 0
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         """All rows."""
         if self.due and not self.alone:
             self.due = False
             self.cursor.execute("BEGIN")
+        if self._waiting:
+            self._write_for(text)
         return self.cursor.execute(text, values).fetchall()
+
+    look = fetch
 
     def change(self, text: str, values: Sequence[Any]) -> int:
         """One change."""
+        if self._waiting:
+            self._write_for(text)
         self.cursor.execute(text, values)
         return self.connection.changes()
 
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows."""
+        if self._waiting:
+            self._write_for(text)
         self.cursor.executemany(text, rows)
 
+    def add_resource(self, row: Row) -> None:
+        """At once."""
+        if self.change(INSERT_RESOURCE, row) != 1:
+            raise VersionConflict(f"a resource {row[2]} is there already")
+
     def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
-        """A statement for each table."""
+        """Versions at once, as other works of the turn may read them; index rows when something asks for them."""
         for table, rows in tables.items():
+            if table == "version":
+                self.cursor.executemany(INSERT_ROW[table], rows)
+                continue
+            self._added += len(rows)
+            if table in self._waiting:
+                self._waiting[table] += rows
+            else:
+                self._waiting[table] = list(rows)
+
+    def flush(self) -> None:
+        """A statement for each table."""
+        waiting, self._waiting = self._waiting, {}
+        before = self.connection.total_changes()
+        for table, rows in waiting.items():
             if table == "words":
                 self._add_words(rows)
             else:
                 self.cursor.executemany(INSERT_ROW[table], rows)
+        self._written += self.connection.total_changes() - before
+
+    def changes(self) -> int:
+        """A number that is another one after each change; one that waits counts when it is made."""
+        return self.connection.total_changes() - self._written + self._added
+
+    def forget(self) -> None:
+        """Nothing waits any more: what has been done since is taken back."""
+        self._waiting = {}
+
+    def _write_for(self, text: str) -> None:
+        """Write what waits if a statement may be about it."""
+        if not tables_in(text).isdisjoint(self._waiting):
+            self.flush()
 
     def remove_rows(self, table: str, rows: Sequence[Row]) -> None:
         """By one statement; words one after the other, with the full-text index."""
+        if table in self._waiting:
+            self.flush()
         if table == "words":
             for row in rows:
                 self._remove_words(row[1])

@@ -177,6 +177,8 @@ class SqliteWriter:
                     lost = self._run(
                         waiting.popleft(), done, guarded=guarded, here=until is not None
                     )
+                if lost is None:
+                    self._flush(guarded=guarded)
             except _HalfDone:
                 self._roll_back()
                 waiting, guarded = deque(group), True
@@ -210,7 +212,17 @@ class SqliteWriter:
         with self._lock:
             self._next()
 
+    def _flush(self, *, guarded: bool) -> None:
+        """Write the rows that wait; _HalfDone when one cannot be, so that its work is found and refused alone."""
+        try:
+            self._driver.flush()
+        except apsw.ConstraintError:
+            if guarded:
+                raise
+            raise _HalfDone from None
+
     def _roll_back(self) -> None:
+        self._driver.forget()
         if self._connection.in_transaction:
             self._driver.cursor.execute("ROLLBACK")
 
@@ -254,11 +266,11 @@ class SqliteWriter:
 
     def _trust(self, work: Callable[[Transaction], T]) -> T:
         """The result of a work without the cost of a savepoint; _HalfDone when it would have needed one."""
-        before = self._connection.total_changes()
+        before = self._driver.changes()
         try:
             return work(SqlTransaction(self._driver))
         except BaseException:
-            changed = self._connection.total_changes() != before
+            changed = self._driver.changes() != before
             if changed and self._connection.in_transaction:
                 raise _HalfDone from None
             raise
@@ -269,7 +281,9 @@ class SqliteWriter:
         cursor.execute("SAVEPOINT work")
         try:
             result = work(SqlTransaction(self._driver))
+            self._driver.flush()
         except BaseException:
+            self._driver.forget()
             if self._connection.in_transaction:
                 cursor.execute("ROLLBACK TO work")
                 cursor.execute("RELEASE work")

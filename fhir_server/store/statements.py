@@ -35,10 +35,6 @@ _VERSION = (
     f"SELECT {COLUMNS} FROM resource r JOIN version v ON v.key = r.key AND v.version_id = ?"
     " WHERE r.type = ? AND r.logical_id = ?"
 )
-_INSERT_RESOURCE = (
-    "INSERT INTO resource (key, type, logical_id, version_id, last_updated, deleted, seq)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (type, logical_id) DO NOTHING"
-)
 _UPDATE_RESOURCE = (
     "UPDATE resource SET version_id = ?, last_updated = ?, deleted = ?, seq = ?"
     " WHERE key = ? AND version_id = ?"
@@ -51,6 +47,7 @@ class SqlTransaction(SqlPages):
     def __init__(self, driver: Driver, derived: Derived | None = None) -> None:
         super().__init__(driver, derived)
         self._index = IndexRows(driver)
+        self._unused: set[Identity] = set()
 
     @property
     def floor(self) -> int:
@@ -85,19 +82,21 @@ class SqlTransaction(SqlPages):
         return SqlReplies(self._driver)
 
     def lock(self, identities: Sequence[Identity]) -> None:
-        """Hold those identities until the end."""
-        self._driver.lock(identities)
+        """Hold those identities until the end; for one that was just chosen nobody else can ask."""
+        self._driver.lock([item for item in identities if item not in self._unused])
 
     def unused(self, identities: Iterable[Identity]) -> None:
         """They are nowhere before they are put here."""
-        self.own.update(dict.fromkeys(identities))
+        found = dict.fromkeys(identities)
+        self._unused.update(found)
+        self.own.update(found)
 
     def current(self, resource_type: str, logical_id: str) -> StoredVersion | None:
         """The newest version."""
         if (resource_type, logical_id) in self.own:
             return self.own[resource_type, logical_id]
         number = type_numbers()[resource_type]
-        found = self._driver.fetch(_CURRENT, (number, logical_id))
+        found = self._driver.look(_CURRENT, (number, logical_id))
         return stored(found[0]) if found else None
 
     def version(self, resource_type: str, logical_id: str, version_id: int) -> StoredVersion | None:
@@ -212,16 +211,14 @@ class SqlTransaction(SqlPages):
         if previous is None:
             # A resource's key is the number of its first version.
             key, version_id = seq, 1
-            values = (key, number, logical_id, version_id, last_updated, deleted, seq)
-            done = self._driver.change(_INSERT_RESOURCE, values)
+            self._driver.add_resource(
+                (key, number, logical_id, version_id, last_updated, deleted, seq)
+            )
         else:
             key, version_id = previous.key, previous.version_id + 1
-            done = self._driver.change(
-                _UPDATE_RESOURCE,
-                (version_id, last_updated, deleted, seq, key, previous.version_id),
-            )
-        if done != 1:
-            raise VersionConflict(f"{resource_type}/{logical_id}")
+            values = (version_id, last_updated, deleted, seq, key, previous.version_id)
+            if self._driver.change(_UPDATE_RESOURCE, values) != 1:
+                raise VersionConflict(f"{resource_type}/{logical_id}")
         row = (
             seq, key, number, logical_id, version_id, last_updated, METHODS.index(method), int(created), body,
         )  # fmt: skip

@@ -29,6 +29,7 @@ def put(
     body: bytes | None = None,
     previous: StoredVersion | str | None = "current",
     above_floor: bool = True,
+    previous_entries: Iterable[IndexEntry] | None = None,
 ) -> StoredVersion:
     """The next version of Type/id; its body is its version id unless given, its time not below the store's floor."""
     resource_type, _, logical_id = identity.partition("/")
@@ -47,6 +48,7 @@ def put(
         created=previous is None or previous.deleted,
         body=b"" if method == "DELETE" else body or b"%d" % number,
         entries=frozenset(entries),
+        previous_entries=None if previous_entries is None else frozenset(previous_entries),
     )
 
 

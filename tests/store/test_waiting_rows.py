@@ -1,0 +1,242 @@
+"""Rows that wait until something asks for them: nobody can tell that they do (docs/decisions/0022 and 0023)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apsw
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+from test_turns import Loop
+from writing import current, put
+
+from fhir_server.search import expression as x
+from fhir_server.search.entries import (
+    IndexEntry,
+    ReferenceEntry,
+    StringEntry,
+    TokenEntry,
+    WordsEntry,
+)
+from fhir_server.search.expression import Query
+from fhir_server.spec.errors import FhirError
+from fhir_server.store.contract import HistoryQuery, Recoded, Store, Transaction
+from fhir_server.store.open import open_store
+from fhir_server.store.sqlite import SqliteStore
+
+CODE, NAME, TO, TEXT = 2_000_001, 2_000_002, 2_000_003, 2_000_004
+
+
+def entries_of(code: str) -> list[IndexEntry]:
+    """Some of each kind of table, words among them."""
+    return [
+        TokenEntry(CODE, "urn:x", code),
+        StringEntry(NAME, code, code),
+        ReferenceEntry(TO, "Patient", code, "", ""),
+        WordsEntry(TEXT, code),
+    ]
+
+
+KINDS: dict[str, Callable[[str], x.Leaf]] = {
+    "token": lambda code: x.TokenMatch((CODE,), (x.Token("urn:x", code),)),
+    "string": lambda code: x.StringMatch((NAME,), "exact", (code,)),
+    "reference": lambda code: x.ReferenceMatch((TO,), (x.Target("Patient", code),)),
+    "words": lambda code: x.WordMatch((TEXT,), (code,)),
+}
+
+
+def found(transaction: Transaction, code: str, kind: str = "token") -> list[str]:
+    where = KINDS[kind](code)
+    ids = [hit.version.logical_id for hit in transaction.search(Query(("Task",), where, (), 100))]
+    assert transaction.count(("Task",), where) == len(ids)
+    return ids
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_question_of_a_work_finds_what_it_has_put(store: Store, kind: str) -> None:
+    def work(transaction: Transaction) -> None:
+        put(transaction, "Task/1", entries_of("a"))
+        assert found(transaction, "a", kind) == ["1"]
+
+    store.write(work)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_work_puts_in_place_of_its_own_leaves_no_row(store: Store, kind: str) -> None:
+    def work(transaction: Transaction) -> None:
+        put(transaction, "Task/1", entries_of("a"))
+        for before, after in ("ab", "ba", "ac"):
+            put(
+                transaction,
+                "Task/1",
+                entries_of(after),
+                previous_entries=entries_of(before),
+            )
+
+    store.write(work)
+    with store.read() as view:
+        assert [found(view, code, kind) for code in "abc"] == [[], [], ["1"]]
+
+
+def test_a_work_finds_what_it_has_put_by_every_kind_of_value(store: Store) -> None:
+    def work(transaction: Transaction) -> None:
+        put(transaction, "Task/1", entries_of("a"))
+        assert found(transaction, "a") == ["1"]
+        put(transaction, "Task/2", entries_of("a"))
+        first = put(transaction, "Task/1", entries_of("b"))
+        assert found(transaction, "a") == ["2"]
+        assert found(transaction, "b") == ["1"]
+        put(transaction, "Task/2", method="DELETE")
+        assert found(transaction, "a") == []
+        put(transaction, "Task/2", entries_of("b"))
+        assert found(transaction, "b") == ["1", "2"]
+        assert [link.source_key for link in transaction.links_to([("Patient", "b")], [TO], 9)] == [
+            first.key,
+            first.key + 1,
+        ]
+        assert transaction.history_total(HistoryQuery("Task")) == 5
+        assert transaction.by_key([first.key])[first.key].version_id == 2
+        assert transaction.stray_rows() == {}
+
+    store.write(work)
+    with store.read() as view:
+        assert view.stray_rows() == {}
+        for name in ("1", "2"):
+            version = view.current("Task", name)
+            assert version is not None
+            assert view.index_difference(version.key, frozenset(entries_of("b"))) == (0, 0)
+
+
+def test_a_code_that_is_changed_alone_is_changed_where_it_waits(store: Store) -> None:
+    def work(transaction: Transaction) -> None:
+        first = put(transaction, "Task/1", entries_of("a"))
+        transaction.put(
+            resource_type="Task",
+            logical_id="1",
+            previous=first,
+            last_updated=first.last_updated + 1000,
+            method="PUT",
+            created=False,
+            body=b"2",
+            entries=Recoded(CODE, "a", "b"),
+        )
+
+    store.write(work)
+    with store.read() as view:
+        assert [found(view, code) for code in "ab"] == [[], ["1"]]
+
+
+def test_what_a_refused_work_has_put_is_not_found_by_the_next(store: Store) -> None:
+    def refused(transaction: Transaction) -> None:
+        put(transaction, "Task/1", entries_of("a"))
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        store.write(refused)
+    store.write(lambda transaction: put(transaction, "Task/2", entries_of("a")))
+    with store.read() as view:
+        assert found(view, "a") == ["2"]
+
+
+@pytest.fixture
+def sqlite(empty_database: Callable[[str], str]) -> Iterator[SqliteStore]:
+    opened = open_store(empty_database("sqlite"))
+    assert isinstance(opened, SqliteStore)
+    yield opened
+    opened.close()
+
+
+def test_a_work_finds_what_another_of_its_turn_has_put(sqlite: SqliteStore) -> None:
+    loop = Loop()
+    asked: list[list[str]] = []
+
+    def ask(transaction: Transaction) -> None:
+        asked.append(found(transaction, "a"))
+
+    def refused(transaction: Transaction) -> None:
+        ask(transaction)
+        raise ValueError
+
+    promises = []
+    for name in ("1", "2"):
+        work: Callable[[Transaction], Any] = lambda transaction, name=name: put(  # noqa: E731
+            transaction, f"Task/{name}", entries_of("a")
+        )
+        promises += [
+            sqlite.submit(work, loop.soon),
+            sqlite.submit(refused, loop.soon),
+            sqlite.submit(ask, loop.soon),
+        ]
+    loop.run_until(promises)  # type: ignore[arg-type] # promises are asked like futures
+    # A refusal that has changed nothing does not have the turn run again, though rows were written for its question.
+    assert asked == [["1"], ["1"], ["1", "2"], ["1", "2"]]
+
+
+def test_a_row_that_cannot_be_written_refuses_its_own_work_alone(sqlite: SqliteStore) -> None:
+    """Such as one that a fault of the disk has left behind."""
+    first = sqlite.write(lambda transaction: put(transaction, "Task/0", entries_of("a")))
+    connection = apsw.Connection(sqlite.path)
+    stray = "INSERT INTO string (parameter, folded, key, value) VALUES (?, ?, ?, ?)"
+    connection.execute(stray, (NAME, "b", first.key + 2, "b"))
+    connection.close()
+    loop = Loop()
+    promises = []
+    for name, code in (("1", "c"), ("2", "b"), ("3", "c")):
+        work: Callable[[Transaction], Any] = lambda transaction, name=name, code=code: put(  # noqa: E731
+            transaction, f"Task/{name}", entries_of(code)
+        )
+        promises.append(sqlite.submit(work, loop.soon))
+    loop.run_until(promises)  # type: ignore[arg-type] # promises are asked like futures
+    outcomes = [promise.exception(5) for promise in promises]
+    assert [type(item) for item in outcomes] == [type(None), FhirError, type(None)]
+    with sqlite.read() as view:
+        assert found(view, "c") == ["1", "3"]
+    assert current(sqlite, "Task/2") is None
+
+
+ACTS = some.lists(
+    some.tuples(
+        some.sampled_from(("put", "delete", "ask")),
+        some.sampled_from(("1", "2", "3")),
+        some.sampled_from("abc"),
+    ),
+    max_size=12,
+)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(some.lists(ACTS, max_size=4))
+def test_whatever_is_put_and_asked_in_whatever_order_the_answers_are_those_of_a_plain_list(
+    store: Store, works: list[list[tuple[str, str, str]]]
+) -> None:
+    known: dict[str, str] = {}
+
+    def clear(transaction: Transaction) -> None:
+        for name in ("1", "2", "3"):
+            if (version := transaction.current("Task", name)) and not version.deleted:
+                put(transaction, f"Task/{name}", method="DELETE")
+
+    store.write(clear)
+    for acts in works:
+
+        def work(transaction: Transaction, acts: Any = acts) -> None:
+            for act, name, code in acts:
+                if act == "put":
+                    put(transaction, f"Task/{name}", entries_of(code))
+                    known[name] = code
+                elif act == "delete" and known.pop(name, None):
+                    put(transaction, f"Task/{name}", method="DELETE")
+                elif act == "ask":
+                    wanted = sorted(item for item, held in known.items() if held == code)
+                    assert sorted(found(transaction, code)) == wanted
+
+        store.write(work)
+        with store.read() as view:
+            for code in "abc":
+                wanted = sorted(item for item, held in known.items() if held == code)
+                assert sorted(found(view, code)) == wanted
+            assert view.stray_rows() == {}
