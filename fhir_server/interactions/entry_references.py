@@ -50,9 +50,8 @@ class Links:
     def __init__(self, found: Mapping[str, Identity], context: Context) -> None:
         self.targets = found
         self.context = context
-        # One of these is in every resource that has something to be resolved, unless it refers relatively.
-        named = {serialise(item)[1:-1] for item in found if not item.startswith("urn:")}
-        self.marks = (b"urn:", b"?", *named)
+        # What is to be resolved in a resource has one of these in it, "urn:" or "?", unless it refers relatively.
+        self.named = {serialise(item)[1:-1] for item in found if not item.startswith("urn:")}
         self.by_criteria: set[int] = set()
         self.versioned: set[int] = set()
 
@@ -62,7 +61,7 @@ class Links:
         base = restful[1] if restful else None
         if base is None and isinstance(entry.call, _WITH_RESOURCE):
             body = serialise(entry.call.resource)
-            if not any(mark in body for mark in self.marks):
+            if not (b"urn:" in body or b"?" in body or any(item in body for item in self.named)):
                 return entry
         return with_links(entry, lambda link: self._resolve(link, entry.number, base))
 

@@ -32,7 +32,9 @@ _KINDS: Final = (
 # What is held to some of them without a profile.
 _STATEMENT: Final = "CapabilityStatement"
 # What a resource has in it that something stored here could be about.
-_CONCERNED: Final = (b'"profile":', b'xtension":', b'"questionnaire":')
+_PROFILE: Final = b'"profile":'
+_EXTENSION: Final = b'xtension":'
+_QUESTIONNAIRE: Final = b'"questionnaire":'
 # The store's mark that is another one after every commit that changes one of them.
 _MARK: Final = "definitions"
 
@@ -97,7 +99,9 @@ class Profiles:
             kind in _KINDS
             or kind == _STATEMENT
             or kind in self.validator.defaults
-            or any(mark in body for mark in _CONCERNED)
+            or _PROFILE in body
+            or _EXTENSION in body
+            or _QUESTIONNAIRE in body
         ):
             validator = self.within(transaction)
             if validator is not self.validator:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Literal
 
 from fhir_server.search import entries as e
-from fhir_server.search.entries import IndexEntry
+from fhir_server.search.entries import IndexEntries, IndexEntry
 from fhir_server.search.narrower import narrower
 from fhir_server.spec.definitions import resource_types
 from fhir_server.store.projections import Dates, Values, hot_numbers, projected
@@ -29,32 +29,32 @@ def type_names() -> tuple[str, ...]:
     return ("", *resource_types())
 
 
-def rows(entries: Iterable[IndexEntry], key: int) -> dict[str, set[Row]]:
+def rows(entries: IndexEntries, key: int) -> dict[str, set[Row]]:
     """Table -> rows in the order (parameter, *INDEX_COLUMNS[table])."""
     found: dict[str, set[Row]] = {}
     values: Values = {}
     dates: Dates = {}
     hot = hot_numbers()
     for entry in entries:
-        table, made = _ROWS[entry.__class__]
+        table, made, narrowed = _ROWS[entry.__class__]
         row = made(entry, key)
-        if table in found:
+        number = row[0]
+        if narrowed and (inner := narrower(number)) and _twice(entry, inner, entries):
+            pass
+        elif table in found:
             found[table].add(row)
         else:
             found[table] = {row}
-        if row[0] not in hot:
+        if number not in hot:
             continue
         if table == "date":
-            dates.setdefault(row[0], []).append(row)
+            dates.setdefault(number, []).append(row)
         elif table == "token":
-            values.setdefault(row[0], set()).add((row[1], row[3]))
+            values.setdefault(number, set()).add((row[1], row[3]))
         elif table == "reference":
-            known = values.setdefault(row[0], set())
+            known = values.setdefault(number, set())
             if not row[4]:
                 known.add((row[1], row[3]))
-    for table in _NARROWED:
-        if table in found:
-            _narrow(found[table])
     if len(texts := found.get("words", ())) > 1:
         found["words"] = {_together(texts)}
     if dates and (of_several := projected(values, dates, key)):
@@ -62,19 +62,10 @@ def rows(entries: Iterable[IndexEntry], key: int) -> dict[str, set[Row]]:
     return found
 
 
-# What references are found by, the token by :identifier and the string by :text.
-_NARROWED = ("reference", "token", "string")
-
-
-def _narrow(listed: set[Row]) -> None:
-    """Take out what is there under a narrower parameter too."""
-    twice = [
-        row
-        for row in listed
-        if (inner := narrower(row[0]))
-        and any((number, *row[1:]) in listed for number in inner.values())
-    ]
-    listed.difference_update(twice)
+def _twice(entry: IndexEntry, inner: dict[str, int], entries: IndexEntries) -> bool:
+    """Whether it is there under one of those narrower parameters too."""
+    values: Row = entry[1:]
+    return not entries.isdisjoint([(number, *values) for number in inner.values()])
 
 
 def _token(entry: e.TokenEntry, key: int) -> Row:
@@ -83,16 +74,19 @@ def _token(entry: e.TokenEntry, key: int) -> Row:
 
 
 def _string(entry: e.StringEntry, key: int) -> Row:
-    return (entry.parameter, fit(entry.folded), key, fit(entry.value))
+    parameter, folded, value = entry
+    return (parameter, fit(folded), key, value and fit(value))
 
 
 def _reference(entry: e.ReferenceEntry, key: int) -> Row:
-    number = type_numbers().get(entry.target_type, 0)
-    return (entry.parameter, entry.target_id, key, number, fit(entry.url), fit(entry.version))
+    parameter, target_type, target_id, url, version = entry
+    number = type_numbers().get(target_type, 0)
+    return (parameter, target_id, key, number, url and fit(url), version and fit(version))
 
 
 def _range(entry: e.DateEntry | e.NumberEntry, key: int) -> Row:
-    return (entry.parameter, entry.low, entry.high, key)
+    parameter, low, high = entry
+    return (parameter, low, high, key)
 
 
 def _quantity(entry: e.QuantityEntry, key: int) -> Row:
@@ -160,17 +154,18 @@ def _named(entry: e.SimpleEntry) -> tuple[str, int, str]:
     return "", 0, ""
 
 
-# By class: some thirty entries are turned into rows at every write.
-_ROWS: dict[type[IndexEntry], tuple[str, Callable[[Any, int], Row]]] = {
-    e.TokenEntry: ("token", _token),
-    e.StringEntry: ("string", _string),
-    e.ReferenceEntry: ("reference", _reference),
-    e.DateEntry: ("date", _range),
-    e.NumberEntry: ("number", _range),
-    e.QuantityEntry: ("quantity", _quantity),
-    e.UriEntry: ("uri", _uri),
-    e.PositionEntry: ("position", _position),
-    e.WordsEntry: ("words", _words),
-    e.UniqueEntry: ("unique_identifier", _unique),
-    e.CompositeEntry: ("composite", _composite),
+# By class, as some fifty entries are turned into rows at every write: the table, the row, and whether such an entry may
+# be there under a narrower parameter too: a reference, or what :identifier or :text finds one by.
+_ROWS: dict[type[IndexEntry], tuple[str, Callable[[Any, int], Row], bool]] = {
+    e.TokenEntry: ("token", _token, True),
+    e.StringEntry: ("string", _string, True),
+    e.ReferenceEntry: ("reference", _reference, True),
+    e.DateEntry: ("date", _range, False),
+    e.NumberEntry: ("number", _range, False),
+    e.QuantityEntry: ("quantity", _quantity, False),
+    e.UriEntry: ("uri", _uri, False),
+    e.PositionEntry: ("position", _position, False),
+    e.WordsEntry: ("words", _words, False),
+    e.UniqueEntry: ("unique_identifier", _unique, False),
+    e.CompositeEntry: ("composite", _composite, False),
 }

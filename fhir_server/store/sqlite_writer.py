@@ -177,8 +177,8 @@ class SqliteWriter:
                     lost = self._run(
                         waiting.popleft(), done, guarded=guarded, here=until is not None
                     )
-                if lost is None:
-                    self._flush(guarded=guarded)
+                if lost is None and not guarded:
+                    self._flush()
             except _HalfDone:
                 self._roll_back()
                 waiting, guarded = deque(group), True
@@ -212,13 +212,11 @@ class SqliteWriter:
         with self._lock:
             self._next()
 
-    def _flush(self, *, guarded: bool) -> None:
+    def _flush(self) -> None:
         """Write the rows that wait; _HalfDone when one cannot be, so that its work is found and refused alone."""
         try:
             self._driver.flush()
-        except apsw.ConstraintError:
-            if guarded:
-                raise
+        except Exception:  # noqa: BLE001 - whatever it is, it is met again in the savepoint of a work
             raise _HalfDone from None
 
     def _roll_back(self) -> None:

@@ -12,7 +12,7 @@ from fhir_server.store.postgresql import PostgresqlDriver
 from fhir_server.store.sqlite_driver import SqliteDriver
 
 DRIVERS = (SqliteDriver, PostgresqlDriver)
-CHANGES = ("change", "change_many", "add_rows", "remove_rows")
+CHANGES = ("change", "change_many", "add_resource", "add_rows", "remove_rows", "flush")
 
 
 class Broken(Exception):
@@ -82,8 +82,10 @@ def test_what_a_referral_names_is_asked_for_at_once(
     sent = desk.referral_to(desk.service(), desk.service())
     closed = desk.referral_to(desk.service(), desk.service(active=False))
     asked: list[str] = []
-    for driver in DRIVERS:
-        monkeypatch.setattr(driver, "fetch", _noted(driver.fetch, asked))
+    # PostgreSQL's fetch looks, too.
+    for driver, names in ((SqliteDriver, ("fetch", "look")), (PostgresqlDriver, ("look",))):
+        for name in names:
+            monkeypatch.setattr(driver, name, _noted(getattr(driver, name), asked))
     sent["identifier"] = [{"system": UBRN, "value": "123456789012"}]
     assert desk.post(sent).status_code == 201
     assert len([text for text in asked if "FROM resource" in text]) == 1

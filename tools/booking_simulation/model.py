@@ -7,7 +7,7 @@ is next. https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -142,6 +142,9 @@ class SteppedTransaction:
     def floor(self) -> int:
         """Nobody reads histories here."""
         return 0
+
+    def unused(self, identities: Iterable[Identity]) -> None:
+        """Looking costs nothing here."""
 
     def lock(self, identities: Sequence[Identity]) -> None:
         """One after the other, in one order."""
