@@ -65,6 +65,8 @@ _PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
 _KEPT_STATEMENTS = 500
 # A pipeline, as the driver makes it for many changes, costs more than to wait for a few answers.
 _FEW = 3
+# So many versions are written together: their bodies are all in the statement.
+_MOST_WAITING = 100
 
 
 def _lock_number(identity: tuple[str, str]) -> int:
@@ -176,9 +178,11 @@ class PostgresqlDriver:
         self._waiting.setdefault("resource", []).append(row)
 
     def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
-        """When something asks for one of these tables, or at the end."""
+        """When something asks for one of these tables, when there are many, or at the end."""
         for table, rows in tables.items():
             self._waiting.setdefault(table, []).extend(rows)
+        if len(self._waiting.get("version", ())) >= _MOST_WAITING:
+            self.flush()
 
     def flush(self) -> None:
         """One statement for all tables, with a list for each column: it stays the same however many rows there are."""

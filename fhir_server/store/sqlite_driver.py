@@ -28,6 +28,8 @@ BUSY_SECONDS = 5.0
 STEPS = 5_000
 # Of 4 kB: the longer the log, the fewer of its pages are copied back for each write.
 _CHECKPOINT_PAGES = 16_000
+# So many rows of a table are written together.
+_MOST_WAITING = 4_000
 _FULL = 2
 # A connection is used by one thread at a time, so that SQLite need not lock it for each of its calls.
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
@@ -111,16 +113,21 @@ class SqliteDriver:
             raise VersionConflict(f"a resource {row[2]} is there already")
 
     def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
-        """Versions at once, as other works of the turn may read them; index rows when something asks for them."""
+        """Versions at once, as other works of the turn may read them; index rows when something asks for them.
+
+        Or when there are many.
+        """
         for table, rows in tables.items():
             if table == "version":
                 self.cursor.executemany(INSERT_ROW[table], rows)
                 continue
             self._added += len(rows)
-            if table in self._waiting:
-                self._waiting[table] += rows
-            else:
-                self._waiting[table] = list(rows)
+            if table not in self._waiting:
+                self._waiting[table] = []
+            waiting = self._waiting[table]
+            waiting += rows
+            if len(waiting) >= _MOST_WAITING:
+                self.flush()
 
     def flush(self) -> None:
         """A statement for each table."""

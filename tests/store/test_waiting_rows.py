@@ -22,6 +22,7 @@ from fhir_server.search.entries import (
 )
 from fhir_server.search.expression import Query
 from fhir_server.spec.errors import FhirError
+from fhir_server.store import postgresql, sqlite_driver
 from fhir_server.store.contract import HistoryQuery, Recoded, Store, Transaction
 from fhir_server.store.open import open_store
 from fhir_server.store.sqlite import SqliteStore
@@ -138,6 +139,20 @@ def test_what_a_refused_work_has_put_is_not_found_by_the_next(store: Store) -> N
     store.write(lambda transaction: put(transaction, "Task/2", entries_of("a")))
     with store.read() as view:
         assert found(view, "a") == ["2"]
+
+
+def test_a_work_that_puts_much_leaves_it_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for driver in (sqlite_driver, postgresql):
+        monkeypatch.setattr(driver, "_MOST_WAITING", 7)
+
+    def work(transaction: Transaction) -> None:
+        for number in range(40):
+            put(transaction, f"Task/{number}", entries_of("ab"[number % 2]))
+
+    store.write(work)
+    with store.read() as view:
+        assert len(found(view, "a")) == len(found(view, "b", "words")) == 20
+        assert view.stray_rows() == {}
 
 
 @pytest.fixture
