@@ -83,12 +83,17 @@ def create(region: Region, *, ruled: bool) -> Workload:
         for number in numbers:
             resource = referral_of_two_kilobytes(chance.choice(region.referrals), number)
             if not ruled:
-                resource["identifier"][0]["system"] = "https://example.org/orders"
+                _make_an_order(resource)
             body = orjson.dumps(resource)
             wire = request_bytes("POST", "/fhir/ServiceRequest", body, JSON_BODY)
             yield Request(wire, 201, (f'"9{number:011}"'.encode(),))
 
     return Workload("create a referral" if ruled else "create", script)
+
+
+def _make_an_order(referral: Json) -> None:
+    """Without the identifier that makes it a referral, which has a life-cycle with rules."""
+    referral["identifier"][0]["system"] = "https://example.org/orders"
 
 
 def update(region: Region, clients: int, versions: dict[str, int]) -> Workload:
@@ -133,8 +138,8 @@ def _updating(
     return Workload(name, script)
 
 
-def transaction(region: Region) -> Workload:
-    """A transaction of four creates that refer to one another: a whole referral."""
+def transaction(region: Region, *, ruled: bool) -> Workload:
+    """A transaction of four creates that refer to one another: a whole referral, or an order that has no rules."""
     numbers = count(1)
     created = (b"/ServiceRequest/", b"/Task/", b"/DocumentReference/", b"/Communication/")
 
@@ -142,10 +147,12 @@ def transaction(region: Region) -> Workload:
         chance = random.Random(client)
         for number in numbers:
             bundle = referral_bundle(chance.choice(region.referrals), f"8{number:011}")
+            if not ruled:
+                _make_an_order(bundle["entry"][0]["resource"])
             wire = request_bytes("POST", "/fhir", orjson.dumps(bundle), JSON_BODY)
             yield Request(wire, 200, (b'"transaction-response"', *created))
 
-    return Workload("transaction of 4", script)
+    return Workload("transaction of 4, a referral" if ruled else "transaction of 4", script)
 
 
 def referral_bundle(like: Json, ubrn: str) -> Json:
@@ -205,7 +212,8 @@ def workloads(region: Region, clients: int, versions: dict[str, int]) -> tuple[W
         slot_search(region),
         create(region, ruled=False),
         update(region, clients, versions),
+        transaction(region, ruled=False),
         create(region, ruled=True),
         update_referral(region, clients, versions),
-        transaction(region),
+        transaction(region, ruled=True),
     )
