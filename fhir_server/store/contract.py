@@ -277,7 +277,7 @@ class Transaction(ReadTransaction, Protocol):
         """
 
     def unused(self, identities: Iterable[tuple[str, str]]) -> None:
-        """Ids that were just chosen at random: until one is put, the store need not look whether it is there."""
+        """Ids that were just chosen at random: the store need not lock them, nor look for one before it is put."""
 
     def reindex(self, key: int, entries: IndexEntries) -> bool:
         """Make the index rows of a current resource those of the entries; whether they were others.

@@ -92,6 +92,7 @@ class SqliteDriver:
             self._write_for(text)
         return self.cursor.execute(text, values).fetchall()
 
+    # Resources and versions never wait.
     look = fetch
 
     def change(self, text: str, values: Sequence[Any]) -> int:
@@ -113,10 +114,7 @@ class SqliteDriver:
             raise VersionConflict(f"a resource {row[2]} is there already")
 
     def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
-        """Versions at once, as other works of the turn may read them; index rows when something asks for them.
-
-        Or when there are many.
-        """
+        """Versions at once, as other works of the turn may read them; index rows may wait, unless there are many."""
         for table, rows in tables.items():
             if table == "version":
                 self.cursor.executemany(INSERT_ROW[table], rows)
@@ -133,12 +131,18 @@ class SqliteDriver:
         """A statement for each table."""
         waiting, self._waiting = self._waiting, {}
         before = self.connection.total_changes()
-        for table, rows in waiting.items():
-            if table == "words":
-                self._add_words(rows)
-            else:
-                self.cursor.executemany(INSERT_ROW[table], rows)
-        self._written += self.connection.total_changes() - before
+        try:
+            for table, rows in waiting.items():
+                if table == "words":
+                    self._add_words(rows)
+                else:
+                    self.cursor.executemany(INSERT_ROW[table], rows)
+        except BaseException:
+            # Whoever asks may not be who added them: they are met again at the end of the turn.
+            self._waiting = waiting
+            raise
+        finally:
+            self._written += self.connection.total_changes() - before
 
     def changes(self) -> int:
         """A number that is another one after each change; one that waits counts when it is made."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
-from wording import asked, indexed, is_sound, resource, store_all
+from wording import asked, filled, indexed, is_sound, resource, store_all
 
 from fhir_server.search.parameters import IDENTIFIER, TEXT, parameter
 from fhir_server.store.contract import Link, Reference, Store
@@ -134,10 +134,7 @@ def test_a_reference_has_one_row_for_what_both_parameters_find() -> None:
 def old_database(new_database: Callable[[], str]) -> str:
     """A database of the revision before, which has the rows of both parameters."""
     url = new_database()
-    store = open_store(url)
-    store_all(store, *BODIES)
-    store.close()
-    engine = sa.create_engine(url)
+    engine = filled(url, *BODIES)
     actor = number("Appointment", "actor")
     wider = {PATIENT: SUBJECT}
     wider |= {number("Appointment", code): actor for code in ("patient", "practitioner")}

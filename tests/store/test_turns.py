@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from fhir_server.spec import errors
 from fhir_server.spec.errors import FhirError
 from fhir_server.store.contract import Transaction
 from fhir_server.store.open import open_store
+from fhir_server.store.promise import Promise
 from fhir_server.store.sqlite import SqliteStore
 from fhir_server.store.sqlite_driver import connect
 
@@ -35,7 +35,7 @@ class Loop:
             turn()
         return len(turns)
 
-    def run_until(self, futures: list[Future[Any]]) -> None:
+    def run_until(self, futures: Sequence[Promise[Any]]) -> None:
         until = time.monotonic() + 10
         while not all(future.done() for future in futures) and time.monotonic() < until:
             self.run() or time.sleep(0.001)

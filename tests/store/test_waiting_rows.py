@@ -25,6 +25,8 @@ from fhir_server.spec.errors import FhirError
 from fhir_server.store import postgresql, sqlite_driver
 from fhir_server.store.contract import HistoryQuery, Recoded, Store, Transaction
 from fhir_server.store.open import open_store
+from fhir_server.store.rows import type_numbers
+from fhir_server.store.schema import INSERT_ROW, system_number
 from fhir_server.store.sqlite import SqliteStore
 
 CODE, NAME, TO, TEXT = 2_000_001, 2_000_002, 2_000_003, 2_000_004
@@ -163,6 +165,10 @@ def sqlite(empty_database: Callable[[str], str]) -> Iterator[SqliteStore]:
     opened.close()
 
 
+def putting(name: str, code: str) -> Callable[[Transaction], Any]:
+    return lambda transaction: put(transaction, f"Task/{name}", entries_of(code))
+
+
 def test_a_work_finds_what_another_of_its_turn_has_put(sqlite: SqliteStore) -> None:
     loop = Loop()
     asked: list[list[str]] = []
@@ -174,41 +180,46 @@ def test_a_work_finds_what_another_of_its_turn_has_put(sqlite: SqliteStore) -> N
         ask(transaction)
         raise ValueError
 
-    promises = []
-    for name in ("1", "2"):
-        work: Callable[[Transaction], Any] = lambda transaction, name=name: put(  # noqa: E731
-            transaction, f"Task/{name}", entries_of("a")
-        )
-        promises += [
-            sqlite.submit(work, loop.soon),
-            sqlite.submit(refused, loop.soon),
-            sqlite.submit(ask, loop.soon),
-        ]
-    loop.run_until(promises)  # type: ignore[arg-type] # promises are asked like futures
+    works = [work for name in ("1", "2") for work in (putting(name, "a"), refused, ask)]
+    loop.run_until([sqlite.submit(work, loop.soon) for work in works])
     # A refusal that has changed nothing does not have the turn run again, though rows were written for its question.
     assert asked == [["1"], ["1"], ["1", "2"], ["1", "2"]]
 
 
-def test_a_row_that_cannot_be_written_refuses_its_own_work_alone(sqlite: SqliteStore) -> None:
-    """Such as one that a fault of the disk has left behind."""
-    first = sqlite.write(lambda transaction: put(transaction, "Task/0", entries_of("a")))
+STRAYS = {
+    "token": (CODE, "b", None, system_number("urn:x")),
+    "string": (NAME, "b", None, "b"),
+    "reference": (TO, "b", None, type_numbers()["Patient"], "", ""),
+}
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("asks", [False, True], ids=["at the end", "for a question"])
+@pytest.mark.parametrize("table", STRAYS)
+def test_a_row_that_cannot_be_written_refuses_its_own_work_alone(
+    sqlite: SqliteStore, table: str, asks: bool, place: int
+) -> None:
+    """Such as one that a fault of the disk has left behind; whichever work has it written with its own question."""
+    first = sqlite.write(putting("0", "a"))
     connection = apsw.Connection(sqlite.path)
-    stray = "INSERT INTO string (parameter, folded, key, value) VALUES (?, ?, ?, ?)"
-    connection.execute(stray, (NAME, "b", first.key + 2, "b"))
+    stray = [first.key + 1 + place if value is None else value for value in STRAYS[table]]
+    connection.execute(INSERT_ROW[table], stray)
     connection.close()
+    number = STRAYS[table][0]
+    alone = [entry for entry in entries_of("b") if entry[0] == number]
+    works = [putting("1", "c"), putting("2", "c")]
+    works.insert(place, lambda transaction: put(transaction, "Task/3", alone))
+    if asks:
+        works.insert(place + 1, lambda transaction: found(transaction, "c", table))
     loop = Loop()
-    promises = []
-    for name, code in (("1", "c"), ("2", "b"), ("3", "c")):
-        work: Callable[[Transaction], Any] = lambda transaction, name=name, code=code: put(  # noqa: E731
-            transaction, f"Task/{name}", entries_of(code)
-        )
-        promises.append(sqlite.submit(work, loop.soon))
-    loop.run_until(promises)  # type: ignore[arg-type] # promises are asked like futures
-    outcomes = [promise.exception(5) for promise in promises]
-    assert [type(item) for item in outcomes] == [type(None), FhirError, type(None)]
+    promises = [sqlite.submit(work, loop.soon) for work in works]
+    loop.run_until(promises)
+    refused = [isinstance(promise.exception(5), FhirError) for promise in promises]
+    assert refused == [work == place for work in range(len(works))]
     with sqlite.read() as view:
-        assert found(view, "c") == ["1", "3"]
-    assert current(sqlite, "Task/2") is None
+        for kind in KINDS:
+            assert found(view, "c", kind) == ["1", "2"]
+    assert current(sqlite, "Task/3") is None
 
 
 ACTS = some.lists(

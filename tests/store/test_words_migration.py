@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from wording import ODD, found, is_sound, resource, store_all
+from wording import ODD, filled, found, is_sound, resource, store_all
 
 from fhir_server.store.checks import UnsafeDatabase
 from fhir_server.store.open import open_store, prepare_database
@@ -29,10 +29,7 @@ BODIES = [
 def old_database(new_database: Callable[[], str]) -> str:
     """A database of the revision before."""
     url = new_database()
-    store = open_store(url)
-    store_all(store, *BODIES)
-    store.close()
-    engine = sa.create_engine(url)
+    engine = filled(url, *BODIES)
     with engine.begin() as connection:
         for number, key, listed in connection.execute(sa.text("SELECT * FROM words")).all():
             for item in listed.split(" "):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import apsw
+import sqlalchemy as sa
 from writing import write
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.search.extraction import entries
 from fhir_server.search.query import SearchSettings, parse_search
 from fhir_server.store.contract import Store
+from fhir_server.store.open import open_store
 
 SETTINGS = SearchSettings(handling="strict", content=True)
 LONGEST = "l" * 64
@@ -31,6 +33,14 @@ def indexed(body: dict[str, Any]) -> IndexEntries:
 def store_all(store: Store, *bodies: dict[str, Any]) -> None:
     for body in bodies:
         write(store, f"{body['resourceType']}/{body['id']}", indexed(body))
+
+
+def filled(url: str, *bodies: dict[str, Any]) -> sa.Engine:
+    """An engine of the database at that URL, which gets the resources."""
+    store = open_store(url)
+    store_all(store, *bodies)
+    store.close()
+    return sa.create_engine(url)
 
 
 def asked(store: Store, kinds: tuple[str, ...], *query: tuple[str, str]) -> list[str]:
