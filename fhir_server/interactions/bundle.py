@@ -44,6 +44,7 @@ _PLAIN = frozenset({"resourceType", "type", "entry"})
 _TYPES = ("batch", "transaction")
 _PLAIN_ENTRY = frozenset({"fullUrl", "resource", "request"})
 _PLAIN_REQUEST = frozenset({"method", "url"})
+_UNCONDITIONAL = Conditions()
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -144,10 +145,10 @@ def _check_entry(entry: Json, place: str, seen: set[tuple[str, Any]]) -> None:
 
 
 def _version_sent(entry: Json) -> str | None:
-    match entry.get("resource"):
-        case {"meta": {"versionId": str(version_id)}}:
-            return version_id
-    return None
+    resource = entry.get("resource")
+    meta = resource.get("meta") if isinstance(resource, dict) else None
+    found = meta.get("versionId") if isinstance(meta, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def parse_entry(entry: Json, number: int, context: Context) -> Entry:
@@ -189,7 +190,7 @@ def parse_entry(entry: Json, number: int, context: Context) -> Entry:
 
 
 def _relative(url: str, context: Context) -> str:
-    for base in context.policy.base_urls:
+    for base in context.policy.base_urls if "://" in url else ():
         if url.startswith(base + "/"):
             return url[len(base) + 1 :]
     if "://" in url.partition("?")[0] or url.startswith("//"):
@@ -198,6 +199,8 @@ def _relative(url: str, context: Context) -> str:
 
 
 def _conditions(request: Json, place: str) -> Conditions:
+    if request.keys() == _PLAIN_REQUEST:
+        return _UNCONDITIONAL
     since = request.get("ifModifiedSince")
     if since is not None:
         try:
@@ -239,15 +242,14 @@ def response_entry(entry: Entry, result: Result, context: Context, *, with_body:
     wanted = entry.method == "GET" or (
         entry.method != "HEAD" and (with_body or not _changes(entry))
     )
+    location = result.location
     if result.body is not None and wanted:
+        if location is not None:
+            shown["fullUrl"] = f"{context.base_url}/{location.partition('/_history/')[0]}"
         shown["resource"] = orjson.Fragment(result.body)
-        if result.location is not None:
-            shown = {
-                "fullUrl": f"{context.base_url}/{result.location.partition('/_history/')[0]}"
-            } | shown
     response: Json = {"status": _status_line(result.status)}
-    if result.location is not None:
-        response["location"] = f"{context.base_url}/{result.location}"
+    if location is not None:
+        response["location"] = f"{context.base_url}/{location}"
     if result.version_id is not None:
         response["etag"] = write_etag(result.version_id)
     elif result.etag is not None:

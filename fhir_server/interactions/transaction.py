@@ -195,11 +195,10 @@ def _pending(prepared: Plan, settled: Settled, context: Context) -> Pending:
     found: dict[Identity, Json | None] = dict.fromkeys(_deleted(prepared, settled))
     for entry in settled.writing:
         if entry.identity is not None:
-            match entry.call:
-                case calls.Create(_, resource) | calls.Update(_, _, resource):
-                    found[entry.identity] = resource
-                case _:
-                    found[entry.identity] = None
+            call = entry.call
+            found[entry.identity] = (
+                call.resource if isinstance(call, calls.Create | calls.Update) else None
+            )
     ruled = context.rules.resource_types
     return {identity: resource for identity, resource in found.items() if identity[0] in ruled}
 

@@ -5,7 +5,8 @@ https://hl7.org/fhir/R4/resource.html#Meta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from fhir_server import validation
@@ -23,7 +24,7 @@ from fhir_server.spec import errors
 from fhir_server.spec.errors import Duplicate, FhirError, Issue
 from fhir_server.spec.instants import MILLISECOND, write_instant
 from fhir_server.spec.json_format import parse_stored, serialise
-from fhir_server.store.contract import Method, Recoded, StoredVersion, Transaction
+from fhir_server.store.contract import Later, Method, Recoded, StoredVersion, Transaction
 
 Json = dict[str, Any]
 
@@ -125,7 +126,7 @@ def append(
         method=write.method,
         created=previous is None or previous.deleted,
         body=body,
-        entries=recoded or index(stamped, context),
+        entries=recoded or (_first if previous is None else index)(stamped, context),
         previous_entries=None if recoded else _previous_entries(previous, context),
     )
 
@@ -157,33 +158,56 @@ def remove(write: Write, context: Context, transaction: Transaction) -> StoredVe
 
 def index(resource: Json, context: Context) -> IndexEntries:
     """The index entries of a resource under the deployment's zone and base."""
-    found = extraction.entries(
-        resource,
-        base_urls=context.policy.base_urls,
-        zone=context.policy.zone,
-        custom=context.catalogue().of(resource["resourceType"]),
-        content=context.policy.content_search,
-    )
-    ruled = resource["resourceType"] in context.rules.resource_types
-    if not ruled and not context.policy.unique_identifiers:
-        return found
-    unique = frozenset(_unique(resource, found, context))
+    found = _extraction(resource, context)()
+    unique = _unique(resource, found, context)
     return found | unique if unique else found
 
 
-def _unique(resource: Json, found: IndexEntries, context: Context) -> Iterator[UniqueEntry]:
-    """An entry that no two resources have, for what the rules say and for each system that is declared to be unique."""
+def _first(resource: Json, context: Context) -> IndexEntries | Later:
+    """The entries of a new resource, which may be found later; not where they tell what has to be unique."""
+    if context.policy.unique_identifiers:
+        return index(resource, context)
+    return Later(_extraction(resource, context), _unique(resource, _NONE, context))
+
+
+def _extraction(resource: Json, context: Context) -> Callable[[], IndexEntries]:
+    """What finds the entries, as things are now."""
+    policy = context.policy
+    return partial(
+        extraction.entries,
+        resource,
+        base_urls=policy.base_urls,
+        zone=policy.zone,
+        custom=context.catalogue().of(resource["resourceType"]),
+        content=policy.content_search,
+    )
+
+
+_NONE: IndexEntries = frozenset()
+
+
+def _unique(resource: Json, found: IndexEntries, context: Context) -> IndexEntries:
+    """Entries that no two resources have, for what the rules say and for each system that is declared to be unique."""
     declared = context.policy.unique_identifiers
     resource_type = resource["resourceType"]
     pairs = context.rules.unique(resource) if resource_type in context.rules.resource_types else ()
     if not declared and not pairs:
-        return
+        return _NONE
+    return frozenset(_claimed(resource_type, pairs, found if declared else _NONE, declared))
+
+
+def _claimed(
+    resource_type: str,
+    pairs: Iterable[tuple[str, str]],
+    found: IndexEntries,
+    declared: frozenset[tuple[str, str]],
+) -> Iterator[UniqueEntry]:
     identifier = parameter(resource_type, "identifier")
     if identifier is None:
         return
     for system, value in pairs:
         yield UniqueEntry(system, value, identifier.number)
-    for entry in found if declared else ():
+    for entry in found:
         if (
             isinstance(entry, TokenEntry)
             and entry.parameter == identifier.number
@@ -206,14 +230,11 @@ def moment(previous: StoredVersion | None, context: Context, transaction: Transa
 
 def stamp(resource: Json, logical_id: str, version_id: int, last_updated: int) -> Json:
     """The resource with its identity: resourceType, id and meta first, everything else as it was sent."""
-    meta = resource.get("meta", {})
-    head: Json = {
-        "resourceType": resource["resourceType"],
-        "id": logical_id,
-        "meta": {"versionId": str(version_id), "lastUpdated": write_instant(last_updated)}
-        | {name: value for name, value in meta.items() if name not in _SERVER_META},
-    }
-    return head | resource | head
+    meta = {"versionId": str(version_id), "lastUpdated": write_instant(last_updated)}
+    if sent := resource.get("meta"):
+        meta.update((name, value) for name, value in sent.items() if name not in _SERVER_META)
+    head = {"resourceType": resource["resourceType"], "id": logical_id, "meta": meta}
+    return {**head, **resource, **head}
 
 
 _SERVER_META = frozenset({"versionId", "lastUpdated", "_versionId", "_lastUpdated"})
@@ -235,14 +256,14 @@ def refuse_subset(resource: Json) -> None:
 
 def written(stored: StoredVersion | Stored) -> Result:
     """201 or 200 with the version as it was stored."""
-    version, issues = version_of(stored), stored.issues if isinstance(stored, Stored) else ()
+    version, issues = stored if isinstance(stored, Stored) else (stored, ())
     return Result(
-        issues=issues,
-        status=201 if version.created else 200,
-        body=version.body,
-        version_id=version.version_id,
-        last_updated=version.last_updated,
-        location=f"{version.resource_type}/{version.logical_id}/_history/{version.version_id}",
+        201 if version.created else 200,
+        version.body,
+        version.version_id,
+        version.last_updated,
+        f"{version.resource_type}/{version.logical_id}/_history/{version.version_id}",
+        issues,
     )
 
 

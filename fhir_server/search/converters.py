@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -39,8 +38,7 @@ _UNNAMED = Named("", "", LOGICAL, "")
 _made = tuple.__new__
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """The resource whose values are converted, and how its references and dates are read."""
 
     resource: Json

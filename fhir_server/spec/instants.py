@@ -19,6 +19,7 @@ def _second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=256)
 def write_instant(microseconds: int) -> str:
     """ "2026-03-01T10:00:00.123Z", to the millisecond."""
     seconds, rest = divmod(microseconds, SECOND)

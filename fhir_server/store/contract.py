@@ -64,6 +64,20 @@ class Recoded(NamedTuple):
         )
 
 
+class Later(NamedTuple):
+    """The entries of a new resource, to be found when something may ask for them.
+
+    find: gives them; unique: those that have to be claimed at once.
+    """
+
+    find: Callable[[], IndexEntries]
+    unique: IndexEntries
+
+    def all(self) -> IndexEntries:
+        """Found now."""
+        return self.find() | self.unique
+
+
 class Hit(NamedTuple):
     """A match of a search and its position in the order, which the next page starts after."""
 
@@ -295,10 +309,10 @@ class Transaction(ReadTransaction, Protocol):
         method: Method,
         created: bool,
         body: bytes,
-        entries: IndexEntries | Recoded,
+        entries: IndexEntries | Recoded | Later,
         previous_entries: IndexEntries | None = None,
     ) -> StoredVersion:
-        """Append the version after previous (version 1 when None) and make it current.
+        """Append the version after previous (version 1 when None, as with Later) and make it current.
 
         previous_entries are those of previous, when the caller knows them: only the difference is written; otherwise
         the store reads them. A deletion has no body and no entries. Raises VersionConflict when previous is not

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from fhir_server.store.rows import Row
@@ -32,8 +32,11 @@ class Driver(Protocol):
     def add_resource(self, row: Row) -> None:
         """A new row of the table of resources; VersionConflict, now or by flush, when the identity is there already."""
 
-    def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
+    def add_rows(self, tables: Mapping[str, Collection[Row]]) -> None:
         """New rows of the tables of schema.COLUMNS, in no order; they may wait until something asks for them."""
+
+    def add_later(self, find: Callable[[], Mapping[str, Collection[Row]]]) -> None:
+        """The same, found when they are written; find does not ask the database."""
 
     def flush(self) -> None:
         """Write the rows that wait; before the end of a transaction."""

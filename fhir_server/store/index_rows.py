@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from fhir_server.search.entries import IndexEntries
 from fhir_server.spec import errors
-from fhir_server.store.contract import Recoded, StoredVersion
+from fhir_server.store.contract import Later, Recoded, StoredVersion
 from fhir_server.store.driver import Driver
 from fhir_server.store.projections import places
 from fhir_server.store.rows import Row, rows, type_names
@@ -26,6 +26,13 @@ class IndexRows:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+
+    def add(self, key: int, later: Later, version: Row) -> None:
+        """Write a first version, and its index rows when they are needed."""
+        if later.unique:
+            self._claim(rows(later.unique, key)["unique_identifier"])
+        self._driver.add_rows({"version": (version,)})
+        self._driver.add_later(lambda: rows(later.find(), key))
 
     def write(
         self,
@@ -103,11 +110,17 @@ class IndexRows:
             gone = listed - after.get(table, none)
             if gone:
                 self._driver.remove_rows(table, list(gone))
-        new = {table: list(listed - before.get(table, none)) for table, listed in after.items()}
-        self._claim(new.pop("unique_identifier", ()))
-        added: dict[str, list[Row]] = {} if version is None else {"version": [version]}
-        added.update((table, listed) for table, listed in new.items() if listed)
-        self._driver.add_rows(added)
+        new = dict(after)
+        if before:
+            new = {
+                table: fresh
+                for table, listed in after.items()
+                if (fresh := listed - before.get(table, none))
+            }
+        if claimed := new.pop("unique_identifier", None):
+            self._claim(claimed)
+        versions = {} if version is None else {"version": (version,)}
+        self._driver.add_rows({**versions, **new})
 
     def _claim(self, new: Iterable[Row]) -> None:
         """One by one and in one order, as each waits for another transaction that has claimed the same."""

@@ -18,6 +18,7 @@ from fhir_server.store.contract import (
     HistoryHit,
     HistoryQuery,
     Hit,
+    Later,
     Link,
     Match,
     Method,
@@ -267,7 +268,7 @@ class MemoryTransaction:
         method: Method,
         created: bool,
         body: bytes,
-        entries: IndexEntries | Recoded,
+        entries: IndexEntries | Recoded | Later,
         previous_entries: IndexEntries | None = None,
     ) -> StoredVersion:
         """Append a version."""
@@ -278,6 +279,8 @@ class MemoryTransaction:
         key = previous.key if previous else len(store.keyed) + 1
         if isinstance(entries, Recoded):
             entries = entries.of(store.indexed[key])
+        elif isinstance(entries, Later):
+            entries = entries.all()
         self._claim(key, entries)
         version = StoredVersion(
             key,

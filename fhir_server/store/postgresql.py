@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -109,10 +109,9 @@ class PostgresqlDriver:
         self.writes = self.begun = True
         self.cursor.execute(_BEGIN_WRITE, prepare=False)
         self.cursor.nextset()
-        row = self.cursor.fetchone()
-        assert row is not None
-        self.floor = int(row[1]) * 1000
-        self.seqs.append(int(row[2]))
+        [(_, began, seq)] = self.cursor.fetchall()
+        self.floor = int(began) * 1000
+        self.seqs.append(int(seq))
 
     def settled(self) -> int:
         """Wait a little until whoever was writing at the call has ended; a snapshot is taken after that."""
@@ -134,10 +133,8 @@ class PostgresqlDriver:
 
     def _oldest_writer(self) -> tuple[int, int]:
         """Now, and when the oldest transaction that writes now began (now when there is none)."""
-        row = self.cursor.execute(_OLDEST_WRITER).fetchone()
-        assert row is not None
-        now = int(row[0]) * 1000
-        return now, now if row[1] is None else int(row[1]) * 1000
+        [(now, oldest)] = self.cursor.execute(_OLDEST_WRITER).fetchall()
+        return int(now) * 1000, int(now if oldest is None else oldest) * 1000
 
     def fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         """All rows."""
@@ -177,12 +174,16 @@ class PostgresqlDriver:
         """Together with all other rows."""
         self._waiting.setdefault("resource", []).append(row)
 
-    def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
+    def add_rows(self, tables: Mapping[str, Collection[Row]]) -> None:
         """When something asks for one of these tables, when there are many, or at the end."""
         for table, rows in tables.items():
             self._waiting.setdefault(table, []).extend(rows)
         if len(self._waiting.get("version", ())) >= _MOST_WAITING:
             self.flush()
+
+    def add_later(self, find: Callable[[], Mapping[str, Collection[Row]]]) -> None:
+        """Found now: a transaction has few works, and none of another client."""
+        self.add_rows(find())
 
     def flush(self) -> None:
         """One statement for all tables, with a list for each column: it stays the same however many rows there are."""
@@ -206,8 +207,7 @@ class PostgresqlDriver:
     def next_seq(self) -> int:
         """The next number of the sequence behind version.seq; the first came with BEGIN."""
         if not self.seqs:
-            found = self.cursor.execute(_MORE_SEQS).fetchall()
-            self.seqs = [row[0] for row in found][::-1]
+            self.seqs = [row[0] for row in self.cursor.execute(_MORE_SEQS)][::-1]
         return self.seqs.pop()
 
     def lock(self, identities: Sequence[tuple[str, str]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,13 @@ from fhir_server.spec import errors
 from fhir_server.store.checks import UnsafeDatabase
 from fhir_server.store.contract import VersionConflict
 from fhir_server.store.rows import Row
-from fhir_server.store.schema import DELETE_ROW, INSERT_RESOURCE, INSERT_ROW, tables_in
+from fhir_server.store.schema import (
+    DELETE_ROW,
+    INDEX_COLUMNS,
+    INSERT_RESOURCE,
+    INSERT_ROW,
+    tables_in,
+)
 
 _ADD_WORDS = f"{INSERT_ROW['words']} ON CONFLICT DO NOTHING"
 _FIND_WORDS = "INSERT INTO words_found (rowid, listed) VALUES (?, ?)"
@@ -28,8 +34,9 @@ BUSY_SECONDS = 5.0
 STEPS = 5_000
 # Of 4 kB: the longer the log, the fewer of its pages are copied back for each write.
 _CHECKPOINT_PAGES = 16_000
-# So many rows of a table are written together.
+# So many rows of a table are written together, those of so many new resources are found together.
 _MOST_WAITING = 4_000
+_MOST_LATER = 500
 _FULL = 2
 # A connection is used by one thread at a time, so that SQLite need not lock it for each of its calls.
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
@@ -78,8 +85,10 @@ class SqliteDriver:
         self.due = False
         self.alone = False
         self._seq = 0
-        # Rows of index tables, of all works of a turn; how many there have been, and what writing them has changed.
+        # New rows of all works of a turn, by table, and those of index tables that are still to be found; how many were
+        # told of, and what writing them has changed.
         self._waiting: dict[str, list[Row]] = {}
+        self._later: list[Callable[[], Mapping[str, Collection[Row]]]] = []
         self._added = 0
         self._written = 0
 
@@ -88,24 +97,24 @@ class SqliteDriver:
         if self.due and not self.alone:
             self.due = False
             self.cursor.execute("BEGIN")
-        if self._waiting:
-            self._write_for(text)
+        if self._waiting or self._later:
+            self._write_for(tables_in(text))
         return self.cursor.execute(text, values).fetchall()
 
-    # Resources and versions never wait.
+    # Another work of the turn may have added what is asked for.
     look = fetch
 
     def change(self, text: str, values: Sequence[Any]) -> int:
         """One change."""
-        if self._waiting:
-            self._write_for(text)
+        if self._waiting or self._later:
+            self._write_for(tables_in(text))
         self.cursor.execute(text, values)
         return self.connection.changes()
 
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows."""
-        if self._waiting:
-            self._write_for(text)
+        if self._waiting or self._later:
+            self._write_for(tables_in(text))
         self.cursor.executemany(text, rows)
 
     def add_resource(self, row: Row) -> None:
@@ -113,33 +122,59 @@ class SqliteDriver:
         if self.change(INSERT_RESOURCE, row) != 1:
             raise VersionConflict(f"a resource {row[2]} is there already")
 
-    def add_rows(self, tables: Mapping[str, Sequence[Row]]) -> None:
-        """Versions at once, as other works of the turn may read them; index rows may wait, unless there are many."""
+    def add_rows(self, tables: Mapping[str, Collection[Row]]) -> None:
+        """When something asks for their table, when there are many of it, or at the end of the turn."""
+        self._wait(tables)
         for table, rows in tables.items():
-            if table == "version":
-                self.cursor.executemany(INSERT_ROW[table], rows)
-                continue
             self._added += len(rows)
-            if table not in self._waiting:
-                self._waiting[table] = []
-            waiting = self._waiting[table]
-            waiting += rows
-            if len(waiting) >= _MOST_WAITING:
-                self.flush()
+            if len(self._waiting[table]) >= _MOST_WAITING:
+                self._write(table)
+
+    def add_later(self, find: Callable[[], Mapping[str, Collection[Row]]]) -> None:
+        """With those of all works of the turn: what does the same for one after the other is quick."""
+        self._added += 1
+        self._later.append(find)
+        if len(self._later) >= _MOST_LATER:
+            self.flush()
 
     def flush(self) -> None:
-        """A statement for each table."""
-        waiting, self._waiting = self._waiting, {}
+        """All that waits."""
+        self._find()
+        for table in tuple(self._waiting):
+            self._write(table)
+
+    def _write_for(self, tables: Collection[str]) -> None:
+        """What waits of tables that are asked for."""
+        if self._later and not INDEX_COLUMNS.keys().isdisjoint(tables):
+            self._find()
+        for table in self._waiting.keys() & tables:
+            self._write(table)
+
+    def _find(self) -> None:
+        """All at once, or none if one cannot be found."""
+        found = [find() for find in self._later]
+        self._later = []
+        for tables in found:
+            self._wait(tables)
+
+    def _wait(self, tables: Mapping[str, Collection[Row]]) -> None:
+        for table, rows in tables.items():
+            if table not in self._waiting:
+                self._waiting[table] = []
+            self._waiting[table] += rows
+
+    def _write(self, table: str) -> None:
+        """By one statement."""
+        rows = self._waiting.pop(table)
         before = self.connection.total_changes()
         try:
-            for table, rows in waiting.items():
-                if table == "words":
-                    self._add_words(rows)
-                else:
-                    self.cursor.executemany(INSERT_ROW[table], rows)
+            if table == "words":
+                self._add_words(rows)
+            else:
+                self.cursor.executemany(INSERT_ROW[table], rows)
         except BaseException:
             # Whoever asks may not be who added them: they are met again at the end of the turn.
-            self._waiting = waiting
+            self._waiting[table] = rows
             raise
         finally:
             self._written += self.connection.total_changes() - before
@@ -151,16 +186,11 @@ class SqliteDriver:
     def forget(self) -> None:
         """Nothing waits any more: what has been done since is taken back."""
         self._waiting = {}
-
-    def _write_for(self, text: str) -> None:
-        """Write what waits if a statement may be about it."""
-        if not tables_in(text).isdisjoint(self._waiting):
-            self.flush()
+        self._later = []
 
     def remove_rows(self, table: str, rows: Sequence[Row]) -> None:
         """By one statement; words one after the other, with the full-text index."""
-        if table in self._waiting:
-            self.flush()
+        self._write_for((table,))
         if table == "words":
             for row in rows:
                 self._remove_words(row[1])

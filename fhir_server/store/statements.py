@@ -11,6 +11,7 @@ from fhir_server.store.catalogue import SqlCatalogue
 from fhir_server.store.contract import (
     HistoryHit,
     HistoryQuery,
+    Later,
     Match,
     Method,
     Recoded,
@@ -201,7 +202,7 @@ class SqlTransaction(SqlPages):
         method: Method,
         created: bool,
         body: bytes,
-        entries: IndexEntries | Recoded,
+        entries: IndexEntries | Recoded | Later,
         previous_entries: IndexEntries | None = None,
     ) -> StoredVersion:
         """Append a version and make it current."""
@@ -211,9 +212,11 @@ class SqlTransaction(SqlPages):
         if previous is None:
             # A resource's key is the number of its first version.
             key, version_id = seq, 1
-            self._driver.add_resource(
-                (key, number, logical_id, version_id, last_updated, deleted, seq)
-            )
+            first = (key, number, logical_id, version_id, last_updated, deleted, seq)
+            if (resource_type, logical_id) in self._unused:
+                self._driver.add_rows({"resource": (first,)})
+            else:
+                self._driver.add_resource(first)
         else:
             key, version_id = previous.key, previous.version_id + 1
             values = (version_id, last_updated, deleted, seq, key, previous.version_id)
@@ -222,7 +225,9 @@ class SqlTransaction(SqlPages):
         row = (
             seq, key, number, logical_id, version_id, last_updated, METHODS.index(method), int(created), body,
         )  # fmt: skip
-        if isinstance(entries, Recoded):
+        if isinstance(entries, Later):
+            self._index.add(key, entries, row)
+        elif isinstance(entries, Recoded):
             self._index.recode(key, entries, row)
         else:
             self._index.write(key, previous, entries, previous_entries, row)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
 from typing import Any
 
 import apsw
@@ -10,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from test_turns import Loop
-from writing import current, put
+from writing import current
+from writing import put as put_version
 
 from fhir_server.search import expression as x
 from fhir_server.search.entries import (
@@ -23,13 +26,30 @@ from fhir_server.search.entries import (
 from fhir_server.search.expression import Query
 from fhir_server.spec.errors import FhirError
 from fhir_server.store import postgresql, sqlite_driver
-from fhir_server.store.contract import HistoryQuery, Recoded, Store, Transaction
+from fhir_server.store.contract import (
+    HistoryQuery,
+    IndexEntries,
+    Later,
+    Recoded,
+    Store,
+    StoredVersion,
+    Transaction,
+)
 from fhir_server.store.open import open_store
 from fhir_server.store.rows import type_numbers
 from fhir_server.store.schema import INSERT_ROW, system_number
 from fhir_server.store.sqlite import SqliteStore
 
 CODE, NAME, TO, TEXT = 2_000_001, 2_000_002, 2_000_003, 2_000_004
+
+
+Put = Callable[..., StoredVersion]
+
+
+@pytest.fixture(params=[False, True], ids=["found at once", "found later"])
+def put(request: pytest.FixtureRequest) -> Put:
+    """Puts a version, of a new resource with entries that are found at once or later."""
+    return partial(put_version, later=request.param)
 
 
 def entries_of(code: str) -> list[IndexEntry]:
@@ -58,7 +78,9 @@ def found(transaction: Transaction, code: str, kind: str = "token") -> list[str]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_first_question_of_a_work_finds_what_it_has_put(store: Store, kind: str) -> None:
+def test_the_first_question_of_a_work_finds_what_it_has_put(
+    store: Store, kind: str, put: Put
+) -> None:
     def work(transaction: Transaction) -> None:
         put(transaction, "Task/1", entries_of("a"))
         assert found(transaction, "a", kind) == ["1"]
@@ -67,7 +89,9 @@ def test_the_first_question_of_a_work_finds_what_it_has_put(store: Store, kind: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_work_puts_in_place_of_its_own_leaves_no_row(store: Store, kind: str) -> None:
+def test_what_a_work_puts_in_place_of_its_own_leaves_no_row(
+    store: Store, kind: str, put: Put
+) -> None:
     def work(transaction: Transaction) -> None:
         put(transaction, "Task/1", entries_of("a"))
         for before, after in ("ab", "ba", "ac"):
@@ -83,7 +107,7 @@ def test_what_a_work_puts_in_place_of_its_own_leaves_no_row(store: Store, kind: 
         assert [found(view, code, kind) for code in "abc"] == [[], [], ["1"]]
 
 
-def test_a_work_finds_what_it_has_put_by_every_kind_of_value(store: Store) -> None:
+def test_a_work_finds_what_it_has_put_by_every_kind_of_value(store: Store, put: Put) -> None:
     def work(transaction: Transaction) -> None:
         put(transaction, "Task/1", entries_of("a"))
         assert found(transaction, "a") == ["1"]
@@ -112,7 +136,7 @@ def test_a_work_finds_what_it_has_put_by_every_kind_of_value(store: Store) -> No
             assert view.index_difference(version.key, frozenset(entries_of("b"))) == (0, 0)
 
 
-def test_a_code_that_is_changed_alone_is_changed_where_it_waits(store: Store) -> None:
+def test_a_code_that_is_changed_alone_is_changed_where_it_waits(store: Store, put: Put) -> None:
     def work(transaction: Transaction) -> None:
         first = put(transaction, "Task/1", entries_of("a"))
         transaction.put(
@@ -131,7 +155,7 @@ def test_a_code_that_is_changed_alone_is_changed_where_it_waits(store: Store) ->
         assert [found(view, code) for code in "ab"] == [[], ["1"]]
 
 
-def test_what_a_refused_work_has_put_is_not_found_by_the_next(store: Store) -> None:
+def test_what_a_refused_work_has_put_is_not_found_by_the_next(store: Store, put: Put) -> None:
     def refused(transaction: Transaction) -> None:
         put(transaction, "Task/1", entries_of("a"))
         raise ValueError
@@ -143,7 +167,9 @@ def test_what_a_refused_work_has_put_is_not_found_by_the_next(store: Store) -> N
         assert found(view, "a") == ["2"]
 
 
-def test_a_work_that_puts_much_leaves_it_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_work_that_puts_much_leaves_it_all(
+    store: Store, monkeypatch: pytest.MonkeyPatch, put: Put
+) -> None:
     for driver in (sqlite_driver, postgresql):
         monkeypatch.setattr(driver, "_MOST_WAITING", 7)
 
@@ -165,11 +191,11 @@ def sqlite(empty_database: Callable[[str], str]) -> Iterator[SqliteStore]:
     opened.close()
 
 
-def putting(name: str, code: str) -> Callable[[Transaction], Any]:
+def putting(put: Put, name: str, code: str) -> Callable[[Transaction], Any]:
     return lambda transaction: put(transaction, f"Task/{name}", entries_of(code))
 
 
-def test_a_work_finds_what_another_of_its_turn_has_put(sqlite: SqliteStore) -> None:
+def test_a_work_finds_what_another_of_its_turn_has_put(sqlite: SqliteStore, put: Put) -> None:
     loop = Loop()
     asked: list[list[str]] = []
 
@@ -180,7 +206,7 @@ def test_a_work_finds_what_another_of_its_turn_has_put(sqlite: SqliteStore) -> N
         ask(transaction)
         raise ValueError
 
-    works = [work for name in ("1", "2") for work in (putting(name, "a"), refused, ask)]
+    works = [work for name in ("1", "2") for work in (putting(put, name, "a"), refused, ask)]
     loop.run_until([sqlite.submit(work, loop.soon) for work in works])
     # A refusal that has changed nothing does not have the turn run again, though rows were written for its question.
     assert asked == [["1"], ["1"], ["1", "2"], ["1", "2"]]
@@ -197,17 +223,17 @@ STRAYS = {
 @pytest.mark.parametrize("asks", [False, True], ids=["at the end", "for a question"])
 @pytest.mark.parametrize("table", STRAYS)
 def test_a_row_that_cannot_be_written_refuses_its_own_work_alone(
-    sqlite: SqliteStore, table: str, asks: bool, place: int
+    sqlite: SqliteStore, table: str, asks: bool, place: int, put: Put
 ) -> None:
     """Such as one that a fault of the disk has left behind; whichever work has it written with its own question."""
-    first = sqlite.write(putting("0", "a"))
+    first = sqlite.write(putting(put, "0", "a"))
     connection = apsw.Connection(sqlite.path)
     stray = [first.key + 1 + place if value is None else value for value in STRAYS[table]]
     connection.execute(INSERT_ROW[table], stray)
     connection.close()
     number = STRAYS[table][0]
     alone = [entry for entry in entries_of("b") if entry[0] == number]
-    works = [putting("1", "c"), putting("2", "c")]
+    works = [putting(put, "1", "c"), putting(put, "2", "c")]
     works.insert(place, lambda transaction: put(transaction, "Task/3", alone))
     if asks:
         works.insert(place + 1, lambda transaction: found(transaction, "c", table))
@@ -222,6 +248,59 @@ def test_a_row_that_cannot_be_written_refuses_its_own_work_alone(
     assert current(sqlite, "Task/3") is None
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("asks", [False, True], ids=["at the end", "for a question"])
+def test_entries_that_cannot_be_found_refuse_their_own_work_alone(
+    sqlite: SqliteStore, asks: bool, place: int
+) -> None:
+    def fail() -> IndexEntries:
+        raise ZeroDivisionError
+
+    def failing(transaction: Transaction) -> None:
+        transaction.unused([("Task", "3")])
+        transaction.put(
+            resource_type="Task",
+            logical_id="3",
+            previous=None,
+            last_updated=transaction.floor,
+            method="POST",
+            created=True,
+            body=b"1",
+            entries=Later(fail, frozenset()),
+        )
+
+    works = [putting(partial(put_version, later=True), name, "c") for name in ("1", "2")]
+    works.insert(place, failing)
+    if asks:
+        works.insert(place + 1, lambda transaction: found(transaction, "c"))
+    loop = Loop()
+    promises = [sqlite.submit(work, loop.soon) for work in works]
+    loop.run_until(promises)
+    refused = [isinstance(promise.exception(5), ZeroDivisionError) for promise in promises]
+    assert refused == [work == place for work in range(len(works))]
+    with sqlite.read() as view:
+        assert found(view, "c") == ["1", "2"]
+        assert view.stray_rows() == {}
+    assert current(sqlite, "Task/3") is None
+
+
+def test_a_work_reads_what_another_of_its_turn_has_put(sqlite: SqliteStore, put: Put) -> None:
+    loop = Loop()
+
+    def ask(transaction: Transaction) -> list[int]:
+        version = transaction.current("Task", "1")
+        assert version is not None
+        history = transaction.history(HistoryQuery("Task", "1", limit=9))
+        assert history[0].version == version
+        return [version.version_id, len(history)]
+
+    works = [putting(put, "1", "a"), ask, putting(put, "1", "b"), putting(put, "2", "b"), ask]
+    promises = [sqlite.submit(work, loop.soon) for work in works]
+    loop.run_until(promises)
+    assert promises[1].result(5) == [1, 1]
+    assert promises[4].result(5) == [2, 2]
+
+
 ACTS = some.lists(
     some.tuples(
         some.sampled_from(("put", "delete", "ask")),
@@ -232,25 +311,31 @@ ACTS = some.lists(
 )
 
 
+EXAMPLES = count(1)
+
+
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(some.lists(ACTS, max_size=4))
 def test_whatever_is_put_and_asked_in_whatever_order_the_answers_are_those_of_a_plain_list(
-    store: Store, works: list[list[tuple[str, str, str]]]
+    store: Store, put: Put, works: list[list[tuple[str, str, str]]]
 ) -> None:
     known: dict[str, str] = {}
+    # Resources of each example's own, as only new ones have entries that are found later.
+    example = next(EXAMPLES)
 
     def clear(transaction: Transaction) -> None:
-        for name in ("1", "2", "3"):
-            if (version := transaction.current("Task", name)) and not version.deleted:
+        for code in "abc":
+            for name in found(transaction, code):
                 put(transaction, f"Task/{name}", method="DELETE")
 
     store.write(clear)
     for acts in works:
 
         def work(transaction: Transaction, acts: Any = acts) -> None:
-            for act, name, code in acts:
+            for act, number, code in acts:
+                name = f"{example}-{number}"
                 if act == "put":
                     put(transaction, f"Task/{name}", entries_of(code))
                     known[name] = code

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy.engine import make_url
 
-from fhir_server.search.entries import IndexEntry
-from fhir_server.store.contract import Method, Store, StoredVersion, Transaction
+from fhir_server.search.entries import IndexEntries, IndexEntry, UniqueEntry
+from fhir_server.store.contract import Later, Method, Store, StoredVersion, Transaction
 
 SECOND = 1_000_000
 NOON = 1_700_000_000 * SECOND
@@ -30,8 +30,12 @@ def put(
     previous: StoredVersion | str | None = "current",
     above_floor: bool = True,
     previous_entries: Iterable[IndexEntry] | None = None,
+    later: bool = False,
 ) -> StoredVersion:
-    """The next version of Type/id; its body is its version id unless given, its time not below the store's floor."""
+    """The next version of Type/id; its body is its version id unless given, its time not below the store's floor.
+
+    later: the entries of a new one are found when they are needed, and its id is said to be unused.
+    """
     resource_type, _, logical_id = identity.partition("/")
     if isinstance(previous, str):
         previous = transaction.current(resource_type, logical_id)
@@ -39,6 +43,10 @@ def put(
     if above_floor:
         moment = max(moment, transaction.floor)
     number = previous.version_id + 1 if previous else 1
+    found: IndexEntries | Later = frozenset(entries)
+    if later and previous is None:
+        transaction.unused([(resource_type, logical_id)])
+        found = found_later(frozenset(entries))
     return transaction.put(
         resource_type=resource_type,
         logical_id=logical_id,
@@ -47,9 +55,15 @@ def put(
         method=method,
         created=previous is None or previous.deleted,
         body=b"" if method == "DELETE" else body or b"%d" % number,
-        entries=frozenset(entries),
+        entries=found,
         previous_entries=None if previous_entries is None else frozenset(previous_entries),
     )
+
+
+def found_later(entries: IndexEntries) -> Later:
+    """Those entries, with what must be unique apart."""
+    unique = frozenset(item for item in entries if isinstance(item, UniqueEntry))
+    return Later(lambda: entries - unique, unique)
 
 
 def write(
