@@ -29,8 +29,8 @@ from fhir_server.store.statements import SqlTransaction
 T = TypeVar("T")
 
 LARGEST_GROUP = 256
-# A turn on an event loop ends after this time; what is still queued waits for the next one.
-_TURN_SECONDS = 0.01
+# A turn on an event loop takes no more works after this time; to find and write their rows takes up to twice as long.
+_TURN_SECONDS = 0.005
 # What a turn on an event loop has not done in this time of the processor is given up and done by the writer's thread.
 _LONGEST_TURN_SECONDS = 0.03
 
