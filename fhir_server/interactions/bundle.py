@@ -145,10 +145,10 @@ def _check_entry(entry: Json, place: str, seen: set[tuple[str, Any]]) -> None:
 
 
 def _version_sent(entry: Json) -> str | None:
-    resource = entry.get("resource")
-    meta = resource.get("meta") if isinstance(resource, dict) else None
-    found = meta.get("versionId") if isinstance(meta, dict) else None
-    return found if isinstance(found, str) else None
+    match entry.get("resource"):
+        case {"meta": {"versionId": str(version_id)}}:
+            return version_id
+    return None
 
 
 def parse_entry(entry: Json, number: int, context: Context) -> Entry:

@@ -30,7 +30,7 @@ def identified(entry: Entry, context: Context) -> Entry:
     match entry.call:
         case calls.Create() as call:
             new_id = context.new_id()
-            made = calls.Create(call.resource_type, call.resource, call.if_none_exist, new_id)
+            made = call._replace(logical_id=new_id)
             return entry.changed(made, (call.resource_type, new_id))
         case calls.ConditionalUpdate() as call:
             sent = call.resource.get("id")

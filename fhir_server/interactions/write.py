@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/resource.html#Meta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -126,7 +126,7 @@ def append(
         method=write.method,
         created=previous is None or previous.deleted,
         body=body,
-        entries=recoded or (_first if previous is None else index)(stamped, context),
+        entries=recoded or _entries(stamped, previous, context),
         previous_entries=None if recoded else _previous_entries(previous, context),
     )
 
@@ -159,55 +159,45 @@ def remove(write: Write, context: Context, transaction: Transaction) -> StoredVe
 def index(resource: Json, context: Context) -> IndexEntries:
     """The index entries of a resource under the deployment's zone and base."""
     found = _extraction(resource, context)()
-    unique = _unique(resource, found, context)
+    unique = frozenset(_unique(resource, found, context))
     return found | unique if unique else found
 
 
-def _first(resource: Json, context: Context) -> IndexEntries | Later:
-    """The entries of a new resource, which may be found later; not where they tell what has to be unique."""
-    if context.policy.unique_identifiers:
+def _entries(
+    resource: Json, previous: StoredVersion | None, context: Context
+) -> IndexEntries | Later:
+    """Those of a new resource may be found later, unless they tell what has to be unique."""
+    if previous is not None or context.policy.unique_identifiers:
         return index(resource, context)
-    return Later(_extraction(resource, context), _unique(resource, _NONE, context))
+    unique = frozenset(_unique(resource, frozenset(), context))
+    return Later(_extraction(resource, context), unique)
 
 
 def _extraction(resource: Json, context: Context) -> Callable[[], IndexEntries]:
     """What finds the entries, as things are now."""
-    policy = context.policy
     return partial(
         extraction.entries,
         resource,
-        base_urls=policy.base_urls,
-        zone=policy.zone,
+        base_urls=context.policy.base_urls,
+        zone=context.policy.zone,
         custom=context.catalogue().of(resource["resourceType"]),
-        content=policy.content_search,
+        content=context.policy.content_search,
     )
 
 
-_NONE: IndexEntries = frozenset()
-
-
-def _unique(resource: Json, found: IndexEntries, context: Context) -> IndexEntries:
-    """Entries that no two resources have, for what the rules say and for each system that is declared to be unique."""
+def _unique(resource: Json, found: IndexEntries, context: Context) -> Iterator[UniqueEntry]:
+    """An entry that no two resources have, for what the rules say and for each system that is declared to be unique."""
     declared = context.policy.unique_identifiers
     resource_type = resource["resourceType"]
     pairs = context.rules.unique(resource) if resource_type in context.rules.resource_types else ()
     if not declared and not pairs:
-        return _NONE
-    return frozenset(_claimed(resource_type, pairs, found if declared else _NONE, declared))
-
-
-def _claimed(
-    resource_type: str,
-    pairs: Iterable[tuple[str, str]],
-    found: IndexEntries,
-    declared: frozenset[tuple[str, str]],
-) -> Iterator[UniqueEntry]:
+        return
     identifier = parameter(resource_type, "identifier")
     if identifier is None:
         return
     for system, value in pairs:
         yield UniqueEntry(system, value, identifier.number)
-    for entry in found:
+    for entry in found if declared else ():
         if (
             isinstance(entry, TokenEntry)
             and entry.parameter == identifier.number
@@ -258,12 +248,12 @@ def written(stored: StoredVersion | Stored) -> Result:
     """201 or 200 with the version as it was stored."""
     version, issues = stored if isinstance(stored, Stored) else (stored, ())
     return Result(
-        201 if version.created else 200,
-        version.body,
-        version.version_id,
-        version.last_updated,
-        f"{version.resource_type}/{version.logical_id}/_history/{version.version_id}",
-        issues,
+        status=201 if version.created else 200,
+        body=version.body,
+        version_id=version.version_id,
+        last_updated=version.last_updated,
+        location=f"{version.resource_type}/{version.logical_id}/_history/{version.version_id}",
+        issues=issues,
     )
 
 

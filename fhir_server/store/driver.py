@@ -29,11 +29,11 @@ class Driver(Protocol):
     def change_many(self, text: str, rows: Sequence[Row]) -> None:
         """The same change for many rows."""
 
-    def add_resource(self, row: Row) -> None:
-        """A new row of the table of resources; VersionConflict, now or by flush, when the identity is there already."""
-
     def add_rows(self, tables: Mapping[str, Collection[Row]]) -> None:
-        """New rows of the tables of schema.COLUMNS, in no order; they may wait until something asks for them."""
+        """New rows of the tables of schema.COLUMNS, in no order; they may wait until something asks for them.
+
+        VersionConflict, now or then, for a resource whose identity is there already.
+        """
 
     def add_later(self, find: Callable[[], Mapping[str, Collection[Row]]]) -> None:
         """The same, found when they are written; find does not ask the database."""

@@ -110,17 +110,11 @@ class IndexRows:
             gone = listed - after.get(table, none)
             if gone:
                 self._driver.remove_rows(table, list(gone))
-        new = dict(after)
-        if before:
-            new = {
-                table: fresh
-                for table, listed in after.items()
-                if (fresh := listed - before.get(table, none))
-            }
-        if claimed := new.pop("unique_identifier", None):
-            self._claim(claimed)
-        versions = {} if version is None else {"version": (version,)}
-        self._driver.add_rows({**versions, **new})
+        new = {table: list(listed - before.get(table, none)) for table, listed in after.items()}
+        self._claim(new.pop("unique_identifier", ()))
+        added: dict[str, list[Row]] = {} if version is None else {"version": [version]}
+        added.update((table, listed) for table, listed in new.items() if listed)
+        self._driver.add_rows(added)
 
     def _claim(self, new: Iterable[Row]) -> None:
         """One by one and in one order, as each waits for another transaction that has claimed the same."""

@@ -170,10 +170,6 @@ class PostgresqlDriver:
         for row in sorted(rows):
             self.cursor.execute(statement, row)
 
-    def add_resource(self, row: Row) -> None:
-        """Together with all other rows."""
-        self._waiting.setdefault("resource", []).append(row)
-
     def add_rows(self, tables: Mapping[str, Collection[Row]]) -> None:
         """When something asks for one of these tables, when there are many, or at the end."""
         for table, rows in tables.items():

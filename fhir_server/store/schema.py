@@ -50,7 +50,6 @@ INSERT_ROW = {
     table: f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
     for table, columns in COLUMNS.items()
 }
-INSERT_RESOURCE = f"{INSERT_ROW['resource']} ON CONFLICT (type, logical_id) DO NOTHING"
 DELETE_ROW = {
     table: f"DELETE FROM {table} WHERE {' AND '.join([f'{item} = ?' for item in columns])}"
     for table, columns in COLUMNS.items()

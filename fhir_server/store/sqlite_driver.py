@@ -15,13 +15,7 @@ from fhir_server.spec import errors
 from fhir_server.store.checks import UnsafeDatabase
 from fhir_server.store.contract import VersionConflict
 from fhir_server.store.rows import Row
-from fhir_server.store.schema import (
-    DELETE_ROW,
-    INDEX_COLUMNS,
-    INSERT_RESOURCE,
-    INSERT_ROW,
-    tables_in,
-)
+from fhir_server.store.schema import DELETE_ROW, INDEX_COLUMNS, INSERT_ROW, tables_in
 
 _ADD_WORDS = f"{INSERT_ROW['words']} ON CONFLICT DO NOTHING"
 _FIND_WORDS = "INSERT INTO words_found (rowid, listed) VALUES (?, ?)"
@@ -37,6 +31,8 @@ _CHECKPOINT_PAGES = 16_000
 # So many rows of a table are written together, those of so many new resources are found together.
 _MOST_WAITING = 4_000
 _MOST_LATER = 500
+# Tables of which rows may still have to be found; what must be unique is known at once.
+_FOUND_LATER = INDEX_COLUMNS.keys() - {"unique_identifier"}
 _FULL = 2
 # A connection is used by one thread at a time, so that SQLite need not lock it for each of its calls.
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
@@ -85,8 +81,8 @@ class SqliteDriver:
         self.due = False
         self.alone = False
         self._seq = 0
-        # New rows of all works of a turn, by table, and those of index tables that are still to be found; how many were
-        # told of, and what writing them has changed.
+        # Rows of index tables, of all works of a turn, and what finds more of them; how many there have been, and what
+        # writing them has changed.
         self._waiting: dict[str, list[Row]] = {}
         self._later: list[Callable[[], Mapping[str, Collection[Row]]]] = []
         self._added = 0
@@ -101,7 +97,7 @@ class SqliteDriver:
             self._write_for(tables_in(text))
         return self.cursor.execute(text, values).fetchall()
 
-    # Another work of the turn may have added what is asked for.
+    # Resources and versions never wait.
     look = fetch
 
     def change(self, text: str, values: Sequence[Any]) -> int:
@@ -117,18 +113,27 @@ class SqliteDriver:
             self._write_for(tables_in(text))
         self.cursor.executemany(text, rows)
 
-    def add_resource(self, row: Row) -> None:
-        """At once."""
-        if self.change(INSERT_RESOURCE, row) != 1:
-            raise VersionConflict(f"a resource {row[2]} is there already")
-
     def add_rows(self, tables: Mapping[str, Collection[Row]]) -> None:
-        """When something asks for their table, when there are many of it, or at the end of the turn."""
-        self._wait(tables)
+        """Index rows may wait, unless there are many; all others at once, as other works of the turn may read them."""
         for table, rows in tables.items():
+            if table not in INDEX_COLUMNS:
+                self._insert(table, rows)
+                continue
             self._added += len(rows)
+            self._wait(table, rows)
             if len(self._waiting[table]) >= _MOST_WAITING:
                 self._write(table)
+
+    def _insert(self, table: str, rows: Collection[Row]) -> None:
+        if table == "words":
+            self._add_words(rows)
+            return
+        try:
+            self.cursor.executemany(INSERT_ROW[table], rows)
+        except apsw.ConstraintError as error:
+            if table == "resource":
+                raise VersionConflict("a resource is there already") from error
+            raise
 
     def add_later(self, find: Callable[[], Mapping[str, Collection[Row]]]) -> None:
         """With those of all works of the turn: what does the same for one after the other is quick."""
@@ -143,35 +148,33 @@ class SqliteDriver:
         for table in tuple(self._waiting):
             self._write(table)
 
-    def _write_for(self, tables: Collection[str]) -> None:
+    def _write_for(self, tables: frozenset[str]) -> None:
         """What waits of tables that are asked for."""
-        if self._later and not INDEX_COLUMNS.keys().isdisjoint(tables):
+        if self._later and not _FOUND_LATER.isdisjoint(tables):
             self._find()
-        for table in self._waiting.keys() & tables:
-            self._write(table)
+        if not tables.isdisjoint(self._waiting):
+            for table in tables & self._waiting.keys():
+                self._write(table)
 
     def _find(self) -> None:
         """All at once, or none if one cannot be found."""
         found = [find() for find in self._later]
         self._later = []
         for tables in found:
-            self._wait(tables)
+            for table, rows in tables.items():
+                self._wait(table, rows)
 
-    def _wait(self, tables: Mapping[str, Collection[Row]]) -> None:
-        for table, rows in tables.items():
-            if table not in self._waiting:
-                self._waiting[table] = []
-            self._waiting[table] += rows
+    def _wait(self, table: str, rows: Collection[Row]) -> None:
+        if table not in self._waiting:
+            self._waiting[table] = []
+        self._waiting[table] += rows
 
     def _write(self, table: str) -> None:
         """By one statement."""
         rows = self._waiting.pop(table)
         before = self.connection.total_changes()
         try:
-            if table == "words":
-                self._add_words(rows)
-            else:
-                self.cursor.executemany(INSERT_ROW[table], rows)
+            self._insert(table, rows)
         except BaseException:
             # Whoever asks may not be who added them: they are met again at the end of the turn.
             self._waiting[table] = rows
@@ -190,14 +193,14 @@ class SqliteDriver:
 
     def remove_rows(self, table: str, rows: Sequence[Row]) -> None:
         """By one statement; words one after the other, with the full-text index."""
-        self._write_for((table,))
+        self._write_for(frozenset((table,)))
         if table == "words":
             for row in rows:
                 self._remove_words(row[1])
         else:
             self.cursor.executemany(DELETE_ROW[table], rows)
 
-    def _add_words(self, rows: Sequence[Row]) -> None:
+    def _add_words(self, rows: Collection[Row]) -> None:
         """With the full-text index: a trigger would have it written to its tables at every statement."""
         for row in rows:
             if self.change(_ADD_WORDS, row) == 0:

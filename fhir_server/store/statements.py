@@ -213,10 +213,7 @@ class SqlTransaction(SqlPages):
             # A resource's key is the number of its first version.
             key, version_id = seq, 1
             first = (key, number, logical_id, version_id, last_updated, deleted, seq)
-            if (resource_type, logical_id) in self._unused:
-                self._driver.add_rows({"resource": (first,)})
-            else:
-                self._driver.add_resource(first)
+            self._driver.add_rows({"resource": (first,)})
         else:
             key, version_id = previous.key, previous.version_id + 1
             values = (version_id, last_updated, deleted, seq, key, previous.version_id)

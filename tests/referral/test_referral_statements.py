@@ -12,7 +12,7 @@ from fhir_server.store.postgresql import PostgresqlDriver
 from fhir_server.store.sqlite_driver import SqliteDriver
 
 DRIVERS = (SqliteDriver, PostgresqlDriver)
-CHANGES = ("change", "change_many", "add_resource", "add_rows", "remove_rows", "flush")
+CHANGES = ("change", "change_many", "add_rows", "add_later", "remove_rows", "flush")
 
 
 class Broken(Exception):

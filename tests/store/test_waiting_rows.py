@@ -28,8 +28,6 @@ from fhir_server.spec.errors import FhirError
 from fhir_server.store import postgresql, sqlite_driver
 from fhir_server.store.contract import (
     HistoryQuery,
-    IndexEntries,
-    Later,
     Recoded,
     Store,
     StoredVersion,
@@ -172,6 +170,7 @@ def test_a_work_that_puts_much_leaves_it_all(
 ) -> None:
     for driver in (sqlite_driver, postgresql):
         monkeypatch.setattr(driver, "_MOST_WAITING", 7)
+    monkeypatch.setattr(sqlite_driver, "_MOST_LATER", 3)
 
     def work(transaction: Transaction) -> None:
         for number in range(40):
@@ -189,6 +188,16 @@ def sqlite(empty_database: Callable[[str], str]) -> Iterator[SqliteStore]:
     assert isinstance(opened, SqliteStore)
     yield opened
     opened.close()
+
+
+def outcomes(
+    store: SqliteStore, works: list[Callable[[Transaction], Any]]
+) -> list[BaseException | None]:
+    """What each work of one turn was refused with."""
+    loop = Loop()
+    promises = [store.submit(work, loop.soon) for work in works]
+    loop.run_until(promises)
+    return [promise.exception(5) for promise in promises]
 
 
 def putting(put: Put, name: str, code: str) -> Callable[[Transaction], Any]:
@@ -237,10 +246,7 @@ def test_a_row_that_cannot_be_written_refuses_its_own_work_alone(
     works.insert(place, lambda transaction: put(transaction, "Task/3", alone))
     if asks:
         works.insert(place + 1, lambda transaction: found(transaction, "c", table))
-    loop = Loop()
-    promises = [sqlite.submit(work, loop.soon) for work in works]
-    loop.run_until(promises)
-    refused = [isinstance(promise.exception(5), FhirError) for promise in promises]
+    refused = [isinstance(error, FhirError) for error in outcomes(sqlite, works)]
     assert refused == [work == place for work in range(len(works))]
     with sqlite.read() as view:
         for kind in KINDS:
@@ -248,35 +254,22 @@ def test_a_row_that_cannot_be_written_refuses_its_own_work_alone(
     assert current(sqlite, "Task/3") is None
 
 
+class Unfindable:
+    def __iter__(self) -> Iterator[IndexEntry]:
+        raise ZeroDivisionError
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 @pytest.mark.parametrize("asks", [False, True], ids=["at the end", "for a question"])
 def test_entries_that_cannot_be_found_refuse_their_own_work_alone(
     sqlite: SqliteStore, asks: bool, place: int
 ) -> None:
-    def fail() -> IndexEntries:
-        raise ZeroDivisionError
-
-    def failing(transaction: Transaction) -> None:
-        transaction.unused([("Task", "3")])
-        transaction.put(
-            resource_type="Task",
-            logical_id="3",
-            previous=None,
-            last_updated=transaction.floor,
-            method="POST",
-            created=True,
-            body=b"1",
-            entries=Later(fail, frozenset()),
-        )
-
-    works = [putting(partial(put_version, later=True), name, "c") for name in ("1", "2")]
-    works.insert(place, failing)
+    later = partial(put_version, later=True)
+    works = [putting(later, "1", "c"), putting(later, "2", "c")]
+    works.insert(place, lambda transaction: later(transaction, "Task/3", Unfindable()))
     if asks:
         works.insert(place + 1, lambda transaction: found(transaction, "c"))
-    loop = Loop()
-    promises = [sqlite.submit(work, loop.soon) for work in works]
-    loop.run_until(promises)
-    refused = [isinstance(promise.exception(5), ZeroDivisionError) for promise in promises]
+    refused = [isinstance(error, ZeroDivisionError) for error in outcomes(sqlite, works)]
     assert refused == [work == place for work in range(len(works))]
     with sqlite.read() as view:
         assert found(view, "c") == ["1", "2"]
@@ -284,21 +277,20 @@ def test_entries_that_cannot_be_found_refuse_their_own_work_alone(
     assert current(sqlite, "Task/3") is None
 
 
-def test_a_work_reads_what_another_of_its_turn_has_put(sqlite: SqliteStore, put: Put) -> None:
-    loop = Loop()
-
-    def ask(transaction: Transaction) -> list[int]:
+def reading(version_id: int) -> Callable[[Transaction], Any]:
+    def read(transaction: Transaction) -> None:
         version = transaction.current("Task", "1")
-        assert version is not None
         history = transaction.history(HistoryQuery("Task", "1", limit=9))
-        assert history[0].version == version
-        return [version.version_id, len(history)]
+        assert version == history[0].version
+        assert version.version_id == len(history) == version_id
 
-    works = [putting(put, "1", "a"), ask, putting(put, "1", "b"), putting(put, "2", "b"), ask]
-    promises = [sqlite.submit(work, loop.soon) for work in works]
-    loop.run_until(promises)
-    assert promises[1].result(5) == [1, 1]
-    assert promises[4].result(5) == [2, 2]
+    return read
+
+
+def test_a_work_reads_what_another_of_its_turn_has_put(sqlite: SqliteStore, put: Put) -> None:
+    first, second = putting(put, "1", "a"), putting(put, "1", "b")
+    works = [first, reading(1), second, putting(put, "2", "b"), reading(2)]
+    assert outcomes(sqlite, works) == [None] * 5
 
 
 ACTS = some.lists(

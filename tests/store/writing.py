@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from sqlalchemy.engine import make_url
 
-from fhir_server.search.entries import IndexEntries, IndexEntry, UniqueEntry
+from fhir_server.search.entries import IndexEntries, IndexEntry
 from fhir_server.store.contract import Later, Method, Store, StoredVersion, Transaction
 
 SECOND = 1_000_000
@@ -43,10 +44,12 @@ def put(
     if above_floor:
         moment = max(moment, transaction.floor)
     number = previous.version_id + 1 if previous else 1
-    found: IndexEntries | Later = frozenset(entries)
+    found: IndexEntries | Later
     if later and previous is None:
         transaction.unused([(resource_type, logical_id)])
-        found = found_later(frozenset(entries))
+        found = Later(partial(frozenset, entries), frozenset())
+    else:
+        found = frozenset(entries)
     return transaction.put(
         resource_type=resource_type,
         logical_id=logical_id,
@@ -58,12 +61,6 @@ def put(
         entries=found,
         previous_entries=None if previous_entries is None else frozenset(previous_entries),
     )
-
-
-def found_later(entries: IndexEntries) -> Later:
-    """Those entries, with what must be unique apart."""
-    unique = frozenset(item for item in entries if isinstance(item, UniqueEntry))
-    return Later(lambda: entries - unique, unique)
 
 
 def write(
